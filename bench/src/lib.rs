@@ -1,0 +1,1 @@
+//! The instrument: floors, drivers, reports.

@@ -1,0 +1,1 @@
+//! The engine: log, records, I/O. No topics, no Kafka requests.

@@ -1,0 +1,1 @@
+//! The node: shards, network, partitions, catalog, coordinators, APIs.

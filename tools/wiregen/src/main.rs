@@ -1,0 +1,2 @@
+//! Generates `engine/wire/src/generated` from the schemas inside the Apache Kafka jars.
+fn main() {}
