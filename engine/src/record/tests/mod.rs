@@ -1,0 +1,4 @@
+//! Batches end to end: built, checked, stamped, opened, damaged; and Kafka's own.
+
+mod damage;
+mod produce;
