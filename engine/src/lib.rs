@@ -1,5 +1,6 @@
 //! The engine: log, records, I/O. No topics, no Kafka requests.
 
 pub mod limits;
+pub mod log;
 pub mod record;
 pub mod types;
