@@ -15,6 +15,16 @@ pub const RECORDS_OPENED_BYTES_MAX: usize = 256 << 20;
 /// How far a zstd window may reach back: the level-19 default is 8 MiB.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
+/// Bytes of free blocks that a shard's pool keeps for reuse; what comes back beyond it is
+/// returned to the system.
+pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes that one sendfile call may move: bounds how long a shard's thread is away.
+pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
+
+/// Tasks that run before completions are reaped again.
+pub const TASKS_PER_PASS_MAX: usize = 256;
+
 const _: () = assert!(BATCH_BYTES_MAX > HEADER_BYTES);
 const _: () = assert!(BATCH_BYTES_MAX <= i32::MAX as usize);
 const _: () = assert!(RECORDS_OPENED_BYTES_MAX <= BATCH_BYTES_MAX);
