@@ -3,6 +3,7 @@
 mod describe;
 mod facts;
 mod file;
+mod hostile;
 mod load;
 mod topics;
 
