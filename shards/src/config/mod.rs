@@ -3,7 +3,7 @@
 //! [`table`] holds what is implemented: a row is the field's type, the name (Kafka's wherever
 //! Kafka has one), default, range and meaning. [`idle`] holds Apache Kafka's other settings:
 //! known and checked, without effect here. From the same rows come validation, DescribeConfigs
-//! ([`describe`]) and the text of `config/server.properties` ([`file`]). Topics' own settings
+//! ([`describe`]) and the text of `config/server.properties` ([`mod@file`]). Topics' own settings
 //! resolve against the node's in [`topic`].
 //!
 //! Absent on purpose: files, clocks, the number of CPUs. Text comes in, values come out.

@@ -1,7 +1,7 @@
 //! A setting as a row: everything the node knows of one name.
 //!
-//! A name stands in exactly one table: [`table::IMPLEMENTED`](super::table::IMPLEMENTED) or
-//! [`idle::IDLE`](super::idle::IDLE).
+//! A name stands in exactly one table: [`table::IMPLEMENTED`] or
+//! [`idle::IDLE`].
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
