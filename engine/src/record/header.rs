@@ -12,7 +12,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Compression, RecordError};
+use super::{BatchInfo, Compression, RecordError};
 use crate::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 /// Bytes of a batch before its records.
@@ -47,11 +47,6 @@ pub enum TimestampType {
 pub struct Attributes(pub i16);
 
 impl Attributes {
-    pub const fn new(compression: Compression, timestamp_type: TimestampType) -> Self {
-        let attributes = Self(compression.id() as i16);
-        attributes.with_timestamp_type(timestamp_type)
-    }
-
     /// `Err` with the id when no codec has it (5, 6 and 7).
     pub const fn compression(self) -> Result<Compression, u8> {
         let id = (self.0 & CODEC_MASK) as u8;
@@ -89,6 +84,11 @@ impl Attributes {
             TimestampType::CreateTime => Self(self.0 & !TIMESTAMP_TYPE_BIT),
             TimestampType::LogAppendTime => Self(self.0 | TIMESTAMP_TYPE_BIT),
         }
+    }
+
+    #[must_use]
+    pub const fn with_compression(self, compression: Compression) -> Self {
+        Self(self.0 & !CODEC_MASK | compression.id() as i16)
     }
 
     #[must_use]
@@ -143,6 +143,26 @@ impl BatchHeader {
     /// As [`BatchHeader::view`], for stamping in place.
     pub fn view_mut(bytes: &mut [u8]) -> Option<&mut Self> {
         bytes.get_mut(..HEADER_BYTES).map(bytemuck::from_bytes_mut)
+    }
+
+    /// A new header that says what `info` says, with a CRC of 0.
+    pub fn of(info: &BatchInfo) -> Self {
+        let length = i32::try_from(info.size - LENGTH_EXCLUDES_BYTES);
+        Self {
+            base_offset: info.base_offset.0.to_be_bytes(),
+            batch_length: length.expect("a batch's length fits an i32").to_be_bytes(),
+            partition_leader_epoch: info.leader_epoch.0.to_be_bytes(),
+            magic: MAGIC as u8,
+            crc: [0; 4],
+            attributes: info.attributes.0.to_be_bytes(),
+            last_offset_delta: info.last_offset_delta.to_be_bytes(),
+            base_timestamp: info.base_timestamp.0.to_be_bytes(),
+            max_timestamp: info.max_timestamp.0.to_be_bytes(),
+            producer_id: info.producer_id.0.to_be_bytes(),
+            producer_epoch: info.producer_epoch.0.to_be_bytes(),
+            base_sequence: info.base_sequence.0.to_be_bytes(),
+            record_count: info.record_count.to_be_bytes(),
+        }
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -241,6 +261,10 @@ impl BatchHeader {
     /// [`crc32c::crc32c_append`], piece by piece where a batch does not lie in one piece.
     pub fn crc_start(&self) -> u32 {
         crc32c::crc32c(&self.as_bytes()[CRC_COVERS_FROM..])
+    }
+
+    pub fn set_crc(&mut self, crc: u32) {
+        self.crc = crc.to_be_bytes();
     }
 
     /// Outside the CRC.

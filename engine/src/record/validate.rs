@@ -144,13 +144,10 @@ impl BatchInfo {
         self.attributes.is_control()
     }
 
-    /// The same batch as it lies in a log once it is stamped.
-    #[must_use]
-    pub fn at(self, base_offset: Offset) -> Self {
-        Self {
-            base_offset,
-            ..self
-        }
+    /// Does the header's maximum timestamp contradict its base timestamp? Some clients leave it
+    /// unset; the records must then be opened to find it.
+    pub fn max_timestamp_is_wrong(&self) -> bool {
+        self.record_count > 0 && self.max_timestamp < self.base_timestamp
     }
 }
 
@@ -310,7 +307,9 @@ fn check_client(info: &BatchInfo, rules: &Rules) -> Result<(), RecordError> {
     if rules.timestamps.timestamp_type == TimestampType::CreateTime {
         // The first record's time and the latest of all stand for the records between them.
         rules.timestamps.check(info.base_timestamp)?;
-        rules.timestamps.check(info.max_timestamp)?;
+        if !info.max_timestamp_is_wrong() {
+            rules.timestamps.check(info.max_timestamp)?;
+        }
     }
     Ok(())
 }
