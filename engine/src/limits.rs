@@ -19,6 +19,16 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// expired: such a producer's next batch is taken whatever its sequence.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 1 << 16;
 
+/// Bytes of free blocks that a shard's pool keeps for reuse; what comes back beyond it is
+/// returned to the system.
+pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes that one sendfile call may move: bounds how long a shard's thread is away.
+pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
+
+/// Tasks that run before completions are reaped again.
+pub const TASKS_PER_PASS_MAX: usize = 256;
+
 const _: () = assert!(BATCH_BYTES_MAX > HEADER_BYTES);
 const _: () = assert!(BATCH_BYTES_MAX <= i32::MAX as usize);
 const _: () = assert!(RECORDS_OPENED_BYTES_MAX <= BATCH_BYTES_MAX);

@@ -12,7 +12,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{BatchInfo, Compression, RecordError};
+use super::{BatchInfo, Compression, RecordError, crc};
 use crate::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 /// Bytes of a batch before its records.
@@ -298,7 +298,7 @@ impl BatchHeader {
         let before = self.crc_start();
         self.attributes = attributes.0.to_be_bytes();
         self.max_timestamp = timestamp.0.to_be_bytes();
-        let change = crc32c::crc32c_combine(before ^ self.crc_start(), 0, records_bytes);
+        let change = crc::shift(before ^ self.crc_start(), records_bytes);
         self.crc = (self.crc() ^ change).to_be_bytes();
         Ok(())
     }
