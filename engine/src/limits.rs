@@ -33,3 +33,5 @@ const _: () = assert!(BATCH_BYTES_MAX > HEADER_BYTES);
 const _: () = assert!(BATCH_BYTES_MAX <= i32::MAX as usize);
 const _: () = assert!(RECORDS_OPENED_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(1 << ZSTD_WINDOW_LOG_MAX <= RECORDS_OPENED_BYTES_MAX);
+// A producer snapshot counts its entries in an i32.
+const _: () = assert!(PRODUCERS_PER_PARTITION_MAX <= i32::MAX as usize);

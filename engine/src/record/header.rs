@@ -6,7 +6,7 @@
 //! is corrected from the change of the header alone, without touching the records again.
 //!
 //! A view says nothing about validity: every value may be hostile until
-//! [`validate`](super::validate) has seen it.
+//! [`validate`](super::validate()) has seen it.
 //!
 //! Source: Kafka `DefaultRecordBatch`, KIP-98, KIP-534 (delete horizon).
 

@@ -250,6 +250,9 @@ mod tests {
                 });
                 prop_assert!(met.unwrap().info.base_offset <= Offset(offset));
             }
+            for entry in index.offsets().iter() {
+                prop_assert_eq!(index.lookup(entry.offset), entry);
+            }
             for timestamp in (-1..52).map(Timestamp) {
                 let late = |batch: &&Batch| batch.info.max_timestamp >= timestamp;
                 let first = batches.iter().find(late).map(|batch| batch.position);

@@ -91,6 +91,11 @@ fn batches_in_order_are_taken_and_gaps_are_not() {
         OUT_OF_ORDER,
         "other end than the first batch"
     );
+    assert_eq!(
+        partition.refuse(sent(0, 1, 2)),
+        OUT_OF_ORDER,
+        "other start than the first batch"
+    );
     partition.take(sent(0, 4, 2));
     assert_eq!(
         partition
@@ -318,6 +323,20 @@ fn kafkas_snapshot_is_ours() {
     let mut partition = Partition { producers, end: 0 };
     assert_eq!(partition.refuse(of(i16::MAX, 7)), OUT_OF_ORDER);
     partition.take(of(i16::MAX, 0));
+}
+
+#[test]
+fn a_producer_without_epoch_may_start_anywhere() {
+    let mut file = include_bytes!("golden/kafka.snapshot").to_vec();
+    file[18..20].copy_from_slice(&(-1i16).to_be_bytes());
+    let crc = crc32c::crc32c(&file[6..]);
+    file[2..6].copy_from_slice(&crc.to_be_bytes());
+    let producers = Producers::from_snapshot(&file).unwrap();
+    assert_eq!(
+        producers.get(ProducerId(1)).unwrap().epoch(),
+        ProducerEpoch::NONE
+    );
+    Partition { producers, end: 0 }.take(sent(0, 55, 1));
 }
 
 #[test]
