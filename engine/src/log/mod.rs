@@ -18,7 +18,7 @@ pub mod tail;
 use std::collections::VecDeque;
 
 use crate::bytes::Pool;
-use crate::record::{BatchHeader, BatchInfo, Origin, RecordError, Stamp, stamp};
+use crate::record::{BatchHeader, BatchInfo, HEADER_BYTES, Origin, RecordError, Stamp, stamp};
 use crate::types::{Epoch, Offset, Position, Timestamp};
 
 use self::epochs::Epochs;
@@ -193,7 +193,8 @@ impl Log {
         self.segments.back_mut().expect("an active segment")
     }
 
-    /// Appends one checked batch, stamping it in place. `info` is of these very bytes.
+    /// Appends one checked batch. `info` is of these very bytes; the stamp goes into the copy
+    /// that the tail keeps.
     ///
     /// On return the batch is in memory, visible to nobody: writing it is [`Log::plan_write`]'s.
     ///
@@ -201,7 +202,7 @@ impl Log {
     /// Only if `info` is not of these bytes.
     pub fn append(
         &mut self,
-        bytes: &mut [u8],
+        bytes: &[u8],
         info: &BatchInfo,
         origin: Origin,
         epoch: Epoch,
@@ -216,9 +217,9 @@ impl Log {
         if self.must_roll(info, now) {
             self.roll();
         }
-        let header = BatchHeader::view_mut(bytes).ok_or(RecordError::Length { length: 0 })?;
+        let mut header = *BatchHeader::view(bytes).ok_or(RecordError::Length { length: 0 })?;
         let stamped = stamp(
-            header,
+            &mut header,
             info,
             Stamp {
                 base_offset: self.next,
@@ -237,7 +238,8 @@ impl Log {
         index.on_append(&stamped, Position(pos), &rules);
         active.latest = index.latest();
         let end = active.size;
-        self.tail.append(bytes);
+        self.tail.append(header.as_bytes());
+        self.tail.append(&bytes[HEADER_BYTES..stamped.size]);
         self.recent.push_back(Recent {
             base: stamped.base_offset,
             next: stamped.next_offset(),
@@ -272,25 +274,30 @@ impl Log {
 
     /// Closes the active segment and opens the next, if there is anything in it.
     pub fn roll(&mut self) {
+        if self.segments.back().is_none_or(|active| active.size == 0) {
+            return;
+        }
+        let seal = self.close();
+        self.seals.push_back(seal);
+        self.segments.push_back(Segment::new(self.next));
+        self.tail.roll(self.next);
+    }
+
+    /// What finishes the active segment's files as they stand: at a roll, or at the end.
+    pub fn close(&mut self) -> Seal {
         let next = self.next;
         let producers = self.producers.to_snapshot();
         let active = self.active();
-        if active.size == 0 {
-            return;
-        }
         let index = active.index.as_mut().expect("the active index");
         index.seal();
-        let seal = Seal {
+        Seal {
             base: active.base,
             size: active.size,
             next,
             index: index.offsets().as_bytes().to_vec(),
             time_index: index.times().as_bytes().to_vec(),
             producers,
-        };
-        self.seals.push_back(seal);
-        self.segments.push_back(Segment::new(next));
-        self.tail.roll(next);
+        }
     }
 
     /// A rolled segment whose files can be finished, because all its bytes are written.

@@ -27,9 +27,9 @@ fn batch(records: usize, time: i64) -> (Vec<u8>, BatchInfo) {
 }
 
 fn append(log: &mut Log, records: usize, time: i64) -> BatchInfo {
-    let (mut bytes, info) = batch(records, time);
+    let (bytes, info) = batch(records, time);
     match log.append(
-        &mut bytes,
+        &bytes,
         &info,
         Origin::Node,
         Epoch(0),
@@ -195,15 +195,13 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
     let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
     for time in 0..5 {
         let (mut one, info) = batch(3, time);
-        log.append(
-            &mut one,
-            &info,
-            Origin::Node,
-            Epoch(2),
-            None,
-            Timestamp(time),
-        )
-        .expect("appended");
+        log.append(&one, &info, Origin::Node, Epoch(2), None, Timestamp(time))
+            .expect("appended");
+        let plan = log.plan_read(info.at(Offset(3 * time)).base_offset, everything(&log), None);
+        let ReadPlan::Range { memory, .. } = plan else {
+            panic!("{plan:?}")
+        };
+        one = memory.iter().flat_map(|part| part.bytes()).copied().collect();
         bytes.extend_from_slice(&one);
         ends.push(bytes.len());
     }
