@@ -372,7 +372,7 @@ impl Generator<'_> {
         match when(self.structure.flexible, self.all()) {
             When::Always => body += &tags,
             When::Never => {}
-            When::If(_) => write!(body, "if flexible {{ {tags} }}\n")?,
+            When::If(_) => writeln!(body, "if flexible {{ {tags} }}")?,
         }
         body += "Ok(Self {\n";
         for member in &self.structure.members {
@@ -515,7 +515,7 @@ impl Generator<'_> {
         match when(self.structure.flexible, self.all()) {
             When::Always => body += &tags,
             When::Never => {}
-            When::If(_) => write!(body, "if flexible {{ {tags} }}\n")?,
+            When::If(_) => writeln!(body, "if flexible {{ {tags} }}")?,
         }
         body += "Ok(())\n";
         let writer = if body.contains("w.") || body.contains("(w,") {
