@@ -8,15 +8,21 @@ use std::ops::RangeInclusive;
 
 use odradek_wire::{DecodeError, EncodeError, Message, Reader, Writer};
 
+/// What decoding and encoding again gives.
+pub type Recoded = Result<Result<Vec<u8>, EncodeError>, DecodeError>;
+
+/// Whether two messages are equal, where they decode.
+pub type Compared = Result<bool, DecodeError>;
+
 /// A message without its type.
 pub struct Entry {
     pub name: &'static str,
     /// All coded versions, an unstable one too.
     pub versions: RangeInclusive<i16>,
     /// Decodes a message that must end with the bytes, and encodes it.
-    pub recode: fn(&[u8], i16) -> Result<Result<Vec<u8>, EncodeError>, DecodeError>,
+    pub recode: fn(&[u8], i16) -> Recoded,
     /// Whether two encodings hold equal messages, or the first one NaN, which equals nothing.
-    pub equal: fn(&[u8], &[u8], i16) -> Result<bool, DecodeError>,
+    pub equal: fn(&[u8], &[u8], i16) -> Compared,
 }
 
 macro_rules! entries {
