@@ -72,7 +72,8 @@ impl GroupsShard {
     /// A group that does not exist is Dead; from DescribeGroups version 6 on
     /// (`not_found_supported`, KIP-1043) it is also GROUP_ID_NOT_FOUND.
     pub fn describe(&self, group_id: &str, not_found_supported: bool) -> DescribedGroup {
-        if let Some(group) = self.groups.get(group_id) {
+        let found = self.groups.get(group_id);
+        if let Some(group) = found.filter(|group| group.state() != State::Dead) {
             return describe(group);
         }
         let (error, error_message) = if not_found_supported {
@@ -104,6 +105,7 @@ impl GroupsShard {
         let listed = self
             .groups
             .values()
+            .filter(|group| group.state() != State::Dead)
             .filter(|group| passes(states, group.state().name()))
             .map(|group| ListedGroup {
                 group_id: group.id.clone(),

@@ -465,3 +465,33 @@ impl ClassicGroup {
         }
     }
 }
+
+#[cfg(test)]
+impl ClassicGroup {
+    /// The invariants at the top of this file.
+    pub(super) fn check(&self) {
+        let awaiting = self.members.values().filter(|m| m.awaiting_join.is_some());
+        assert_eq!(self.awaiting_join, awaiting.count());
+        let mut supported = BTreeMap::new();
+        for protocol in self.members.values().flat_map(|m| &m.protocols) {
+            *supported.entry(protocol.name.clone()).or_default() += 1;
+        }
+        assert_eq!(self.supported, supported);
+        for (id, member) in &self.members {
+            assert_eq!(*id, member.id);
+            assert!(!self.pending_members.contains(id), "in two places");
+            if let Some(instance) = &member.instance_id {
+                assert_eq!(self.static_members.get(instance), Some(id));
+            }
+            let waits_for_sync = member.awaiting_sync.is_some();
+            assert!(!waits_for_sync || self.state == State::CompletingRebalance);
+        }
+        let statics = self.members.values().filter(|m| m.instance_id.is_some());
+        assert_eq!(self.static_members.len(), statics.count());
+        assert_eq!(self.leader.is_some(), !self.members.is_empty());
+        assert!(self.leader.iter().all(|id| self.has_member(id)));
+        assert!(self.pending_sync.iter().all(|id| self.has_member(id)));
+        let may_have_members = !matches!(self.state, State::Empty | State::Dead);
+        assert!(self.members.is_empty() || may_have_members);
+    }
+}

@@ -72,6 +72,10 @@ impl GroupsShard {
         let members_full = self.timers.len() >= self.settings.limits.members_max;
         let (groups, mut cx) = self.split(now_ms, out);
         let is_unknown = request.member_id.is_empty();
+        if members_full && is_unknown {
+            cx.reply_join(ticket, JoinReply::error(error::GROUP_MAX_SIZE_REACHED, ""));
+            return;
+        }
         let is_new_group = !groups.contains_key(&request.group_id);
         if is_new_group {
             let refusal = if !is_unknown {
@@ -99,9 +103,7 @@ impl GroupsShard {
         let Some(group) = groups.get_mut(&request.group_id) else {
             return;
         };
-        let adds_member = !group.has_member(&request.member_id)
-            && !group.pending_members.contains(&request.member_id);
-        if (members_full && adds_member) || !has_room(group, &request.member_id, &cx) {
+        if !has_room(group, &request.member_id, &cx) {
             group.remove(&request.member_id, &mut cx);
             cx.reply_join(ticket, JoinReply::error(error::GROUP_MAX_SIZE_REACHED, ""));
             rebalance::maybe_complete_join(group, &mut cx);

@@ -37,6 +37,8 @@ mod settings;
 mod static_member;
 mod subscription;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod writes;
 
