@@ -26,6 +26,27 @@ pub struct FetchTopic {
     pub partitions: Vec<i32>,
 }
 
+impl FetchRequest {
+    /// The reply that gives the group, and every partition asked for, this error.
+    pub fn failed(self, code: i16) -> FetchReply {
+        let topics = self.topics.unwrap_or_default().into_iter();
+        let topics = topics.map(|topic| FetchReplyTopic {
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| FetchedOffset::none(*partition, code))
+                .collect(),
+            name: topic.name,
+            topic_id: topic.topic_id,
+        });
+        FetchReply {
+            group_id: self.group_id,
+            error: code,
+            topics: topics.collect(),
+        }
+    }
+}
+
 impl GroupsShard {
     /// Answered at once, or, where stable offsets are asked for, when the group's commits
     /// in flight are durable or have failed.
@@ -41,11 +62,7 @@ impl GroupsShard {
                 self.writes.readers += 1;
                 return;
             }
-            let reply = FetchReply {
-                group_id: request.group_id,
-                error: error::COORDINATOR_NOT_AVAILABLE,
-                topics: Vec::new(),
-            };
+            let reply = request.failed(error::COORDINATOR_NOT_AVAILABLE);
             let (_, mut cx) = self.split(now_ms, out);
             cx.reply(ticket, Reply::Fetch(reply));
             return;

@@ -110,11 +110,7 @@ impl GroupsShard {
                 | Write::StaticMember(_) => {}
             }
             for (ticket, request) in pending.readers {
-                let reply = super::effects::FetchReply {
-                    group_id: request.group_id,
-                    error: CODE,
-                    topics: Vec::new(),
-                };
+                let reply = request.failed(CODE);
                 cx.reply(ticket, Reply::Fetch(reply));
             }
         }

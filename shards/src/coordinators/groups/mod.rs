@@ -17,6 +17,7 @@
 //! offsets, and the consumer-group protocol of KIP-848, which will stand beside
 //! `group.rs` as another kind of group.
 
+pub mod codec;
 mod commit;
 mod delete;
 mod describe;

@@ -167,8 +167,7 @@ fn a_retention_that_the_client_names_counts() {
 
 #[test]
 fn the_search_for_expired_offsets_goes_in_steps() {
-    let mut settings = Settings::default();
-    settings.limits.expiry_groups_per_step = 2;
+    let settings = settings(|s| s.limits.expiry_groups_per_step = 2);
     let mut w = with_settings(settings);
     for n in 0..5 {
         let mut request = simple_commit(5);

@@ -121,8 +121,7 @@ fn a_commit_keeps_the_session_alive() {
 
 #[test]
 fn metadata_and_tables_are_bounded() {
-    let mut settings = Settings::default();
-    settings.limits.offsets_max = 2;
+    let settings = settings(|s| s.limits.offsets_max = 2);
     let mut w = with_settings(settings);
     let mut request = simple_commit(1);
     request.topics[0].partitions[0].metadata = Some("x".repeat(4_097));
@@ -163,9 +162,10 @@ fn what_the_caller_refuses_is_answered_and_not_written() {
 
 #[test]
 fn writes_and_waiting_reads_are_bounded() {
-    let mut settings = Settings::default();
-    settings.limits.writes_max = 1;
-    settings.limits.stable_reads_max = 1;
+    let settings = settings(|s| {
+        s.limits.writes_max = 1;
+        s.limits.stable_reads_max = 1;
+    });
     let mut w = with_settings(settings);
     w.commit(simple_commit(1));
     let ticket = w.commit(simple_commit(2));

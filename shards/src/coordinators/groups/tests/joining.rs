@@ -181,8 +181,7 @@ fn the_protocol_is_chosen_by_votes_among_those_that_all_support() {
 
 #[test]
 fn a_group_takes_no_more_than_its_maximum() {
-    let mut settings = Settings::default();
-    settings.group_size_max = 2;
+    let settings = settings(|s| s.group_size_max = 2);
     let mut w = with_settings(settings);
     let kept = [w.join(consumer()), w.join(consumer())];
     let refused = w.join(consumer());
@@ -197,9 +196,10 @@ fn a_group_takes_no_more_than_its_maximum() {
 
 #[test]
 fn groups_and_members_are_bounded() {
-    let mut settings = Settings::default();
-    settings.limits.groups_max = 1;
-    settings.limits.members_max = 4;
+    let settings = settings(|s| {
+        s.limits.groups_max = 1;
+        s.limits.members_max = 4;
+    });
     let mut w = with_settings(settings);
     w.join(consumer());
     let other = JoinRequest {

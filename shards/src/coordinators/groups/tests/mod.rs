@@ -39,6 +39,13 @@ pub fn with_settings(settings: Settings) -> World {
     world
 }
 
+/// Settings that differ from the defaults.
+pub fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings::default();
+    change(&mut settings);
+    settings
+}
+
 /// A dynamic consumer of "orders" in group "g" that joins for the first time.
 pub fn consumer() -> JoinRequest {
     JoinRequest {

@@ -40,6 +40,20 @@ struct Model {
     leaders: BTreeMap<(String, i32), String>,
     generations: BTreeMap<String, i32>,
     trace: u64,
+    /// How often what the test is about has happened.
+    seen: Seen,
+}
+
+#[derive(Default, Debug)]
+struct Seen {
+    assigned: u32,
+    skipped: u32,
+    fenced: u32,
+    rebalanced: u32,
+    promised: u32,
+    committed: u32,
+    refused: u32,
+    restarted: u32,
 }
 
 fn stem(member_id: &str) -> &str {
@@ -52,8 +66,7 @@ fn stem(member_id: &str) -> &str {
 
 impl Model {
     fn new(failures: bool) -> Self {
-        let mut settings = Settings::default();
-        settings.group_size_max = if failures { 3 } else { 10 };
+        let settings = settings(|s| s.group_size_max = if failures { 3 } else { 10 });
         Self {
             w: with_settings(settings),
             ..Self::default()
@@ -63,8 +76,8 @@ impl Model {
     fn step(&mut self, random: &mut Random, failures: bool) {
         let group = (*random.pick(&["g", "h"])).to_owned();
         match random.below(20) {
-            0..5 => self.join(random, group),
-            5..9 => self.sync(random),
+            0..3 => self.join(random, group),
+            3..9 => self.sync(random),
             9..11 => self.heartbeat(random),
             11 => self.leave(random, &group),
             12 => {
@@ -218,6 +231,13 @@ impl Model {
                     let expected = format!("{} leader", self.syncs[&ticket]);
                     let got = &*reply.assignment;
                     assert!(got.is_empty() || got == expected.as_bytes(), "{reply:?}");
+                    self.seen.assigned += u32::from(!got.is_empty());
+                }
+                Reply::Sync(reply) => {
+                    self.seen.rebalanced += u32::from(reply.error == error::REBALANCE_IN_PROGRESS);
+                }
+                Reply::Commit(reply) if reply.topics[0].partitions[0].1 == error::NONE => {
+                    self.seen.committed += 1;
                 }
                 _ => {}
             }
@@ -241,7 +261,11 @@ impl Model {
 
     fn joined(&mut self, ticket: Ticket, reply: JoinReply) {
         let group = self.joins[&ticket].clone();
+        self.seen.fenced += u32::from(reply.error == error::FENCED_INSTANCE_ID);
+        self.seen.refused += u32::from(reply.error == error::GROUP_MAX_SIZE_REACHED);
+        self.seen.skipped += u32::from(reply.skip_assignment);
         if reply.error == error::MEMBER_ID_REQUIRED {
+            self.seen.promised += 1;
             self.promised.push((group, reply.member_id));
         } else if reply.error == error::NONE {
             let leader = stem(&reply.leader).to_owned();
@@ -284,6 +308,7 @@ impl Model {
                     record
                 };
                 assert_eq!(record(group), record(other));
+                self.seen.restarted += u32::from(group.state() == State::Stable);
             }
         }
         let offsets = |shard: &GroupsShard| {
@@ -296,7 +321,7 @@ impl Model {
     }
 }
 
-fn run(seed: u64, failures: bool) -> u64 {
+fn run(seed: u64, failures: bool) -> (u64, Seen) {
     let mut random = Random(seed);
     let mut model = Model::new(failures);
     for _ in 0..600 {
@@ -306,17 +331,38 @@ fn run(seed: u64, failures: bool) -> u64 {
         model.check_replay();
     }
     model.settle();
-    model.trace
+    (model.trace, model.seen)
 }
 
 #[test]
 fn random_members_never_break_a_group() {
+    let mut total = Seen::default();
     for seed in 0..300 {
         println!("seed {seed}");
         let failures = seed % 2 == 1;
-        let trace = run(seed, failures);
+        let (trace, seen) = run(seed, failures);
         if seed < 20 {
-            assert_eq!(run(seed, failures), trace, "same seed, same trace");
+            assert_eq!(run(seed, failures).0, trace, "same seed, same trace");
         }
+        total.assigned += seen.assigned;
+        total.skipped += seen.skipped;
+        total.fenced += seen.fenced;
+        total.rebalanced += seen.rebalanced;
+        total.promised += seen.promised;
+        total.committed += seen.committed;
+        total.refused += seen.refused;
+        total.restarted += seen.restarted;
     }
+    println!("{total:?}");
+    let least = [
+        total.assigned,
+        total.skipped,
+        total.fenced,
+        total.rebalanced,
+        total.promised,
+        total.committed,
+        total.refused,
+        total.restarted,
+    ];
+    assert!(least.iter().all(|count| *count >= 20), "{total:?}");
 }

@@ -59,8 +59,7 @@ fn offsets_without_a_group_make_a_simple_one() {
 fn a_group_over_a_lowered_maximum_rebalances() {
     let mut w = world();
     let members = w.stable_group(vec![consumer(), consumer()]);
-    let mut settings = Settings::default();
-    settings.group_size_max = 1;
+    let settings = settings(|s| s.group_size_max = 1);
     let mut next = restarted(&w, settings);
     assert_eq!(next.state(), State::PreparingRebalance);
     next.tickets = 100;

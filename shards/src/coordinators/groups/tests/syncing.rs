@@ -58,8 +58,7 @@ fn an_assignment_that_cannot_be_stored_makes_everybody_rejoin() {
 
 #[test]
 fn an_assignment_that_is_too_large_is_refused() {
-    let mut settings = Settings::default();
-    settings.limits.group_record_bytes_max = 1_000;
+    let settings = settings(|s| s.limits.group_record_bytes_max = 1_000);
     let mut w = with_settings(settings);
     let ticket = w.join(consumer());
     w.advance(3_000);
