@@ -41,6 +41,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod view;
 mod writes;
 
 use std::collections::BTreeMap;
