@@ -12,11 +12,11 @@ import tempfile
 
 from . import paths
 from .process import Daemon, NotReady, wait_until
+from .settings import COMMON
 
 # Quick to start and small: it holds a few thousand records.
 JVM_FLAGS = [
     "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 ]
@@ -36,8 +36,9 @@ class Oracle:
     """`settings` go over the defaults below. `port` 0 takes a free one."""
 
     name = "kafka"
+    brokers = 1
 
-    def __init__(self, directory=None, port=0, settings=None, detach=False):
+    def __init__(self, directory=None, port=0, settings=None, detach=False, log_level="warn"):
         self.own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="compat-kafka-")).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -46,6 +47,7 @@ class Oracle:
         self.asked_port = port
         self.settings = dict(settings or {})
         self.detach = detach
+        self.log_level = log_level
         self.daemon = None
         self.bootstrap = None
         self.port = None
@@ -59,15 +61,9 @@ class Oracle:
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
             "log.dirs": str(self.log_dir),
-            "offsets.topic.replication.factor": "1",
-            "offsets.topic.num.partitions": "4",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "transaction.state.log.num.partitions": "4",
+            **COMMON,
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
-            "group.initial.rebalance.delay.ms": "0",
-            "log.retention.check.interval.ms": "1000",
             "num.io.threads": "2",
             "num.network.threads": "1",
             "log.cleaner.threads": "1",
@@ -86,7 +82,9 @@ class Oracle:
             file.write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
             bootstrap = f"127.0.0.1:{port}"
             self.daemon = Daemon(
-                "kafka", java_command("compat.OracleBroker", str(file), bootstrap, flags=JVM_FLAGS),
+                "kafka",
+                java_command("compat.OracleBroker", str(file), bootstrap, flags=[
+                    *JVM_FLAGS, f"-Dorg.slf4j.simpleLogger.defaultLogLevel={self.log_level}"]),
                 self.log, detach=self.detach)
             try:
                 self.daemon.start(timeout_s)
@@ -106,7 +104,11 @@ class Oracle:
         return 0 if code == 143 else code
 
     def kill(self):
-        self.daemon.kill()
+        if self.daemon:
+            self.daemon.kill()
+
+    def alive(self):
+        return self.daemon is not None and self.daemon.alive()
 
     def log_tail(self, lines=40):
         return self.daemon.log_tail(lines) if self.daemon else "(never started)"
