@@ -9,6 +9,7 @@ from . import paths
 from .driver import Driver
 from .node import Odradek
 from .oracle import Oracle
+from .process import tail
 
 KINDS = {"odradek": Odradek, "kafka": Oracle}
 
@@ -24,6 +25,7 @@ class Env:
         self.own_nodes = []
         self._oracle = None
         self._count = 0
+        self._log_start = 0
 
     # Nodes.
 
@@ -68,9 +70,15 @@ class Env:
                 shutil.rmtree(node.directory, ignore_errors=True)
         self.own_nodes.clear()
 
+    def before_test(self):
+        self._log_start = self.shared.log.stat().st_size if self.shared else 0
+
     def log_tails(self):
-        nodes = [*self.own_nodes, *filter(None, [self.shared])]
-        return "\n".join(f"--- tail of {n.log}\n{n.log_tail(30)}" for n in nodes)
+        """What the nodes logged during this test, the end of it."""
+        tails = [f"--- {n.log}\n{tail(n.log, 30)}" for n in self.own_nodes]
+        if self.shared is not None:
+            tails.append(f"--- {self.shared.log}\n{tail(self.shared.log, 30, self._log_start)}")
+        return "\n".join(tails)
 
     def close(self):
         self.driver.stop()

@@ -58,9 +58,6 @@ class Odradek:
     def alive(self):
         return self.daemon is not None and self.daemon.alive()
 
-    def log_tail(self, lines=40):
-        return self.daemon.log_tail(lines) if self.daemon else "(never started)"
-
     def remove(self):
         if self.own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)

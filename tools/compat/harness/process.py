@@ -93,11 +93,18 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
-    def log_tail(self, lines=40):
-        if not self.log.exists():
-            return "(no log)"
-        text = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(text[-lines:])
+    def log_tail(self, lines=40, since=0):
+        """The last lines of the log, at most those behind byte `since`."""
+        return tail(self.log, lines, since)
+
+
+def tail(file, lines, since=0):
+    if not file.exists():
+        return "(no log)"
+    with open(file, "rb") as f:
+        f.seek(since)
+        text = f.read().decode(errors="replace").splitlines()
+    return "\n".join(text[-lines:]) or "(nothing was logged)"
 
 
 def wait_until(what, condition, timeout_s=30.0, interval_s=0.05):

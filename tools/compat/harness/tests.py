@@ -84,6 +84,7 @@ def run_one(test_, env, give_up, on_failure):
     watchdog.daemon = True
     old = signal.signal(signal.SIGALRM, alarm)
     start = time.monotonic()
+    env.before_test()
     watchdog.start()
     signal.setitimer(signal.ITIMER_REAL, test_.limit_s)
     try:
