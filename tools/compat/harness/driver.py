@@ -14,13 +14,16 @@ from .process import die_with_parent
 FLAGS = [
     "-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
 ]
 
 ToolResult = collections.namedtuple("ToolResult", "exit out err")
 
-SHORT_NAMES = {
-    "ConsoleConsumer": "consumer.ConsoleConsumer",
-    "ConsumerGroupCommand": "consumer.group.ConsumerGroupCommand",
+# Where a tool does not live in org.apache.kafka.tools itself.
+CLASSES = {
+    "ConfigCommand": "kafka.admin.ConfigCommand",
+    "ConsoleConsumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "ConsumerGroupCommand": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
 }
 
 
@@ -58,9 +61,8 @@ class Driver:
             raise
 
     def tool(self, name, *args, stdin="", timeout_s=60.0):
-        name = SHORT_NAMES.get(name, name)
-        args = [str(a) for a in args]
-        answer = self.ask({"tool": f"org.apache.kafka.tools.{name}", "args": args, "stdin": stdin}, timeout_s)
+        main = CLASSES.get(name, f"org.apache.kafka.tools.{name}")
+        answer = self.ask({"tool": main, "args": [str(a) for a in args], "stdin": stdin}, timeout_s)
         if "failure" in answer:
             raise ScenarioFailed(answer["failure"])
         return ToolResult(answer["exit"], answer["out"], answer["err"])

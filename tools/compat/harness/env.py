@@ -15,17 +15,18 @@ KINDS = {"odradek": Odradek, "kafka": Oracle}
 
 
 class Env:
-    def __init__(self, kind, directory, keep=False):
+    def __init__(self, kind, directory, client_log, keep=False):
         self.kind = kind
         self.keep = keep
         self.directory = pathlib.Path(directory)
-        self.node = None
+        self.client_log = pathlib.Path(client_log)
         self.driver = Driver(self.directory / "driver.log")
         self.shared = None
         self.own_nodes = []
         self._oracle = None
         self._count = 0
         self._log_start = 0
+        self._client_log_start = 0
 
     # Nodes.
 
@@ -72,12 +73,14 @@ class Env:
 
     def before_test(self):
         self._log_start = self.shared.log.stat().st_size if self.shared else 0
+        self._client_log_start = self.client_log.stat().st_size
 
     def log_tails(self):
-        """What the nodes logged during this test, the end of it."""
+        """What the nodes and the clients logged during this test, the end of it."""
         tails = [f"--- {n.log}\n{tail(n.log, 30)}" for n in self.own_nodes]
         if self.shared is not None:
             tails.append(f"--- {self.shared.log}\n{tail(self.shared.log, 30, self._log_start)}")
+        tails.append(f"--- clients\n{tail(self.client_log, 10, self._client_log_start)}")
         return "\n".join(tails)
 
     def close(self):
@@ -119,10 +122,12 @@ class Env:
         assert not errors, f"{' '.join(argv)}: {errors}"
         return done.stdout.decode()
 
-    def tool(self, name, *args, stdin="", bootstrap=None, exit=0, timeout_s=60.0):
-        """One of Kafka's own command line tools, with --bootstrap-server put in front."""
-        result = self.driver.tool(
-            name, "--bootstrap-server", bootstrap or self.bootstrap, *args, stdin=stdin, timeout_s=timeout_s)
+    def tool(self, name, *args, stdin="", bootstrap=None, exit=0, timeout_s=60.0, at_end=False):
+        """One of Kafka's own command line tools, with --bootstrap-server put in front (or at the
+        end, where a tool has subcommands)."""
+        where = ["--bootstrap-server", bootstrap or self.bootstrap]
+        argv = [*args, *where] if at_end else [*where, *args]
+        result = self.driver.tool(name, *argv, stdin=stdin, timeout_s=timeout_s)
         assert result.exit == exit, f"{name} {args}: exit {result.exit}\n{result.out}\n{result.err}"
         return result
 

@@ -51,6 +51,7 @@ class Oracle:
         self.daemon = None
         self.bootstrap = None
         self.port = None
+        self.controller_port = None
 
     def _properties(self, port, controller_port):
         properties = {
@@ -67,6 +68,7 @@ class Oracle:
             "num.io.threads": "2",
             "num.network.threads": "1",
             "log.cleaner.threads": "1",
+            "log.initial.task.delay.ms": "500",
             "log.cleaner.dedupe.buffer.size": "2097152",
         }
         properties.update(self.settings)
@@ -75,9 +77,10 @@ class Oracle:
     def start(self, timeout_s=90.0):
         # A free port can be taken between asking and binding.
         for attempt in range(3):
-            # A restart keeps its port: clients know it.
+            # A restart keeps its ports: clients know them.
             port = self.port or self.asked_port or free_port()
-            properties = self._properties(port, free_port())
+            controller_port = self.controller_port or free_port()
+            properties = self._properties(port, controller_port)
             file = self.directory / "server.properties"
             file.write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
             bootstrap = f"127.0.0.1:{port}"
@@ -92,7 +95,7 @@ class Oracle:
                 if attempt == 2 or "Address already in use" not in self.daemon.log_tail(200):
                     raise
                 continue
-            self.bootstrap, self.port = bootstrap, port
+            self.bootstrap, self.port, self.controller_port = bootstrap, port, controller_port
             return self
         raise AssertionError("unreachable")
 

@@ -5,9 +5,12 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
+import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -43,6 +46,7 @@ final class Tools {
             status.compareAndSet(null, code);
             throw new Exited(code);
         };
+        Set<Thread> hooksBefore = Set.copyOf(jvmHooks().keySet());
         Exit.setExitProcedure(exit);
         Exit.setHaltProcedure(exit);
         Exit.setShutdownHookAdder((name, hook) -> hooks.add(hook));
@@ -62,6 +66,12 @@ final class Tools {
                 }
             }
             hooks.forEach(Runnable::run);
+            for (Thread hook : List.copyOf(jvmHooks().keySet())) {
+                if (!hooksBefore.contains(hook)) {
+                    Runtime.getRuntime().removeShutdownHook(hook);
+                    hook.run();
+                }
+            }
         } finally {
             Thread.currentThread().setContextClassLoader(oldLoader);
             System.setIn(oldIn);
@@ -74,6 +84,17 @@ final class Tools {
         Integer code = status.get();
         return new Result(code == null ? 0 : code,
             out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    }
+
+    /**
+     * The verifiable clients register with the JVM itself, flush and report in that hook. Needs
+     * {@code --add-opens java.base/java.lang=ALL-UNNAMED}.
+     */
+    @SuppressWarnings("unchecked")
+    private static Map<Thread, Thread> jvmHooks() throws ReflectiveOperationException {
+        Field hooks = Class.forName("java.lang.ApplicationShutdownHooks").getDeclaredField("hooks");
+        hooks.setAccessible(true);
+        return (Map<Thread, Thread>) hooks.get(null);
     }
 
     /** Defines the tools' own classes itself and leaves the rest to the parent. */
