@@ -1,1 +1,8 @@
 //! The engine: log, records, I/O. No topics, no Kafka requests.
+
+pub mod bytes;
+pub mod io;
+pub mod limits;
+pub mod record;
+pub mod task;
+pub mod types;

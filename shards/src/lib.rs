@@ -1,1 +1,3 @@
 //! The node: shards, network, partitions, catalog, coordinators, APIs.
+
+pub mod config;

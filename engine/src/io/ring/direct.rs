@@ -1,0 +1,207 @@
+//! What is done at submission: calls that do not block, or happen only at start.
+#![allow(clippy::disallowed_methods)] // this is the driver
+
+use std::net::SocketAddr;
+
+use nix::sys::socket::{SockaddrLike, SockaddrStorage};
+
+use crate::io::op::Op;
+
+fn errno() -> i32 {
+    std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
+}
+
+fn check(result: i64) -> i32 {
+    if result < 0 {
+        -errno()
+    } else {
+        result.min(i64::from(i32::MAX)) as i32
+    }
+}
+
+fn set(socket: i32, level: i32, option: i32, value: i32) -> i32 {
+    // SAFETY: the value outlives the call and its size is given.
+    check(i64::from(unsafe {
+        libc::setsockopt(
+            socket,
+            level,
+            option,
+            (&raw const value).cast(),
+            size_of::<i32>() as u32,
+        )
+    }))
+}
+
+/// Replies are whole when they are sent: waiting for more only delays them.
+pub(super) fn no_delay(socket: i32) {
+    set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+}
+
+pub(super) fn close(fd: i32) {
+    // SAFETY: the descriptor is ours and nobody uses it any more.
+    unsafe { libc::close(fd) };
+}
+
+/// A TCP socket of the address's family.
+pub(super) fn socket(address: SocketAddr) -> Result<i32, i32> {
+    let family = match address {
+        SocketAddr::V4(_) => libc::AF_INET,
+        SocketAddr::V6(_) => libc::AF_INET6,
+    };
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 { Err(errno()) } else { Ok(fd) }
+}
+
+fn listen(address: &mut SocketAddr, shared: bool) -> i32 {
+    let fd = match socket(*address) {
+        Ok(fd) => fd,
+        Err(errno) => return -errno,
+    };
+    let result = listen_on(fd, address, shared);
+    if result < 0 {
+        close(fd);
+        return result;
+    }
+    fd
+}
+
+fn listen_on(fd: i32, address: &mut SocketAddr, shared: bool) -> i32 {
+    set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);
+    if shared {
+        set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    }
+    let wanted = SockaddrStorage::from(*address);
+    // SAFETY: the address outlives the calls and its length is its own.
+    let bound = unsafe { libc::bind(fd, wanted.as_ptr(), wanted.len()) };
+    if bound < 0 {
+        return -errno();
+    }
+    // SAFETY: no pointers.
+    if unsafe { libc::listen(fd, 1024) } < 0 {
+        return -errno();
+    }
+    match nix::sys::socket::getsockname::<SockaddrStorage>(fd) {
+        Ok(name) => {
+            if let Some(name) = to_address(&name) {
+                *address = name;
+            }
+            0
+        }
+        Err(errno) => -(errno as i32),
+    }
+}
+
+fn to_address(name: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = name.as_sockaddr_in() {
+        return Some(SocketAddr::from((v4.ip(), v4.port())));
+    }
+    name.as_sockaddr_in6()
+        .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+}
+
+/// Sends without waiting. The ring arms its own polls on sockets only while they are in
+/// blocking mode, so the mode is changed for this one call.
+fn sendfile(socket: i32, file: i32, pos: u64, len: u32) -> i32 {
+    let mut pos = pos as i64;
+    // SAFETY: `pos` outlives the call; the rest are numbers.
+    unsafe {
+        let mode = libc::fcntl(socket, libc::F_GETFL);
+        if mode < 0 {
+            return -errno();
+        }
+        libc::fcntl(socket, libc::F_SETFL, mode | libc::O_NONBLOCK);
+        let result = check(libc::sendfile(socket, file, &mut pos, len as usize) as i64);
+        libc::fcntl(socket, libc::F_SETFL, mode & !libc::O_NONBLOCK);
+        result
+    }
+}
+
+/// cachestat(2), Linux 6.5.
+fn resident(file: i32, pos: u64, len: u64) -> i32 {
+    const CACHESTAT: libc::c_long = 451;
+    let range = [pos, len];
+    let mut stat = [0u64; 5];
+    // SAFETY: both arrays have the sizes of `cachestat_range` and `cachestat` and outlive the
+    // call.
+    let result = unsafe {
+        libc::syscall(
+            CACHESTAT,
+            file,
+            range.as_ptr(),
+            stat.as_mut_ptr(),
+            0 as libc::c_uint,
+        )
+    };
+    if result < 0 {
+        return -errno();
+    }
+    // Whole pages, the first and the last perhaps partly outside the range.
+    let first = crate::bytes::page_floor(pos);
+    let pages = (crate::bytes::page_ceil(pos + len) - first) / crate::bytes::PAGE as u64;
+    if stat[0] >= pages {
+        len.min(i32::MAX as u64) as i32
+    } else {
+        (stat[0] * crate::bytes::PAGE as u64).min(len.saturating_sub(1)) as i32
+    }
+}
+
+/// Performs an operation now; its result.
+pub(super) fn perform(op: &mut Op, vectors: &[libc::iovec]) -> i32 {
+    match op {
+        Op::Listen { address, shared } => listen(address, *shared),
+        Op::Sendfile {
+            socket,
+            file,
+            pos,
+            len,
+        } => sendfile(socket.0, file.0, *pos, *len),
+        Op::WriteNow { file, pos, .. } => {
+            // SAFETY: the vectors point into the operation's parts, which outlive the call.
+            check(unsafe {
+                libc::pwritev(file.0, vectors.as_ptr(), vectors.len() as i32, *pos as i64) as i64
+            })
+        }
+        // SAFETY: numbers only.
+        Op::Truncate { file, len } => {
+            check(i64::from(unsafe { libc::ftruncate(file.0, *len as i64) }))
+        }
+        Op::Size { file, len } => {
+            // SAFETY: all-zero is a valid stat to be filled in, and it outlives the call.
+            unsafe {
+                let mut stat: libc::stat = std::mem::zeroed();
+                let result = check(i64::from(libc::fstat(file.0, &mut stat)));
+                *len = stat.st_size as u64;
+                result
+            }
+        }
+        Op::List { path, names } => match list(path) {
+            Ok(found) => {
+                *names = found;
+                0
+            }
+            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        },
+        Op::Resident { file, pos, len } => resident(file.0, *pos, *len),
+        Op::Peer { socket, address } => {
+            match nix::sys::socket::getpeername::<SockaddrStorage>(socket.0) {
+                Ok(name) => {
+                    *address = to_address(&name);
+                    0
+                }
+                Err(errno) => -(errno as i32),
+            }
+        }
+        other => unreachable!("{other:?} goes through the ring"),
+    }
+}
+
+fn list(path: &std::ffi::CStr) -> std::io::Result<Vec<String>> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    std::fs::read_dir(path)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}

@@ -1,0 +1,268 @@
+//! The io_uring driver.
+//!
+//! One ring per shard, entered by its thread alone. Completions are reaped in the same system
+//! call that submits. What the kernel cannot do on a ring without a worker thread and is known
+//! not to block (listing a directory at start, a bounded sendfile of resident pages, a buffered
+//! write) is done at submission and reported by the next reap like any other.
+
+mod buffers;
+mod direct;
+mod entry;
+mod setup;
+mod wake;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+use self::buffers::Buffers;
+use self::entry::{Prepared, Scratch};
+use self::wake::EventWake;
+use super::driver::{Completion, Driver, RemoteWake, Token};
+use super::op::{Handle, Op};
+use crate::bytes::Pool;
+
+pub use self::setup::{RingError, RingOptions};
+
+/// User data of completions that belong to no operation.
+const IGNORED: u64 = u64::MAX;
+/// User data of the eventfd read and of peers' ring messages.
+const WOKEN: u64 = u64::MAX - 1;
+
+const ENTER_GETEVENTS: u32 = 1;
+
+/// A shard's ring.
+pub struct Ring {
+    // Dropped first: the kernel lets go of all memory named below when the ring closes.
+    ring: IoUring,
+    buffers: Option<Buffers>,
+    // Boxed: the kernel holds addresses into it while the table grows.
+    #[allow(clippy::vec_box)]
+    scratch: Vec<Box<Scratch>>,
+    /// Entries that found the submission queue full, in order.
+    overflow: VecDeque<squeue::Entry>,
+    ready: Vec<Completion>,
+    wake: Arc<EventWake>,
+    wake_word: Box<u64>,
+    wake_armed: bool,
+    random: u64,
+    got: String,
+}
+
+impl Ring {
+    /// Sets a ring up, giving up feature after feature where the kernel refuses; the last
+    /// refusal is returned if none is left to give up.
+    pub fn new(options: RingOptions, pool: &Pool) -> Result<Ring, RingError> {
+        let (ring, mut got) = setup::ring(&options)?;
+        let buffers = match Buffers::register(&ring, pool, &options) {
+            Ok(buffers) => {
+                got.push_str(&format!(
+                    ", {} provided buffers of {} B",
+                    options.provided_count, options.provided_bytes
+                ));
+                Some(buffers)
+            }
+            Err(error) => {
+                got.push_str(&format!(", no provided buffers ({error})"));
+                None
+            }
+        };
+        let wake = Arc::new(EventWake::new().map_err(RingError::Wake)?);
+        Ok(Ring {
+            ring,
+            buffers,
+            scratch: Vec::new(),
+            overflow: VecDeque::new(),
+            ready: Vec::new(),
+            wake,
+            wake_word: Box::new(0),
+            wake_armed: false,
+            random: setup::seed(),
+            got,
+        })
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        if self.overflow.is_empty() {
+            // SAFETY: everything the entry points to is owned by the operation table, by
+            // `scratch` or by the ring itself until the completion has been reaped.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+        }
+        self.overflow.push_back(entry);
+    }
+
+    fn refill(&mut self) {
+        let mut submission = self.ring.submission();
+        while let Some(entry) = self.overflow.front() {
+            // SAFETY: as in `push`.
+            if unsafe { submission.push(entry) }.is_err() {
+                break;
+            }
+            self.overflow.pop_front();
+        }
+    }
+
+    fn arm_wake(&mut self) {
+        if !self.wake_armed {
+            self.wake_armed = true;
+            let word: *mut u64 = &mut *self.wake_word;
+            let entry = opcode::Read::new(self.wake.fd(), word.cast(), 8)
+                .build()
+                .user_data(WOKEN);
+            self.push(entry);
+        }
+    }
+
+    fn enter(&mut self, wait: Option<Duration>) {
+        let submitter = self.ring.submitter();
+        let result = match wait {
+            Some(Duration::ZERO) => {
+                // DEFER_TASKRUN delivers completions only to an enter that asks for them.
+                // SAFETY: the entries pushed are valid (see `push`); no argument is passed.
+                unsafe {
+                    let pending = self.ring.submission_shared().len() as u32;
+                    submitter.enter::<libc::sigset_t>(pending, 0, ENTER_GETEVENTS, None)
+                }
+            }
+            Some(wait) => {
+                let time = Timespec::new()
+                    .sec(wait.as_secs())
+                    .nsec(wait.subsec_nanos());
+                submitter.submit_with_args(1, &SubmitArgs::new().timespec(&time))
+            }
+            None => submitter.submit_and_wait(1),
+        };
+        match result {
+            Ok(_) => {}
+            Err(error) => match error.raw_os_error() {
+                // Timed out, interrupted, completion queue full (reaping makes room), or the
+                // kernel is short of memory for a moment: all are retried by the next pass.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => {}
+                _ => panic!("io_uring_enter failed: {error}"),
+            },
+        }
+    }
+
+    fn take(&mut self, entry: &cqueue::Entry, completed: &mut Vec<Completion>) {
+        let (data, mut result, flags) = (entry.user_data(), entry.result(), entry.flags());
+        match data {
+            IGNORED => return,
+            WOKEN => {
+                // The eventfd's read, or a peer's message (which leaves the read armed).
+                if result != 0 {
+                    self.wake_armed = false;
+                }
+                return;
+            }
+            _ => {}
+        }
+        let token = data as Token;
+        let provided = cqueue::buffer_select(flags).and_then(|id| {
+            let buffers = self.buffers.as_ref().expect("only with provided buffers");
+            if result > 0 {
+                Some(buffers.lend(id, result as u32))
+            } else {
+                buffers.give_back(id);
+                None
+            }
+        });
+        result = self.scratch[token as usize].finish(result);
+        completed.push(Completion {
+            token,
+            result,
+            provided,
+            more_waiting: cqueue::sock_nonempty(flags),
+        });
+    }
+}
+
+impl Driver for Ring {
+    fn submit(&mut self, token: Token, op: &mut Op) {
+        while self.scratch.len() <= token as usize {
+            self.scratch.push(Box::default());
+        }
+        let group = self.buffers.as_ref().map(Buffers::group);
+        match self.scratch[token as usize].prepare(op, group) {
+            Prepared::Entry(entry) => self.push(entry.user_data(u64::from(token))),
+            Prepared::Finished(result) => self.ready.push(Completion {
+                token,
+                result,
+                provided: None,
+                more_waiting: false,
+            }),
+        }
+    }
+
+    fn cancel(&mut self, token: Token) {
+        let entry = opcode::AsyncCancel::new(u64::from(token))
+            .build()
+            .user_data(IGNORED);
+        self.push(entry);
+    }
+
+    fn reap(&mut self, wait: Option<Duration>, completed: &mut Vec<Completion>) {
+        let wait = if self.ready.is_empty() && self.ring.completion().is_empty() {
+            wait
+        } else {
+            Some(Duration::ZERO)
+        };
+        if wait != Some(Duration::ZERO) {
+            self.arm_wake();
+        }
+        let idle = wait == Some(Duration::ZERO) && {
+            let submission = self.ring.submission();
+            submission.is_empty() && !submission.taskrun() && !submission.cq_overflow()
+        };
+        if !idle || !self.overflow.is_empty() {
+            self.enter(wait);
+            while !self.overflow.is_empty() {
+                self.refill();
+                self.enter(Some(Duration::ZERO));
+            }
+        }
+        self.wake.clear();
+        completed.append(&mut self.ready);
+        // Collected first: taking one borrows the whole driver.
+        loop {
+            let Some(entry) = self.ring.completion().next() else {
+                break;
+            };
+            self.take(&entry, completed);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        setup::monotonic()
+    }
+
+    fn wall_clock(&self) -> i64 {
+        setup::realtime()
+    }
+
+    fn random(&mut self) -> u64 {
+        // SplitMix64, seeded from the kernel.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn remote(&self) -> Arc<dyn RemoteWake> {
+        self.wake.clone()
+    }
+
+    fn wake_handle(&self) -> Option<Handle> {
+        use std::os::fd::AsRawFd;
+        Some(Handle(self.ring.as_raw_fd()))
+    }
+
+    fn describe(&self) -> String {
+        self.got.clone()
+    }
+}

@@ -1,0 +1,105 @@
+//! Getting a ring from the kernel, and the clocks and randomness that only a driver may ask for.
+#![allow(clippy::disallowed_methods)] // this is the driver
+
+use io_uring::IoUring;
+use nix::time::{ClockId, clock_gettime};
+
+/// What to ask for.
+#[derive(Clone, Debug)]
+pub struct RingOptions {
+    /// Submission queue entries, a power of two.
+    pub entries: u32,
+    /// Provided receive buffers, a power of two.
+    pub provided_count: u16,
+    /// Bytes of each.
+    pub provided_bytes: u32,
+}
+
+impl Default for RingOptions {
+    fn default() -> Self {
+        RingOptions {
+            entries: 1024,
+            provided_count: 128,
+            provided_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// Why there is no ring.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// The kernel refuses rings here.
+    #[error(
+        "io_uring is not available: {0}; the kernel must be 5.19 or newer with \
+         kernel.io_uring_disabled=0, and a container's seccomp profile must allow io_uring_setup"
+    )]
+    Refused(std::io::Error),
+    /// No eventfd.
+    #[error("cannot make an eventfd: {0}; raise the limit of open files (ulimit -n)")]
+    Wake(std::io::Error),
+}
+
+/// The ring and, in words, the features it has.
+pub(super) fn ring(options: &RingOptions) -> Result<(IoUring, String), RingError> {
+    type Ask = fn(&mut io_uring::Builder) -> &mut io_uring::Builder;
+    let asks: [(&str, Ask); 4] = [
+        ("single issuer, deferred task run", |builder| {
+            builder
+                .setup_single_issuer()
+                .setup_defer_taskrun()
+                .setup_taskrun_flag()
+                .setup_submit_all()
+        }),
+        ("single issuer, cooperative task run", |builder| {
+            builder
+                .setup_single_issuer()
+                .setup_coop_taskrun()
+                .setup_taskrun_flag()
+                .setup_submit_all()
+        }),
+        ("cooperative task run", |builder| {
+            builder.setup_coop_taskrun().setup_taskrun_flag()
+        }),
+        ("no flags", |builder| builder),
+    ];
+    let mut refused = None;
+    for (name, ask) in asks {
+        let mut builder = IoUring::builder();
+        builder.setup_cqsize(options.entries * 4);
+        ask(&mut builder);
+        match builder.build(options.entries) {
+            Ok(ring) => {
+                let mut got = format!("io_uring: {name}");
+                if let Some(error) = refused {
+                    got.push_str(&format!(" (more was refused: {error})"));
+                }
+                return Ok((ring, got));
+            }
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(RingError::Refused(
+        refused.expect("every ask was tried and refused"),
+    ))
+}
+
+pub(super) fn monotonic() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists");
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+}
+
+pub(super) fn realtime() -> i64 {
+    let time = clock_gettime(ClockId::CLOCK_REALTIME).expect("CLOCK_REALTIME exists");
+    time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000
+}
+
+pub(super) fn seed() -> u64 {
+    let mut seed = [0u8; 8];
+    // SAFETY: the buffer is eight bytes long and ours.
+    let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), 8, 0) };
+    assert_eq!(
+        got, 8,
+        "getrandom fails only on a bad address or before boot"
+    );
+    u64::from_ne_bytes(seed)
+}

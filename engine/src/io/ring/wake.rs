@@ -1,0 +1,44 @@
+//! Waking a sleeping ring from another thread.
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use io_uring::types::Fd;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::io::driver::RemoteWake;
+
+/// An eventfd that the ring keeps a read on. Many wakes before the ring looks are one write.
+pub(super) struct EventWake {
+    event: EventFd,
+    claimed: AtomicBool,
+}
+
+impl EventWake {
+    pub(super) fn new() -> Result<Self, std::io::Error> {
+        Ok(EventWake {
+            event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?,
+            claimed: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn fd(&self) -> Fd {
+        Fd(self.event.as_raw_fd())
+    }
+
+    /// The ring is awake and is about to look: later wakes must be delivered again.
+    pub(super) fn clear(&self) {
+        self.claimed.store(false, Ordering::SeqCst);
+    }
+}
+
+impl RemoteWake for EventWake {
+    fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::SeqCst)
+    }
+
+    fn deliver(&self) {
+        // Fails only at 2^64 - 2 pending wakes, when the ring is awake anyway.
+        let _ = self.event.write(1);
+    }
+}

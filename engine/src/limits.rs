@@ -1,0 +1,31 @@
+//! Every bound of the engine, in one place, related to each other by const assertions.
+//!
+//! These are the bounds that no setting can lift. A setting may ask for less.
+
+use crate::record::HEADER_BYTES;
+
+/// Bytes of one record batch, header included. Positions and lengths inside a batch fit an `i32`;
+/// a request cannot be longer than `socket.request.max.bytes` anyway.
+pub const BATCH_BYTES_MAX: usize = 1 << 30;
+
+/// Bytes that the records of one compressed batch may take when opened. A hundred bytes of zstd
+/// can claim gigabytes: opening stops here.
+pub const RECORDS_OPENED_BYTES_MAX: usize = 256 << 20;
+
+/// How far a zstd window may reach back: the level-19 default is 8 MiB.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+/// Bytes of free blocks that a shard's pool keeps for reuse; what comes back beyond it is
+/// returned to the system.
+pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes that one sendfile call may move: bounds how long a shard's thread is away.
+pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
+
+/// Tasks that run before completions are reaped again.
+pub const TASKS_PER_PASS_MAX: usize = 256;
+
+const _: () = assert!(BATCH_BYTES_MAX > HEADER_BYTES);
+const _: () = assert!(BATCH_BYTES_MAX <= i32::MAX as usize);
+const _: () = assert!(RECORDS_OPENED_BYTES_MAX <= BATCH_BYTES_MAX);
+const _: () = assert!(1 << ZSTD_WINDOW_LOG_MAX <= RECORDS_OPENED_BYTES_MAX);

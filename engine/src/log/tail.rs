@@ -1,0 +1,427 @@
+//! The tail: what was appended and is still in memory, and which of it goes to disk next.
+//!
+//! A chain of extents over page-aligned blocks. An extent holds the bytes of one segment from a
+//! page boundary on; where the next extent of that segment begins earlier than this one ends, the
+//! next one is right (it took the unfinished page over).
+//!
+//! Invariants: no two writes ever cover one page at once; a page in flight is never modified (an
+//! unfinished page that goes to disk is sealed, and its bytes are copied into its successor);
+//! writes start in order of position, so marks can advance over completed prefixes.
+//!
+//! Absent on purpose: what the bytes mean, and I/O.
+
+use std::collections::VecDeque;
+
+use crate::bytes::{Block, PAGE, Part, Parts, Pool, page_ceil, page_floor};
+use crate::types::Offset;
+
+/// Most bytes of one write.
+const WRITE_BYTES_MAX: u64 = 1 << 20;
+/// A larger write leaves its unfinished last page to a write of its own, so that what follows
+/// waits for one page and not for all.
+const SPLIT_BYTES_MIN: u64 = 64 << 10;
+/// The largest block that one append asks for.
+const BLOCK_BYTES_MAX: usize = 1 << 20;
+
+struct Extent {
+    segment: Offset,
+    /// Position in the segment of the first byte.
+    pos: u64,
+    block: Block,
+    /// Where in the block it starts.
+    at: usize,
+    len: usize,
+    sealed: bool,
+}
+
+impl Extent {
+    fn end(&self) -> u64 {
+        self.pos + self.len as u64
+    }
+
+    fn room(&self) -> usize {
+        self.block.capacity() - self.at - self.len
+    }
+}
+
+/// A write in flight.
+struct Flying {
+    id: u64,
+    segment: Offset,
+    end: u64,
+    done: bool,
+}
+
+/// One write to perform.
+#[derive(Debug)]
+pub struct WritePlan {
+    /// Names it in [`Tail::wrote`].
+    pub id: u64,
+    /// Which segment's file.
+    pub segment: Offset,
+    /// Where it starts; page-aligned if the tail is.
+    pub pos: u64,
+    /// The bytes, padded with zeros to a page if the tail is aligned.
+    pub parts: Parts,
+    /// Where the data ends (without padding).
+    pub end: u64,
+}
+
+/// Where the contiguous prefix of completed writes ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    pub segment: Offset,
+    pub pos: u64,
+}
+
+/// See the module.
+pub struct Tail {
+    pool: Pool,
+    /// Direct writes: whole pages from aligned memory.
+    aligned: bool,
+    extents: VecDeque<Extent>,
+    /// Next byte to submit.
+    cursor: Written,
+    /// Segments that were rolled and are not wholly submitted: (segment, end, next segment).
+    rolled: VecDeque<(Offset, u64, Offset)>,
+    /// Where the next append goes.
+    end: Written,
+    flying: VecDeque<Flying>,
+    /// End of the contiguous prefix of completed writes.
+    written: Written,
+    next_id: u64,
+    bytes: usize,
+}
+
+impl Tail {
+    /// A tail that continues `segment` at `pos`. If it is `aligned` and `pos` is within a page,
+    /// `page` holds that page's bytes up to `pos`.
+    pub fn new(pool: &Pool, aligned: bool, segment: Offset, pos: u64, page: &[u8]) -> Self {
+        let at = Written { segment, pos };
+        let mut tail = Tail {
+            pool: pool.clone(),
+            aligned,
+            extents: VecDeque::new(),
+            cursor: at,
+            rolled: VecDeque::new(),
+            end: at,
+            flying: VecDeque::new(),
+            written: at,
+            next_id: 0,
+            bytes: 0,
+        };
+        if aligned && !page.is_empty() {
+            let floor = page_floor(pos);
+            assert_eq!(pos - floor, page.len() as u64, "the unfinished page, whole");
+            let block = tail.take(PAGE);
+            // SAFETY: the block is new.
+            unsafe { block.bytes_mut(0, page.len()) }.copy_from_slice(page);
+            tail.extents.push_back(Extent {
+                segment,
+                pos: floor,
+                block,
+                at: 0,
+                len: page.len(),
+                sealed: true,
+            });
+        }
+        tail
+    }
+
+    fn take(&mut self, len: usize) -> Block {
+        let block = self.pool.take(len);
+        self.bytes += block.capacity();
+        block
+    }
+
+    /// Appends bytes at the end.
+    pub fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let end = self.end;
+            let open = self.extents.back().is_some_and(|last| {
+                !last.sealed
+                    && last.segment == end.segment
+                    && last.end() == end.pos
+                    && last.room() > 0
+            });
+            if !open {
+                self.open(bytes.len());
+            }
+            let last = self.extents.back_mut().expect("an open extent");
+            let n = last.room().min(bytes.len());
+            let from = last.at + last.len;
+            // SAFETY: bytes past an extent's end are covered by nothing: writes in flight end at
+            // the page boundary of a sealed extent, and this one is not sealed.
+            unsafe { last.block.bytes_mut(from, n) }.copy_from_slice(&bytes[..n]);
+            last.len += n;
+            self.end.pos += n as u64;
+            bytes = &bytes[n..];
+        }
+    }
+
+    /// Opens an extent at the end, taking over the unfinished page if there is one.
+    fn open(&mut self, wanted: usize) {
+        let end = self.end;
+        let pos = if self.aligned {
+            page_floor(end.pos)
+        } else {
+            end.pos
+        };
+        let carried = (end.pos - pos) as usize;
+        let wanted = (wanted + carried).min(BLOCK_BYTES_MAX);
+        let previous = self
+            .extents
+            .back()
+            .filter(|last| last.segment == end.segment && last.end() == end.pos);
+        // The rest of the last block serves if what is wanted fits, or most of it.
+        let rest = self.extents.back().map(|last| {
+            let at = page_ceil((last.at + last.len) as u64) as usize;
+            (last.block.clone(), at)
+        });
+        let reused = rest.filter(|(block, at)| block.capacity().saturating_sub(*at) >= wanted);
+        let carry: Option<(Block, usize)> = (carried > 0).then(|| {
+            let last = previous.expect("an unfinished page is in memory");
+            (last.block.clone(), last.at + last.len - carried)
+        });
+        let (block, at) = match reused {
+            Some(reused) => reused,
+            // Grows with use: a quiet partition holds a page or four, a busy one whole blocks.
+            None => {
+                let recent = self.extents.back().map_or(0, |last| last.block.capacity());
+                let want = wanted.max((recent * 2).min(256 << 10)).max(PAGE);
+                (self.take(want), 0)
+            }
+        };
+        if let Some((from, start)) = carry {
+            // SAFETY: the target is past everything used of its block.
+            unsafe { block.bytes_mut(at, carried) }.copy_from_slice(from.bytes(start, carried));
+        }
+        self.extents.push_back(Extent {
+            segment: end.segment,
+            pos,
+            block,
+            at,
+            len: carried,
+            sealed: false,
+        });
+    }
+
+    /// The active segment ends here; appends go on at the start of `next`.
+    pub fn roll(&mut self, next: Offset) {
+        self.rolled
+            .push_back((self.end.segment, self.end.pos, next));
+        self.end = Written {
+            segment: next,
+            pos: 0,
+        };
+    }
+
+    /// Whether bytes wait to be submitted.
+    pub fn pending(&self) -> bool {
+        self.cursor != self.end
+    }
+
+    /// Writes in flight.
+    pub fn flying(&self) -> usize {
+        self.flying.len()
+    }
+
+    /// The next write, if one may start now: at most `depth` in flight.
+    pub fn plan(&mut self, depth: usize) -> Option<WritePlan> {
+        let limit = loop {
+            match self.rolled.front() {
+                Some(&(segment, end, next)) => {
+                    debug_assert_eq!(segment, self.cursor.segment);
+                    if self.cursor.pos < end {
+                        break end;
+                    }
+                    self.cursor = Written {
+                        segment: next,
+                        pos: 0,
+                    };
+                    self.rolled.pop_front();
+                }
+                None => break self.end.pos,
+            }
+        };
+        if self.cursor.pos >= limit || self.flying.len() >= depth {
+            return None;
+        }
+        let segment = self.cursor.segment;
+        let start = if self.aligned {
+            page_floor(self.cursor.pos)
+        } else {
+            self.cursor.pos
+        };
+        let busy = |flying: &Flying| !flying.done && flying.segment == segment && flying.end > start;
+        if start < self.cursor.pos && self.flying.iter().any(busy) {
+            return None;
+        }
+        let mut end = limit.min(start + WRITE_BYTES_MAX);
+        if self.aligned && end - start > SPLIT_BYTES_MIN {
+            end = page_floor(end);
+        }
+        let parts = self.gather(segment, start, end);
+        self.cursor.pos = end;
+        let id = self.next_id;
+        self.next_id += 1;
+        self.flying.push_back(Flying {
+            id,
+            segment,
+            end,
+            done: false,
+        });
+        Some(WritePlan {
+            id,
+            segment,
+            pos: start,
+            parts,
+            end,
+        })
+    }
+
+    /// The memory of `[start, end)`, padded to a page (and then sealed) if the tail is aligned.
+    fn gather(&mut self, segment: Offset, start: u64, end: u64) -> Parts {
+        let mut parts = self
+            .memory(segment, start, end)
+            .expect("what is not submitted is in memory");
+        let padding = if self.aligned {
+            (page_ceil(end) - end) as usize
+        } else {
+            0
+        };
+        if padding > 0 {
+            let holder = self
+                .extents
+                .iter_mut()
+                .rev()
+                .find(|extent| extent.segment == segment && extent.end() == end)
+                .expect("the last page's extent");
+            // SAFETY: past the extent's end; nothing covers it, and sealing it keeps it so.
+            unsafe { holder.block.bytes_mut(holder.at + holder.len, padding) }.fill(0);
+            holder.sealed = true;
+            let Some(Part::Block { len, .. }) = parts.last_mut() else {
+                unreachable!("the tail is made of blocks")
+            };
+            *len += padding as u32;
+        }
+        parts
+    }
+
+    /// The memory of `[start, end)` of a segment, if all of it is here.
+    pub fn memory(&self, segment: Offset, start: u64, end: u64) -> Option<Parts> {
+        let mut parts = Parts::new();
+        let mut at = start;
+        // Newest first: where two extents hold a page, the newer one is right and the older one's
+        // bytes are equal, so the first extent that holds `at` serves up to its end.
+        let first = self
+            .extents
+            .iter()
+            .rposition(|extent| extent.segment == segment && extent.pos <= start)?;
+        let mut extents = self.extents.range(first..).peekable();
+        while let Some(extent) = extents.next() {
+            if at >= end {
+                break;
+            }
+            if extent.segment != segment || extent.end() <= at {
+                continue;
+            }
+            if extent.pos > at {
+                return None;
+            }
+            let mut stop = extent.end().min(end);
+            if let Some(next) = extents.peek().filter(|next| next.segment == segment) {
+                stop = stop.min(next.pos.max(at));
+            }
+            if stop > at {
+                let from = extent.at + (at - extent.pos) as usize;
+                parts.push(Part::block(&extent.block, from, (stop - at) as usize));
+                at = stop;
+            }
+        }
+        (at >= end).then_some(parts)
+    }
+
+    /// Where in a segment memory starts; `None` if none of it is here.
+    pub fn memory_start(&self, segment: Offset) -> Option<u64> {
+        self.extents
+            .iter()
+            .find(|extent| extent.segment == segment)
+            .map(|extent| extent.pos)
+    }
+
+    /// A write completed. Gives the end of the contiguous completed prefix if it moved.
+    pub fn wrote(&mut self, id: u64) -> Option<Written> {
+        let flying = self
+            .flying
+            .iter_mut()
+            .find(|flying| flying.id == id)
+            .expect("a planned write");
+        flying.done = true;
+        let mut written = None;
+        while let Some(first) = self.flying.front().filter(|first| first.done) {
+            written = Some(Written {
+                segment: first.segment,
+                pos: first.end,
+            });
+            self.flying.pop_front();
+        }
+        self.written = written.unwrap_or(self.written);
+        written
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Lets go of the oldest extent if it is written and not the last. Gives the bytes freed.
+    pub fn evict(&mut self) -> Option<usize> {
+        let oldest = self.extents.front()?;
+        let on_disk =
+            (oldest.segment, oldest.end()) <= (self.written.segment, self.written.pos);
+        if !on_disk || self.extents.len() == 1 {
+            return None;
+        }
+        let gone = self.extents.pop_front()?;
+        let shared = self
+            .extents
+            .front()
+            .is_some_and(|next| next.block.same(&gone.block));
+        let freed = if shared { 0 } else { gone.block.capacity() };
+        self.bytes -= freed;
+        Some(freed)
+    }
+
+    /// Lets go of everything but the unfinished page; for a partition that has gone quiet.
+    /// Nothing must be pending or in flight.
+    pub fn shrink(&mut self) {
+        if self.pending() || !self.flying.is_empty() {
+            return;
+        }
+        let partial = if self.aligned {
+            (self.end.pos - page_floor(self.end.pos)) as usize
+        } else {
+            0
+        };
+        let page = (partial > 0).then(|| {
+            let last = self.extents.back().expect("an unfinished page is in memory");
+            let start = last.at + last.len - partial;
+            last.block.bytes(start, partial).to_vec()
+        });
+        *self = Tail {
+            next_id: self.next_id,
+            ..Tail::new(
+                &self.pool,
+                self.aligned,
+                self.end.segment,
+                self.end.pos,
+                page.as_deref().unwrap_or(&[]),
+            )
+        };
+    }
+}
+
+#[cfg(test)]
+#[path = "tail_tests.rs"]
+mod tests;

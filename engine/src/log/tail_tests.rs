@@ -1,0 +1,134 @@
+use super::*;
+use crate::bytes::parts_len;
+
+fn flat(parts: &[Part]) -> Vec<u8> {
+    parts.iter().flat_map(|part| part.bytes()).copied().collect()
+}
+
+/// Performs plans in memory and checks the invariants on the way.
+struct Disk {
+    bytes: Vec<u8>,
+    flying: Vec<(u64, u64, Vec<u8>, Parts)>,
+}
+
+impl Disk {
+    fn start(&mut self, plan: WritePlan) {
+        let (pos, len) = (plan.pos, parts_len(&plan.parts) as u64);
+        assert_eq!((pos % PAGE as u64, len % PAGE as u64), (0, 0));
+        for (_, other, bytes, _) in &self.flying {
+            assert!(pos + len <= *other || *other + bytes.len() as u64 <= pos);
+        }
+        let copy = flat(&plan.parts);
+        self.flying.push((plan.id, pos, copy, plan.parts));
+    }
+
+    fn finish(&mut self, at: usize) -> u64 {
+        let (id, pos, copy, parts) = self.flying.swap_remove(at);
+        assert!(flat(&parts) == copy, "a page in flight was modified");
+        let end = pos as usize + copy.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[pos as usize..end].copy_from_slice(&copy);
+        id
+    }
+}
+
+#[test]
+fn random_appends_reach_the_disk_whole_in_any_order_of_completion() {
+    for seed in 1..200u64 {
+        let mut random = seed;
+        let mut next = |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % bound
+        };
+        let pool = Pool::new();
+        let segment = Offset(0);
+        let mut tail = Tail::new(&pool, true, segment, 0, &[]);
+        let mut disk = Disk {
+            bytes: Vec::new(),
+            flying: Vec::new(),
+        };
+        let (mut expected, mut written) = (Vec::new(), 0);
+        for step in 0..200u64 {
+            match next(4) {
+                0 | 1 => {
+                    let max = [200, 9_000, 300_000][next(3) as usize];
+                    let bytes: Vec<u8> = (0..next(max) + 1).map(|i| (i + step) as u8).collect();
+                    tail.append(&bytes);
+                    expected.extend_from_slice(&bytes);
+                }
+                2 => {
+                    while let Some(plan) = tail.plan(8) {
+                        disk.start(plan);
+                    }
+                }
+                _ if !disk.flying.is_empty() => {
+                    let at = next(disk.flying.len() as u64) as usize;
+                    let id = disk.finish(at);
+                    if let Some(mark) = tail.wrote(id) {
+                        assert!(mark.pos >= written);
+                        written = mark.pos;
+                        assert!(disk.bytes[..written as usize] == expected[..written as usize]);
+                    }
+                }
+                _ => {
+                    tail.evict();
+                }
+            }
+            if let Some(start) = tail.memory_start(segment) {
+                let end = expected.len() as u64;
+                if start < end {
+                    let from = start + next(end - start);
+                    let parts = tail.memory(segment, from, end).expect("in memory");
+                    assert!(flat(&parts) == expected[from as usize..], "seed {seed}");
+                }
+            }
+        }
+        while tail.pending() || tail.flying() > 0 {
+            while let Some(plan) = tail.plan(8) {
+                disk.start(plan);
+            }
+            let id = disk.finish(0);
+            tail.wrote(id);
+        }
+        assert!(disk.bytes[..expected.len()] == expected[..], "seed {seed}");
+        assert!(disk.bytes[expected.len()..].iter().all(|&byte| byte == 0));
+        tail.shrink();
+        tail.append(b"more");
+        expected.extend_from_slice(b"more");
+        let plan = tail.plan(1).expect("a write");
+        let from = plan.pos as usize;
+        assert!(flat(&plan.parts)[..expected.len() - from] == expected[from..]);
+    }
+}
+
+#[test]
+fn a_roll_ends_one_segment_and_starts_the_next_at_zero() {
+    let pool = Pool::new();
+    let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
+    tail.append(&[1; 100]);
+    tail.roll(Offset(7));
+    tail.append(&[2; 50]);
+    let first = tail.plan(8).expect("the old segment");
+    assert_eq!((first.segment, first.pos, first.end), (Offset(0), 0, 100));
+    let second = tail.plan(8).expect("the new one");
+    assert_eq!((second.segment, second.pos, second.end), (Offset(7), 0, 50));
+    assert_eq!(tail.wrote(second.id), None);
+    let written = tail.wrote(first.id).expect("both");
+    assert_eq!((written.segment, written.pos), (Offset(7), 50));
+}
+
+#[test]
+fn unaligned_writes_carry_exactly_what_is_new() {
+    let pool = Pool::new();
+    let mut tail = Tail::new(&pool, false, Offset(0), 10, &[]);
+    tail.append(b"abc");
+    let plan = tail.plan(8).expect("a write");
+    assert_eq!((plan.pos, flat(&plan.parts)), (10, b"abc".to_vec()));
+    tail.append(b"de");
+    let plan = tail.plan(8).expect("another, beside it");
+    assert_eq!((plan.pos, flat(&plan.parts)), (13, b"de".to_vec()));
+}

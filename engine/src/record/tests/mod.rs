@@ -1,0 +1,5 @@
+//! Batches end to end: built, checked, stamped, opened, damaged; and Kafka's own.
+
+mod damage;
+mod golden;
+mod produce;

@@ -1,0 +1,192 @@
+//! The shard-local executor.
+//!
+//! Tasks run in the order in which they were woken. A pass runs at most a bounded number of them
+//! before completions are reaped, so no task keeps the ring waiting. The executor sleeps in the
+//! driver only when nothing is ready, and any thread can wake it.
+//!
+//! Absent on purpose: stealing, priorities, and any knowledge of what tasks do.
+
+mod stall;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use async_task::Runnable;
+pub use async_task::Task;
+use crossbeam_queue::SegQueue;
+
+use crate::io::{Io, RemoteWake};
+use crate::limits;
+
+thread_local! {
+    static LOCAL: RefCell<VecDeque<Runnable>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Tasks woken by other threads. Not bounded itself: a task is queued at most once.
+struct Remote {
+    queue: SegQueue<Runnable>,
+    wake: Arc<dyn RemoteWake>,
+    home: ThreadId,
+}
+
+/// Spawns tasks onto a shard's executor. Cheap to clone; stays on its thread.
+#[derive(Clone)]
+pub struct Spawner {
+    remote: Arc<Remote>,
+    // Keeps the handle on its thread.
+    _local: std::marker::PhantomData<Rc<()>>,
+}
+
+impl Spawner {
+    /// Starts a task. Dropping the returned handle cancels it; `detach` lets it run.
+    pub fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let remote = self.remote.clone();
+        let schedule = move |runnable: Runnable| {
+            if std::thread::current().id() == remote.home {
+                LOCAL.with_borrow_mut(|local| local.push_back(runnable));
+            } else {
+                remote.queue.push(runnable);
+                remote.wake.wake();
+            }
+        };
+        // SAFETY: the future is not Send, and is made, polled and dropped on this thread only:
+        // a wake-up from elsewhere sends the runnable home through the remote queue. It borrows
+        // nothing (both bounds are 'static), and `schedule` is Send + Sync.
+        let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
+        runnable.schedule();
+        task
+    }
+}
+
+/// Runs one shard's tasks on the thread that made it.
+pub struct Executor {
+    io: Io,
+    remote: Arc<Remote>,
+    stall: stall::Detector,
+    passes: Cell<u64>,
+}
+
+impl Executor {
+    /// An executor over `io`, for this thread. One per thread at a time: tasks are queued by
+    /// thread.
+    pub fn new(io: Io) -> Self {
+        let remote = Arc::new(Remote {
+            queue: SegQueue::new(),
+            wake: io.remote(),
+            home: std::thread::current().id(),
+        });
+        Executor {
+            io,
+            remote,
+            stall: stall::Detector::default(),
+            passes: Cell::new(0),
+        }
+    }
+
+    /// Spawns onto this executor.
+    pub fn spawner(&self) -> Spawner {
+        Spawner {
+            remote: self.remote.clone(),
+            _local: std::marker::PhantomData,
+        }
+    }
+
+    /// Runs until `future` completes; other tasks run meanwhile, and stop where they are.
+    pub fn run<F>(&self, future: F) -> F::Output
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let result = Rc::new(RefCell::new(None));
+        let output = result.clone();
+        let main = self.spawner().spawn(async move {
+            let value = future.await;
+            *output.borrow_mut() = Some(value);
+        });
+        loop {
+            self.run_ready();
+            if main.is_finished() {
+                break;
+            }
+            self.wait();
+        }
+        result
+            .borrow_mut()
+            .take()
+            .expect("the main task completed; had it panicked, so would this thread have")
+    }
+
+    /// Runs tasks that are ready, at most a pass's budget.
+    pub fn run_ready(&self) {
+        self.passes.set(self.passes.get() + 1);
+        let mut ran = 0;
+        while ran < limits::TASKS_PER_PASS_MAX {
+            let Some(runnable) = self.next() else { break };
+            self.stall.watch(&self.io, || {
+                runnable.run();
+            });
+            ran += 1;
+        }
+    }
+
+    /// Reaps completions; sleeps for one if no task is ready.
+    pub fn wait(&self) {
+        let idle = LOCAL.with_borrow(|local| local.is_empty()) && self.remote.queue.is_empty();
+        let wait = if idle {
+            self.io
+                .next_deadline()
+                .map(|at| Duration::from_nanos(at.saturating_sub(self.io.now())))
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.io.reap(wait);
+    }
+
+    fn next(&self) -> Option<Runnable> {
+        if let Some(runnable) = LOCAL.with_borrow_mut(|local| local.pop_front()) {
+            return Some(runnable);
+        }
+        self.remote.queue.pop()
+    }
+
+    /// Passes made so far.
+    pub fn passes(&self) -> u64 {
+        self.passes.get()
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        // Tasks left hold operations and buffers of this executor's driver: they go first.
+        // Dropping one may wake another, so until none is left.
+        while let Some(runnable) = self.next() {
+            drop(runnable);
+        }
+    }
+}
+
+/// Lets every other ready task run once.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            std::task::Poll::Ready(())
+        } else {
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

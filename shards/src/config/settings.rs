@@ -1,0 +1,225 @@
+//! The settings of one node: given texts checked, values typed, contradictions refused.
+
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use super::layers::{Given, Layers};
+use super::listener::{self, Listener};
+use super::row::{Known, Role, known, row};
+use super::table::Values;
+use super::{ConfigError, Warning, properties};
+
+pub(super) const ROLL: &[(&str, i64)] = &[("log.roll.ms", 1), ("log.roll.hours", 3_600_000)];
+pub(super) const ROLL_JITTER: &[(&str, i64)] = &[
+    ("log.roll.jitter.ms", 1),
+    ("log.roll.jitter.hours", 3_600_000),
+];
+pub(super) const RETENTION: &[(&str, i64)] = &[
+    ("log.retention.ms", 1),
+    ("log.retention.minutes", 60_000),
+    ("log.retention.hours", 3_600_000),
+];
+
+/// Every setting of the node; the plain ones are the fields of [`Values`], reached through
+/// `Deref`, those below need more than one of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    values: Values,
+    layers: Layers,
+    /// Where to listen; at least one, names and ports distinct.
+    pub listeners: Vec<Listener>,
+    /// What clients are told; at least one, each of a name that is listened on.
+    pub advertised: Vec<Listener>,
+    /// The log directory.
+    pub log_dir: PathBuf,
+    /// Milliseconds after which a segment rolls, 1 or more.
+    pub log_roll_ms: i64,
+    /// Most milliseconds by which a roll comes early, 0 or more.
+    pub log_roll_jitter_ms: i64,
+    /// Milliseconds for which records are kept, 1 or more; -1 is for ever.
+    pub log_retention_ms: i64,
+}
+
+impl Deref for Settings {
+    type Target = Values;
+
+    fn deref(&self) -> &Values {
+        &self.values
+    }
+}
+
+impl Settings {
+    /// Reads a properties file's text (`None`: no file, all defaults), then `overrides` in their
+    /// order. The warnings are to be logged, one line each.
+    ///
+    /// # Errors
+    /// The first thing that must be mended before the node can start; see [`ConfigError`].
+    pub fn load(
+        text: Option<&str>,
+        overrides: &[(String, String)],
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut warnings = Vec::new();
+        let mut file = properties::parse(text.unwrap_or_default(), &mut warnings)?;
+        file.extend(overrides.iter().cloned());
+        // `config/server.properties` lists settings without a default as `name=`: not given.
+        file.retain(|name, text| {
+            !text.trim().is_empty() || row(name).is_none_or(|row| row.default.is_some())
+        });
+        for (name, text) in &file {
+            warnings.extend(check_given(name, text)?);
+        }
+        same_node_id(&mut file)?;
+        let layers = Layers {
+            file,
+            ..Layers::default()
+        };
+        let settings = Self::resolve(layers, &mut warnings)?;
+        Ok((settings, warnings))
+    }
+
+    /// The same file under other settings made while running: for this broker, and for all.
+    ///
+    /// # Errors
+    /// A name that is unknown or cannot change while running, or an ill value; nothing is applied.
+    pub fn with_dynamic(&self, broker: Given, cluster: Given) -> Result<Self, ConfigError> {
+        let layers = Layers {
+            broker,
+            cluster,
+            file: self.layers.file.clone(),
+        };
+        layers.check_dynamic()?;
+        Self::resolve(layers, &mut Vec::new())
+    }
+
+    /// What was given, and where.
+    pub fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    fn resolve(layers: Layers, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
+        let values = Values::read(&layers)?;
+        let listener::Listeners { open, advertised } = listener::listeners(&values, warnings)?;
+        let settings = Self {
+            listeners: open,
+            advertised,
+            log_dir: log_dir(&values, warnings),
+            log_roll_ms: layers.first_of(ROLL)?.unwrap_or(i64::MAX),
+            log_roll_jitter_ms: layers.first_of(ROLL_JITTER)?.unwrap_or(0),
+            log_retention_ms: layers.first_of(RETENTION)?.unwrap_or(-1).max(-1),
+            values,
+            layers,
+        };
+        settings.refuse_contradictions()?;
+        Ok(settings)
+    }
+
+    /// Kafka's own rules between settings (`KafkaConfig.validateValues`), and ours.
+    fn refuse_contradictions(&self) -> Result<(), ConfigError> {
+        let conflict = |message: String| Err(ConfigError::Conflict(message));
+        if !self.process_roles.iter().any(|role| role == "broker") {
+            let roles = self.process_roles.join(",");
+            return Err(ConfigError::invalid(
+                "process.roles",
+                &roles,
+                "must name the broker",
+            ));
+        }
+        if !self.authorizer_class_name.is_empty() {
+            return Err(ConfigError::invalid(
+                "authorizer.class.name",
+                &self.authorizer_class_name,
+                "nothing is authorised yet; without this line every client may do everything",
+            ));
+        }
+        for (names, value, least) in [
+            (ROLL, self.log_roll_ms, 1),
+            (ROLL_JITTER, self.log_roll_jitter_ms, 0),
+        ] {
+            if value < least {
+                let reason = format!("expected at least {least}");
+                return Err(ConfigError::invalid(names[0].0, &value.to_string(), reason));
+            }
+        }
+        if self.log_retention_ms == 0 {
+            let reason = "expected at least 1, or -1 for ever";
+            return Err(ConfigError::invalid("log.retention.ms", "0", reason));
+        }
+        let (queued, request) = (self.queued_max_request_bytes, self.socket_request_max_bytes);
+        if queued > 0 && queued < i64::from(request) {
+            return conflict(format!(
+                "queued.max.request.bytes={queued} is less than socket.request.max.bytes={request}"
+            ));
+        }
+        let (min, max) = (
+            self.group_min_session_timeout_ms,
+            self.group_max_session_timeout_ms,
+        );
+        if min > max {
+            return conflict(format!(
+                "group.min.session.timeout.ms={min} is more than group.max.session.timeout.ms={max}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks one given text; a warning if it has no effect though it asks for one.
+fn check_given(name: &str, text: &str) -> Result<Option<Warning>, ConfigError> {
+    let idle = |value: &str, why: &str| {
+        Warning::new(name, format!("{value}accepted without effect: {why}"))
+    };
+    match known(name)? {
+        Known::Removed => Ok(Some(idle("", "Apache Kafka 4 does not have it any more"))),
+        Known::Family(why) => Ok(Some(idle("", why.text()))),
+        Known::Row(row) => {
+            let value = row.parse(text)?;
+            match row.role {
+                Role::Idle(why) if row.default_value().as_ref() != Some(&value) => {
+                    let shown = if row.kind.is_sensitive() {
+                        String::new()
+                    } else {
+                        format!("{value} is ")
+                    };
+                    Ok(Some(idle(&shown, why.text())))
+                }
+                _ => Ok(None),
+            }
+        }
+    }
+}
+
+/// `broker.id` is the older name of `node.id`: each stands for the other where only one is given.
+fn same_node_id(file: &mut Given) -> Result<(), ConfigError> {
+    const NODE: &str = "node.id";
+    const BROKER: &str = "broker.id";
+    let number = |text: &String| text.trim().parse::<i64>().ok();
+    let node = file.get(NODE).cloned();
+    let broker = file
+        .get(BROKER)
+        .filter(|text| number(text) != Some(-1))
+        .cloned();
+    match (node, broker) {
+        (Some(node), Some(broker)) if number(&node) != number(&broker) => {
+            let reason = format!("must be the same as {NODE}={node}");
+            return Err(ConfigError::invalid(BROKER, &broker, reason));
+        }
+        (Some(node), None) => file.insert(BROKER.to_owned(), node),
+        (None, Some(broker)) => file.insert(NODE.to_owned(), broker),
+        _ => None,
+    };
+    Ok(())
+}
+
+fn log_dir(values: &Values, warnings: &mut Vec<Warning>) -> PathBuf {
+    let (name, dirs) = match &values.log_dirs_given {
+        Some(dirs) => ("log.dirs", dirs),
+        None => ("log.dir", &values.log_dir_given),
+    };
+    if let [first, _, ..] = dirs.as_slice() {
+        warnings.push(Warning::new(
+            name,
+            format!("only the first directory is used yet: {first}"),
+        ));
+    }
+    dirs.first().map(PathBuf::from).unwrap_or_default()
+}
