@@ -99,8 +99,6 @@ class Env:
 
     def missing(self, test):
         """Why the test cannot run here, or None."""
-        if test.only and test.only != self.kind:
-            return f"only for {test.only}"
         have = {
             "kcat": shutil.which("kcat") is not None,
             "java": (paths.CACHE / "classes.stamp").exists() and shutil.which("java") is not None,

@@ -25,16 +25,15 @@ class Test:
     function: Callable
     limit_s: float = 60.0
     needs: tuple = ()
-    only: str | None = None
 
 
-def test(limit_s=60.0, needs=(), only=None):
+def test(limit_s=60.0, needs=()):
     """Marks a function of a suite as a test.
 
-    `needs`: any of kcat, python, java (see Env.missing). `only`: the kind of node it is for.
+    `needs`: any of kcat, python, java (see Env.missing).
     """
     def mark(function):
-        function.compat_test = {"limit_s": limit_s, "needs": tuple(needs), "only": only}
+        function.compat_test = {"limit_s": limit_s, "needs": tuple(needs)}
         return function
     return mark
 

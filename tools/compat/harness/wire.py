@@ -73,6 +73,59 @@ def api_versions(address):
     return {key: (low, high) for key, low, high in rows}
 
 
+def features(address):
+    """{"supported NAME" or "finalized NAME": (min, max)} as ApiVersions v4 tells."""
+    with Connection(address) as connection:
+        client = b"\x07compat\x022\0"
+        body = Reader(connection.call(18, 4, client, flexible_header=True))
+    assert body.take(">h") == 0, "error"
+    for _ in range(body.varint() - 1):
+        body.take(">hhh")
+        body.skip_tags()
+    body.take(">i")  # throttle time
+    found = {}
+    for _ in range(body.varint()):
+        tag, size = body.varint(), body.varint()
+        inner = Reader(body.bytes(size))
+        if tag in (0, 2):
+            for _ in range(inner.varint() - 1):
+                name = inner.bytes(inner.varint() - 1).decode()
+                first, second = inner.take(">hh")
+                inner.skip_tags()
+                # Supported features put the least first, finalized ones the greatest.
+                found[f"{'supported' if tag == 0 else 'finalized'} {name}"] = tuple(sorted((first, second)))
+    return found
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, layout):
+        values = struct.unpack_from(layout, self.data, self.at)
+        self.at += struct.calcsize(layout)
+        return values[0] if len(values) == 1 else values
+
+    def bytes(self, count):
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            byte = self.data[self.at]
+            self.at += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+
+    def skip_tags(self):
+        for _ in range(self.varint()):
+            self.varint()
+            self.bytes(self.varint())
+
+
 def stored_batches(address, topic, partition, offset=0, max_bytes=32 << 20):
     """The batches that a fetch at `offset` brings, headers only. `address` is the leader's."""
     body = struct.pack(">iiiib", -1, 500, 1, max_bytes, 0)
