@@ -1,6 +1,7 @@
 """kafka-python: a client written in Python alone, which much of its world starts with."""
 import json
 import socket
+import threading
 import time
 
 from harness.process import wait_until
@@ -190,31 +191,60 @@ def group_commits_and_goes_on(env):
     admin.close()
 
 
+class Member(threading.Thread):
+    """A consumer polled on its own thread, as its program would: a join blocks poll."""
+
+    def __init__(self, topic, **config):
+        super().__init__(daemon=True)
+        self.topic, self.config = topic, config
+        self.seen, self.assigned, self.error = [], 0, None
+        self.leave = threading.Event()
+
+    def run(self):
+        try:
+            consumer = KafkaConsumer(self.topic, **self.config)
+            while not self.leave.is_set():
+                for batch in consumer.poll(timeout_ms=100).values():
+                    self.seen.extend((r.partition, r.offset) for r in batch)
+                self.assigned = len(consumer.assignment())
+            consumer.close()
+        except Exception as e:
+            self.error = e
+
+
 @test(needs=["python"])
 def two_members_share(env):
     topic, group = env.name(), env.name("g")
     admin = KafkaAdminClient(bootstrap_servers=env.bootstrap)
     admin.create_topics([NewTopic(topic, 4, 1)])
-    config = {"bootstrap_servers": env.bootstrap, "group_id": group, "auto_offset_reset": "earliest",
-              "heartbeat_interval_ms": 300, "session_timeout_ms": 10_000}
-    members = [KafkaConsumer(topic, **config), KafkaConsumer(topic, **config)]
-    seen = []
+    members = [
+        Member(topic, bootstrap_servers=env.bootstrap, group_id=group, auto_offset_reset="earliest",
+               heartbeat_interval_ms=300, session_timeout_ms=10_000, metadata_max_age_ms=500)
+        for _ in range(2)]
+    for member in members:
+        member.start()
 
-    def turn(of):
-        for member in of:
-            for batch in member.poll(timeout_ms=100).values():
-                seen.extend((r.partition, r.offset) for r in batch)
-        return [len(member.assignment()) for member in of]
+    def state():
+        for member in members:
+            assert member.error is None, member.error
+        return [m.assigned for m in members], members[0].seen + members[1].seen
 
-    wait_until("both have half", lambda: turn(members) == [2, 2])
+    wait_until("both have half", lambda: state()[0] == [2, 2])
     producer = KafkaProducer(bootstrap_servers=env.bootstrap)
     for partition in range(4):
         send_all(producer, topic, [b"x"] * 50, partition=partition)
-    wait_until("all came", lambda: turn(members) and len(seen) >= 200)
-    assert sorted(seen) == [(p, o) for p in range(4) for o in range(50)]
-    members[0].close()
-    wait_until("the other has all", lambda: turn(members[1:]) == [4])
-    members[1].close()
+    wait_until("all came", lambda: len(state()[1]) >= 200)
+    assert sorted(state()[1]) == [(p, o) for p in range(4) for o in range(50)]
+    for member in members:
+        for partition in range(4):
+            offsets = [o for p, o in member.seen if p == partition]
+            assert offsets == sorted(offsets), f"order in partition {partition}"
+    members[0].leave.set()
+    wait_until("the other has all", lambda: state()[0][1] == 4)
+    members[1].leave.set()
+    for member in members:
+        member.join(20)
+        assert not member.is_alive() and member.error is None, member.error
     producer.close()
     admin.close()
 
