@@ -227,7 +227,7 @@ impl Log {
                 append_time,
             },
         )?;
-        let rules = self.rules.index.clone();
+        let rules = self.rules.index;
         let active = self.active();
         let (segment, pos) = (active.base, active.size);
         if active.started == Timestamp::NONE {

@@ -28,14 +28,7 @@ fn batch(records: usize, time: i64) -> (Vec<u8>, BatchInfo) {
 
 fn append(log: &mut Log, records: usize, time: i64) -> BatchInfo {
     let (bytes, info) = batch(records, time);
-    match log.append(
-        &bytes,
-        &info,
-        Origin::Node,
-        Epoch(0),
-        None,
-        Timestamp(time),
-    ) {
+    match log.append(&bytes, &info, Origin::Node, Epoch(0), None, Timestamp(time)) {
         Ok(Appended::Stored(info)) => info,
         other => panic!("{other:?}"),
     }
@@ -197,11 +190,19 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
         let (mut one, info) = batch(3, time);
         log.append(&one, &info, Origin::Node, Epoch(2), None, Timestamp(time))
             .expect("appended");
-        let plan = log.plan_read(info.at(Offset(3 * time)).base_offset, everything(&log), None);
+        let plan = log.plan_read(
+            info.at(Offset(3 * time)).base_offset,
+            everything(&log),
+            None,
+        );
         let ReadPlan::Range { memory, .. } = plan else {
             panic!("{plan:?}")
         };
-        one = memory.iter().flat_map(|part| part.bytes()).copied().collect();
+        one = memory
+            .iter()
+            .flat_map(|part| part.bytes())
+            .copied()
+            .collect();
         bytes.extend_from_slice(&one);
         ends.push(bytes.len());
     }

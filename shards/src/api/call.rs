@@ -46,7 +46,8 @@ impl Reply {
 
     /// Adds memory.
     pub fn memory(&mut self, parts: Parts) {
-        self.pieces.extend(parts.into_iter().map(ReplyPiece::Memory));
+        self.pieces
+            .extend(parts.into_iter().map(ReplyPiece::Memory));
     }
 }
 

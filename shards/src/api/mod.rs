@@ -11,5 +11,9 @@ mod fetch;
 mod list_offsets;
 mod metadata;
 mod produce;
+pub mod topics;
+
+/// ApiVersions.
+pub const API_VERSIONS_KEY: i16 = 18;
 
 pub use call::{Call, Handled, Outcome, Refusal, Reply, ReplyPiece, encode_reply};

@@ -100,18 +100,18 @@ impl Image {
     pub fn apply(&mut self, record: &MetadataRecord<'_>) {
         self.version += 1;
         match record {
-            MetadataRecord::TopicRecord(record) => self.put(Topic {
+            MetadataRecord::Topic(record) => self.put(Topic {
                 id: record.topic_id,
                 name: record.name.into(),
                 partitions: Vec::new(),
                 config: Given::default(),
             }),
-            MetadataRecord::RemoveTopicRecord(record) => {
+            MetadataRecord::RemoveTopic(record) => {
                 if let Some(topic) = self.by_id.remove(&record.topic_id) {
                     self.by_name.remove(&topic.name);
                 }
             }
-            MetadataRecord::PartitionRecord(record) => self.change(record.topic_id, |topic| {
+            MetadataRecord::Partition(record) => self.change(record.topic_id, |topic| {
                 let entry = PartitionEntry {
                     shard: record.leader.max(0) as u32,
                     leader_epoch: record.leader_epoch,
@@ -122,7 +122,7 @@ impl Image {
                     None => topic.partitions.push(entry),
                 }
             }),
-            MetadataRecord::PartitionChangeRecord(record) => {
+            MetadataRecord::PartitionChange(record) => {
                 self.change(record.topic_id, |topic| {
                     if let Some(entry) = topic.partitions.get_mut(record.partition_id as usize) {
                         // A leader in the record, even the same one, begins a new epoch.
@@ -134,7 +134,7 @@ impl Image {
                     }
                 });
             }
-            MetadataRecord::ConfigRecord(record) if record.resource_type == TOPIC_RESOURCE => {
+            MetadataRecord::Config(record) if record.resource_type == TOPIC_RESOURCE => {
                 if let Some(topic) = self.by_name.get(record.resource_name) {
                     self.change(topic.id, |topic| match record.value {
                         Some(value) => {
@@ -146,7 +146,7 @@ impl Image {
                     });
                 }
             }
-            MetadataRecord::ProducerIdsRecord(record) => {
+            MetadataRecord::ProducerIds(record) => {
                 self.next_producer_id = record.next_producer_id;
             }
             _ => {}

@@ -24,7 +24,7 @@ pub fn encode(records: &[MetadataRecord<'_>], now: Timestamp) -> Result<Vec<u8>,
     for record in records {
         let mut writer = Writer::new(Vec::new());
         record
-            .encode(&mut writer)
+            .encode(&mut writer, record.max_version())
             .expect("records of this node's own making fit their schema");
         builder.append(now, None, Some(&writer.into_inner()), &[])?;
     }
@@ -43,7 +43,7 @@ pub fn fold(image: &mut Image, batch: &[u8]) -> Result<(), MetadataError> {
         let record = record?;
         let offset = open.offset_of(&record).0;
         let value = record.value.ok_or(MetadataError::Empty { offset })?;
-        let decoded = MetadataRecord::decode(&mut Reader::new(value))
+        let (decoded, _) = MetadataRecord::decode(&mut Reader::new(value))
             .map_err(|error| MetadataError::Record { offset, error })?;
         image.apply(&decoded);
     }

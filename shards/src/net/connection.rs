@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use odradek_engine::io::{Handle, Io};
-use odradek_wire::{Message, Reader};
+use odradek_wire::Reader;
 
 use super::frame::{FrameError, Frames};
 use super::send::Sender;

@@ -18,7 +18,9 @@ pub enum FrameError {
     End,
     #[error("the peer closed the connection within a request")]
     Cut,
-    #[error("a request of {length} bytes was announced; {max} is the limit (socket.request.max.bytes)")]
+    #[error(
+        "a request of {length} bytes was announced; {max} is the limit (socket.request.max.bytes)"
+    )]
     Length { length: i32, max: i32 },
     #[error("receiving failed: {0}")]
     Io(#[from] Errno),

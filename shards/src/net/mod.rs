@@ -5,5 +5,5 @@ mod frame;
 mod listener;
 mod send;
 
-pub use connection::{Peer, serve};
+pub use connection::{Admission, Peer};
 pub use listener::accept_all;

@@ -13,11 +13,7 @@ const CLOSED_OPEN_MAX: usize = 4;
 impl Partition {
     /// The file of a segment, opened if need be. A file that is created here takes no byte
     /// before its directory entry is durable.
-    pub(super) async fn file(
-        &self,
-        base: Offset,
-        create: bool,
-    ) -> Result<Rc<SegmentFile>, Errno> {
+    pub(super) async fn file(&self, base: Offset, create: bool) -> Result<Rc<SegmentFile>, Errno> {
         if let Some(file) = self.state.borrow().files.get(&base) {
             return Ok(file.clone());
         }

@@ -47,8 +47,8 @@ impl Partition {
             return self.poison(format!("fdatasync failed: {error}"));
         }
         state.progress.flushed(upto);
-        state.lagging_since = (state.progress.durable() < state.progress.written())
-            .then(|| self.ground.io.now());
+        state.lagging_since =
+            (state.progress.durable() < state.progress.written()).then(|| self.ground.io.now());
         self.advanced(&mut state);
     }
 

@@ -185,7 +185,11 @@ impl Partition {
         if state.poisoned.is_some() {
             return Wait::over(Err(Failed));
         }
-        let mark = if state.always_durable { Mark::Visible } else { mark };
+        let mark = if state.always_durable {
+            Mark::Visible
+        } else {
+            mark
+        };
         if state.progress.at(mark) >= offset {
             return Wait::over(Ok(()));
         }
@@ -240,7 +244,9 @@ impl Partition {
         let now = state.log.tail_bytes();
         let before = std::mem::replace(&mut state.tail_bytes, now);
         let ground = &self.ground;
-        ground.tail_bytes.set(ground.tail_bytes.get() + now - before);
+        ground
+            .tail_bytes
+            .set(ground.tail_bytes.get() + now - before);
         if now > before {
             ground.tails.borrow_mut().push_back(self.me.clone());
         }

@@ -87,7 +87,10 @@ impl Progress {
     /// A flush completed that had been submitted when everything up to `offset` was written.
     pub fn flushed(&mut self, offset: Offset) {
         if offset > self.durable {
-            assert!(offset <= self.written, "a flush covers only what is written");
+            assert!(
+                offset <= self.written,
+                "a flush covers only what is written"
+            );
             self.durable = offset;
         }
         self.settle();

@@ -343,6 +343,26 @@ impl Partition {
         Ok(None)
     }
 
+    /// Copies what is visible from `offset` on, about `bytes_max` bytes, cut at a whole batch or
+    /// not. For the node's own topics; clients' reads do not copy.
+    pub async fn copy(&self, offset: Offset, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+        let read = self.read(offset, bytes_max, true).await?;
+        let mut bytes = Vec::with_capacity(read.bytes as usize);
+        for piece in read.pieces {
+            match piece {
+                Piece::File(range) => {
+                    bytes.extend(range.file.read(range.pos, range.len as usize).await?);
+                }
+                Piece::Memory(parts) => {
+                    for part in &parts {
+                        bytes.extend_from_slice(part.bytes());
+                    }
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Everything written so far made visible; a reader that asks where the end is should see
     /// what was acknowledged to it.
     pub async fn settle(&self) {

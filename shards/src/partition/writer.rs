@@ -62,12 +62,7 @@ impl Partition {
         }
     }
 
-    async fn write(
-        self: Rc<Self>,
-        file: Rc<super::SegmentFile>,
-        plan: WritePlan,
-        durable: bool,
-    ) {
+    async fn write(self: Rc<Self>, file: Rc<super::SegmentFile>, plan: WritePlan, durable: bool) {
         let WritePlan { id, pos, parts, .. } = plan;
         let ground = &self.ground;
         let result = ground
