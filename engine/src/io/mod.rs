@@ -12,6 +12,7 @@ mod op;
 mod ops;
 mod provided;
 pub mod ring;
+pub mod sim;
 mod timers;
 
 pub use self::core::{Io, Pending};
