@@ -1,7 +1,8 @@
 //! Sockets and listeners of one simulated host: what each end holds, and who waits on it.
 //!
 //! Bytes travel in pieces, in order; what has been sent and not yet received is bounded by the
-//! receiving end's window, so a slow reader holds its sender up.
+//! receiving end's window, so a slow reader holds its sender up. Windows are small, 4 to
+//! 256 KiB: two ends that both send more than that before they receive wait for each other.
 //!
 //! Absent on purpose: operations and time (see [`sockets`](super::sockets)), loss, other hosts.
 
