@@ -1,3 +1,4 @@
 //! The node: shards, network, partitions, catalog, coordinators, APIs.
 
 pub mod config;
+pub mod coordinators;

@@ -164,9 +164,10 @@ pub(super) fn perform(op: &mut Op, vectors: &[libc::iovec]) -> i32 {
                 libc::pwritev(file.0, vectors.as_ptr(), vectors.len() as i32, *pos as i64) as i64
             })
         }
-        // SAFETY: numbers only.
         Op::Truncate { file, len } => {
-            check(i64::from(unsafe { libc::ftruncate(file.0, *len as i64) }))
+            // SAFETY: numbers only.
+            let result = unsafe { libc::ftruncate(file.0, *len as i64) };
+            check(i64::from(result))
         }
         Op::Size { file, len } => {
             // SAFETY: all-zero is a valid stat to be filled in, and it outlives the call.
