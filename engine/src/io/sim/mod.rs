@@ -33,7 +33,11 @@ pub use self::driver::SimDriver;
 pub use self::faults::SimFaults;
 use self::world::World;
 
-/// A simulated machine. Cheap to clone; stays on one thread.
+/// Lines of the trace that a failure prints.
+const LINES_PRINTED: usize = 60;
+
+/// A simulated machine. Cheap to clone; stays on one thread. Dropped by a panic, it prints its
+/// seed and the last things that happened.
 #[derive(Clone)]
 pub struct SimWorld {
     inner: Rc<RefCell<World>>,
@@ -103,5 +107,21 @@ impl SimWorld {
         world.abandon(None);
         let World { disk, rng, .. } = &mut *world;
         crash::power_cut(disk, rng);
+    }
+}
+
+impl Drop for SimWorld {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(mut world) = self.inner.try_borrow_mut()
+            && !std::mem::replace(&mut world.reported, true)
+        {
+            eprintln!(
+                "simulated world, seed {}, hash {:016x}; the last of what happened:\n{}",
+                world.seed,
+                world.trace.hash(),
+                world.trace.tail(LINES_PRINTED)
+            );
+        }
     }
 }

@@ -73,7 +73,7 @@ impl World {
                 socket.receivers.push_back(id);
                 return self.pump_receives(end);
             }
-            (Op::Send { .. }, Some(Object::Socket(end))) => return self.start_send(end, id),
+            (Op::Send { .. }, Some(Object::Socket(end))) => return self.pump_send(end, id),
             (Op::Writable { .. }, Some(Object::Socket(end))) => {
                 let socket = self.net.sockets.get_mut(&end).expect("it is held");
                 socket.writers.push(id);

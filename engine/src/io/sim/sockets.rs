@@ -152,22 +152,6 @@ impl World {
         }
     }
 
-    /// A send begins.
-    pub(super) fn start_send(&mut self, end: End, id: FlightId) {
-        let waiting = self.net.sockets[&end].sender;
-        if let Some(other) = waiting.filter(|other| self.flights.contains_key(other)) {
-            panic!(
-                "seed {}: two sends on one socket at a time (operations #{} and #{}): their \
-                 bytes would mix\n{}",
-                self.seed,
-                self.flights[&other].token,
-                self.flights[&id].token,
-                self.trace.tail(40)
-            );
-        }
-        self.pump_send(end, id);
-    }
-
     /// Sends from page cache what fits now.
     pub(super) fn sendfile(&mut self, end: End, inode: u64, pos: u64, len: u32) -> i32 {
         if let Some(errno) = self.unsendable(end) {

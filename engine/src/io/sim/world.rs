@@ -116,6 +116,8 @@ pub(super) struct World {
     pub(super) disk: Disk,
     pub(super) net: Net,
     pub(super) trace: Trace,
+    /// A failure's trace has been printed.
+    pub(super) reported: bool,
 }
 
 impl World {
@@ -138,6 +140,7 @@ impl World {
             disk: Disk::new(faults.disk_bytes_max),
             net: Net::default(),
             trace: Trace::new(seed),
+            reported: false,
         }
     }
 
@@ -183,11 +186,10 @@ impl World {
         match self.handles.get(&handle.0) {
             Some(object) => object.clone(),
             None => panic!(
-                "seed {}: {} on handle {}, which is not open\n{}",
+                "seed {}: {} on handle {}, which is not open",
                 self.seed,
                 fields_kind(op),
-                handle.0,
-                self.trace.tail(40)
+                handle.0
             ),
         }
     }
@@ -236,6 +238,9 @@ impl World {
             Op::Wake { peer } => self.handles.get(&peer.0).cloned(),
             _ => None,
         };
+        if let (Op::Send { .. } | Op::Sendfile { .. }, Some(object)) = (&*op, &object) {
+            self.check_alone(object, token);
+        }
         let source = match &*op {
             Op::Sendfile { file, .. } => Some(self.object(*file, op)),
             _ => None,
@@ -276,6 +281,22 @@ impl World {
             self.schedule(finish, Event::Finish(id));
         } else {
             self.schedule(self.time + delay, Event::Attempt(id));
+        }
+    }
+
+    /// Panics if something else is being sent on the socket.
+    fn check_alone(&self, socket: &Rc<Object>, token: Token) {
+        let other = self.flights.values().find(|flight| {
+            let sends = matches!(flight.op_ref(), Op::Send { .. } | Op::Sendfile { .. });
+            let object = flight.object.as_ref();
+            sends && object.is_some_and(|object| Rc::ptr_eq(object, socket))
+        });
+        if let Some(other) = other {
+            panic!(
+                "seed {}: two sends on one socket at a time (operations #{} and #{token}): their \
+                 bytes would mix",
+                self.seed, other.token
+            );
         }
     }
 
