@@ -11,6 +11,7 @@ mod op;
 mod ops;
 mod provided;
 pub mod ring;
+pub mod sim;
 pub mod strategy;
 mod timers;
 
