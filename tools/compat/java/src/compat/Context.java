@@ -22,6 +22,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -79,13 +80,25 @@ record Context(String bootstrap, String topic, int brokers) {
     void createTopic(int partitions, Map<String, String> configs) throws Exception {
         try (Admin admin = admin()) {
             get(admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(configs))).all());
-            Map<TopicPartition, OffsetSpec> all = new HashMap<>();
-            for (int p = 0; p < partitions; p++) {
-                all.put(partition(p), OffsetSpec.latest());
-            }
-            // The client itself tries again until they answer.
-            get(admin.listOffsets(all).all());
+            awaitReady(admin, partitions);
         }
+    }
+
+    void awaitReady(Admin admin, int partitions) {
+        Map<TopicPartition, OffsetSpec> all = new HashMap<>();
+        for (int p = 0; p < partitions; p++) {
+            all.put(partition(p), OffsetSpec.latest());
+        }
+        poll("the topic is ready", () -> {
+            try {
+                get(admin.listOffsets(all).all());
+                return true;
+            } catch (UnknownTopicOrPartitionException e) {
+                return false;
+            } catch (Exception e) {
+                throw new AssertionError(e);
+            }
+        });
     }
 
     void createTopic(int partitions) throws Exception {
