@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::load::Timing;
 use crate::drive::{Admin, Consumer, Range, TopicSpec, fill, saturate, warm_page_cache};
-use crate::machine::pin;
+use crate::machine::{allowed_core, pin};
 use crate::window::Baseline;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -58,7 +58,7 @@ pub(super) struct ConsumeArgs {
     #[arg(long)]
     pid: Option<u32>,
     /// Core of the driver
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = allowed_core(1))]
     driver_core: usize,
     /// Also write the result here as JSON
     #[arg(long)]

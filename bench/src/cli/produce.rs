@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::load::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
 use crate::drive::{Admin, Load, TopicSpec, produce};
-use crate::machine::pin;
+use crate::machine::{allowed_core, pin};
 use crate::window::Baseline;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -55,7 +55,7 @@ pub(super) struct ProduceArgs {
     #[arg(long)]
     pid: Option<u32>,
     /// Core of the driver
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = allowed_core(1))]
     driver_core: usize,
     /// Also write the result here as JSON
     #[arg(long)]

@@ -186,3 +186,54 @@ fn frame_bytes(bytes: &[u8]) -> Result<Option<usize>> {
     ensure!(whole <= FRAME_BYTES_MAX, "a reply of {whole} bytes");
     Ok(Some(whole))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+
+    /// Replies of all sizes, pipelined, cut into pieces anywhere.
+    #[test]
+    fn replies_come_whole_and_in_order() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut connection = Connection::open(listener.local_addr().unwrap()).unwrap();
+        let sizes = [4, 5, 70_000, 4, 1 << 20, 65_536, 65_537, 12, 3 << 20, 9];
+        for _ in sizes {
+            let ask = |_, out: &mut Vec<u8>| {
+                out.push(1);
+                Ok(None)
+            };
+            connection.ask(Instant::now(), ask).unwrap();
+        }
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            for (correlation, size) in (0i32..).zip(sizes) {
+                bytes.extend_from_slice(&(size as u32).to_be_bytes());
+                bytes.extend_from_slice(&correlation.to_be_bytes());
+                bytes.resize(bytes.len() + size - 4, correlation as u8);
+            }
+            for piece in bytes.chunks(77_777) {
+                stream.write_all(piece).unwrap();
+            }
+        });
+        let mut seen = Vec::new();
+        while seen.len() < sizes.len() {
+            let mut fds = [PollFd::new(connection.fd(), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut fds, PollTimeout::from(10_000u16)), Ok(1));
+            connection
+                .receive(|frame, _| {
+                    assert!(frame[4..].iter().all(|byte| *byte == frame[3]));
+                    seen.push(frame.len());
+                    Ok(())
+                })
+                .unwrap();
+        }
+        server.join().unwrap();
+        assert_eq!(seen, sizes);
+        assert_eq!(connection.unanswered(), 0);
+    }
+}

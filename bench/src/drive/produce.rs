@@ -190,3 +190,74 @@ impl Work for Frames {
         Ok(self.batch_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use odradek_engine::record::{Rules, validate};
+    use odradek_wire::Reader;
+    use odradek_wire::request_header::RequestHeader;
+
+    use super::*;
+
+    /// The frame of a request, put together as it is sent.
+    fn frame(frames: &mut Frames, at: usize, correlation: i32) -> Vec<u8> {
+        let mut frame = Vec::new();
+        let body = frames.request(at, correlation, &mut frame).unwrap();
+        frame.extend_from_slice(body.as_deref().unwrap_or_default());
+        frame
+    }
+
+    #[test]
+    fn frames_are_produce_requests() {
+        for (record_bytes, batch_bytes, acks) in [(1024, 1 << 20, -1), (64, 0, 1)] {
+            let batch = Batch::build(record_bytes, batch_bytes, 1_700_000_000_000).unwrap();
+            assert!(batch.bytes.len() <= batch_bytes.max(61 + record_bytes + 32));
+            assert_eq!(batch.records == 1, batch_bytes == 0);
+            for version in 3..=12 {
+                let mut frames = Frames::new("t", &[4, 7], &batch, acks, version).unwrap();
+                let frame = frame(&mut frames, 3, 0x0102_0304);
+                assert_eq!(frame.len(), frames.request_bytes);
+                assert_eq!(frame[..4], (frame.len() as u32 - 4).to_be_bytes());
+                let mut r = Reader::new(&frame[4..]);
+                let header_version = if version >= 9 { 2 } else { 1 };
+                let header = RequestHeader::decode(&mut r, header_version).unwrap();
+                assert_eq!(header.correlation_id, 0x0102_0304);
+                let request = ProduceRequest::decode(&mut r, version).unwrap();
+                r.finish().unwrap();
+                assert_eq!(request.acks, acks);
+                let partition = &request.topic_data[0].partition_data[0];
+                assert_eq!(partition.index, 7);
+                let records = partition.records.bytes().unwrap();
+                let info = validate(records, &Rules::NODE).unwrap();
+                assert_eq!(info.record_count, batch.records);
+                assert_eq!(info.size, batch.bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_reply_ends_the_run() {
+        let batch = Batch::build(64, 0, 0).unwrap();
+        let mut frames = Frames::new("t", &[0], &batch, 1, 9).unwrap();
+        for (error_code, fine) in [(0, true), (6, false)] {
+            let response = ProduceResponse {
+                responses: vec![TopicProduceResponse {
+                    name: "t",
+                    partition_responses: vec![PartitionProduceResponse {
+                        error_code,
+                        base_offset: 5,
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }],
+                ..Default::default()
+            };
+            // Correlation id and no tagged fields: response header version 1.
+            let mut w = Writer::new(vec![0; 5]);
+            response.encode(&mut w, 9).unwrap();
+            let reply = w.into_inner();
+            assert_eq!(reply.len() + 4, frames.reply_bytes);
+            assert_eq!(frames.reply(0, &reply).is_ok(), fine);
+        }
+    }
+}

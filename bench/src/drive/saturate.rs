@@ -20,6 +20,9 @@ use crate::window::{Baseline, Window};
 /// No reply at all for so long: the server hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
+/// Longer latencies count as this one.
+const LATENCY_MAX_NS: u64 = 100_000_000_000;
+
 /// What is asked, and what an answer is worth.
 pub(crate) trait Work {
     /// Appends connection `at`'s next request to `out`, or its beginning, and returns the rest.
@@ -78,7 +81,7 @@ pub(crate) fn saturate(
         in_flight: plan.in_flight,
         bytes: 0,
         requests: 0,
-        latencies_ns: Histogram::new(3).context("a histogram")?,
+        latencies_ns: Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).context("a histogram")?,
         heard: Instant::now(),
     };
     loop_.until(Instant::now() + plan.warmup)?;

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
@@ -16,6 +16,14 @@ pub(crate) fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core)?;
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("cannot pin to core {core}"))
+}
+
+/// The `nth` core that this process may run on; the last one where there are fewer.
+pub(crate) fn allowed_core(nth: usize) -> usize {
+    let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let mut allowed = (0..CpuSet::count()).filter(|core| set.is_set(*core) == Ok(true));
+    let first = allowed.next().unwrap_or(0);
+    allowed.take(nth).last().unwrap_or(first)
 }
 
 /// The CPU clock of a process.

@@ -47,7 +47,10 @@ impl Facts {
             cpu_model: after(&cpuinfo, "model name")
                 .map(|rest| rest.trim_start_matches([':', ' ', '\t']).to_owned())
                 .unwrap_or_else(|| text(uname.machine())),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            cores: cpuinfo
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
             memory_gib: round1(memory_kib / (1 << 20) as f64),
             hypervisor: after(&cpuinfo, "flags").is_some_and(|flags| flags.contains(" hypervisor")),
             cpu_governor: match read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") {
