@@ -56,6 +56,9 @@ pub(crate) struct RecordArgs {
     /// Seconds for which an idle node is watched; 0: not at all
     #[arg(long, default_value_t = 60.0)]
     idle_seconds: f64,
+    /// Seconds to wait at most, before each run, for the machine to become quiet
+    #[arg(long, default_value_t = 30.0)]
+    quiet_seconds: f64,
     /// Settings of the node: name=value
     #[arg(long = "set")]
     settings: Vec<String>,
@@ -120,7 +123,7 @@ fn floor_run(
     let dir = tempfile::Builder::new()
         .prefix("odradek-floor-")
         .tempdir_in(parent)?;
-    quiet()?;
+    quiet(args)?;
     let run = floor::Run {
         plan: contest.plan(args),
         server_core: args.cores.server_core,
@@ -135,7 +138,7 @@ fn node_run(
     parent: &Path,
     args: &RecordArgs,
 ) -> Result<crate::measurement::Measurement> {
-    quiet()?;
+    quiet(args)?;
     let Cores {
         server_core,
         driver_core,
@@ -150,10 +153,9 @@ fn node_run(
 
 /// Waits until the machine has almost nothing to do: what the last run left behind (removed
 /// files, written journals) must not be counted as the next one's.
-fn quiet() -> Result<()> {
+fn quiet(args: &RecordArgs) -> Result<()> {
     const CORES_MAX: f64 = 0.05;
     const WATCH: Duration = Duration::from_millis(300);
-    const GIVE_UP: Duration = Duration::from_secs(30);
     nix::unistd::sync();
     let started = Instant::now();
     loop {
@@ -164,8 +166,11 @@ fn quiet() -> Result<()> {
         if busy / WATCH.as_secs_f64() < CORES_MAX {
             return Ok(());
         }
-        if started.elapsed() > GIVE_UP {
-            eprintln!("the machine is not quiet: its figures will be noisy");
+        if started.elapsed().as_secs_f64() > args.quiet_seconds {
+            eprintln!(
+                "the machine is busy with {:.2} cores: expect noise",
+                busy / WATCH.as_secs_f64()
+            );
             return Ok(());
         }
     }

@@ -173,6 +173,10 @@ fn runs(outcome: &Outcome) -> String {
                 .iter()
                 .map(|run| run.cost.driver_cpu_s / run.cost.seconds)
                 .fold(0.0, f64::max);
+            let otherwise = measured
+                .iter()
+                .map(|run| run.cost.idle_baseline_s / run.cost.seconds)
+                .fold(0.0, f64::max);
             let stolen = measured
                 .iter()
                 .map(|run| run.cost.steal_s / run.cost.seconds)
@@ -187,6 +191,7 @@ fn runs(outcome: &Outcome) -> String {
                     format!("{:.0} %", 100.0 * noise(&spread))
                 }),
                 format!("{:.0} %", 100.0 * busiest),
+                format!("{otherwise:.2}"),
                 format!("{:.0} %", 100.0 * stolen),
             ]);
         }
@@ -199,6 +204,7 @@ fn runs(outcome: &Outcome) -> String {
         "rate",
         "noise",
         "driver busy",
+        "cores busy before",
         "stolen",
     ];
     table(&columns, &rows)
