@@ -1,2 +1,7 @@
 //! The `odradek` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    odradek_tools::cli::main()
+}

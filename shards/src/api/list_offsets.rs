@@ -39,7 +39,14 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         let mut partitions = Vec::with_capacity(asked.partitions.len());
         for partition in &asked.partitions {
             partitions.push(match image.topic(asked.name) {
-                Some(topic) => one(call.broker, topic, partition).await,
+                Some(topic) => {
+                    let mut answer = one(call.broker, topic, partition).await;
+                    if call.version < 4 {
+                        // Older versions have no epoch, and refuse to carry one.
+                        answer.leader_epoch = -1;
+                    }
+                    answer
+                }
                 None => failed(partition, ErrorCode::UnknownTopicOrPartition),
             });
         }

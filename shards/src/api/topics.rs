@@ -112,6 +112,8 @@ async fn create_here(
                 replicas: vec![shard as i32],
                 isr: vec![shard as i32],
                 leader: shard as i32,
+                leader_epoch: 0,
+                partition_epoch: 0,
                 directories: vec![Uuid::ZERO],
                 ..PartitionRecord::default()
             }));

@@ -92,34 +92,10 @@ impl Broker {
         }
         let key = (topic.id, index);
         loop {
-            let waiting = {
-                let mut hosted = self.hosted.borrow_mut();
-                match hosted.get(&key) {
-                    Some(Slot::Open(open)) => return Ok(open.clone()),
-                    Some(Slot::Opening(waiting)) => waiting.clone(),
-                    None => {
-                        let waiting = Rc::new(RefCell::new(Vec::new()));
-                        hosted.insert(key, Slot::Opening(waiting.clone()));
-                        drop(hosted);
-                        let opened = self.open(topic, index, entry.leader_epoch).await;
-                        let mut hosted = self.hosted.borrow_mut();
-                        let result = match opened {
-                            Ok(open) => {
-                                hosted.insert(key, Slot::Open(open.clone()));
-                                Ok(open)
-                            }
-                            Err(error) => {
-                                tracing::error!("{error}");
-                                hosted.remove(&key);
-                                Err(Unhosted::Failed)
-                            }
-                        };
-                        for waker in waiting.take() {
-                            waker.wake();
-                        }
-                        return result;
-                    }
-                }
+            let waiting = match self.hosted.borrow().get(&key) {
+                Some(Slot::Open(open)) => return Ok(open.clone()),
+                Some(Slot::Opening(waiting)) => waiting.clone(),
+                None => break,
             };
             let mut asked = false;
             poll_fn(|context| {
@@ -131,6 +107,28 @@ impl Broker {
             })
             .await;
         }
+        let waiting = Rc::new(RefCell::new(Vec::<Waker>::new()));
+        self.hosted
+            .borrow_mut()
+            .insert(key, Slot::Opening(waiting.clone()));
+        let opened = self.open(topic, index, entry.leader_epoch).await;
+        let result = match opened {
+            Ok(open) => {
+                self.hosted
+                    .borrow_mut()
+                    .insert(key, Slot::Open(open.clone()));
+                Ok(open)
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                self.hosted.borrow_mut().remove(&key);
+                Err(Unhosted::Failed)
+            }
+        };
+        for waker in waiting.take() {
+            waker.wake();
+        }
+        result
     }
 
     /// A partition of this shard if it is open.

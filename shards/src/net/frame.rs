@@ -57,10 +57,10 @@ impl Held {
 pub enum Frame {
     /// Within what the stream holds: so many bytes, to be consumed.
     Held(usize),
-    Block(Block, usize, Reserved),
+    Block(Block, usize, #[allow(dead_code)] Reserved),
 }
 
-/// Bytes reserved for a request.
+/// Bytes reserved for a request; its end is what counts.
 pub struct Reserved {
     admission: Rc<Admission>,
     bytes: usize,

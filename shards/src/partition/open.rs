@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use odradek_engine::io::{Errno, Io, OpenMode};
+use odradek_engine::io::{Errno, Io};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
 use odradek_engine::log::producers::Producers;
@@ -99,6 +99,7 @@ impl Partition {
                 written: Waiters::default(),
                 visible: Waiters::default(),
                 readers: Vec::new(),
+                shown: next,
                 files: Default::default(),
                 writing: false,
                 flushing: false,
@@ -376,15 +377,4 @@ pub(super) async fn read_index(
     let offsets = OffsetIndex::parse(base, &offsets, Position(size)).ok()?;
     let times = TimeIndex::parse(base, &times, next).ok()?;
     Some(SegmentIndex::from_parts(offsets, times))
-}
-
-/// Whether a directory can be opened at all, for a message at start.
-pub async fn reachable(io: &Io, directory: &Path) -> Result<(), Errno> {
-    let mode = OpenMode {
-        directory: true,
-        ..OpenMode::default()
-    };
-    let handle = io.open(directory, mode).await?;
-    io.close(handle).await;
-    Ok(())
 }

@@ -235,7 +235,7 @@ impl Partition {
     }
 
     async fn rebuild_index(&self, base: Offset, size: u64) -> Result<SegmentIndex, ReadError> {
-        let rules = self.with_log(|log| log.rules().index.clone());
+        let rules = self.with_log(|log| log.rules().index);
         let mut index = SegmentIndex::new(base);
         let mut at = 0;
         while at < size {
