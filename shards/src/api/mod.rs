@@ -7,7 +7,10 @@ mod call;
 pub mod table;
 
 mod api_versions;
+mod create_topics;
+mod delete_topics;
 mod fetch;
+mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod produce;

@@ -36,6 +36,9 @@ pub static TABLE: &[Row] = &[
     row!(list_offsets),
     row!(metadata),
     row!(api_versions),
+    row!(create_topics),
+    row!(delete_topics),
+    row!(init_producer_id),
 ];
 
 /// The row of an API.
