@@ -12,6 +12,7 @@ use odradek_engine::types::ProducerId;
 use odradek_wire::metadata_records::{MetadataRecord, ProducerIdsRecord};
 
 use crate::broker::Broker;
+use crate::runtime::LocalFuture;
 
 /// Ids of one block, as in Kafka.
 pub const BLOCK_IDS: i64 = 1_000;
@@ -57,7 +58,7 @@ impl ProducerIds {
         }
         let shard = broker.shard;
         let task = move |controller: Rc<Broker>| {
-            Box::pin(async move { new_block(&controller, shard).await }) as _
+            Box::pin(async move { new_block(&controller, shard).await }) as LocalFuture<_>
         };
         let answer = broker.mail.call(broker, 0, task).await;
         *block = answer.map_err(|_| NoProducerId::Stopping)??;
