@@ -7,9 +7,18 @@ mod call;
 pub mod table;
 
 mod api_versions;
+mod authorized;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
 mod fetch;
+mod init_producer_id;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
+mod offset_for_leader_epoch;
 mod produce;
 pub mod topics;
 

@@ -36,6 +36,14 @@ pub static TABLE: &[Row] = &[
     row!(list_offsets),
     row!(metadata),
     row!(api_versions),
+    row!(create_topics),
+    row!(delete_topics),
+    row!(init_producer_id),
+    row!(offset_for_leader_epoch),
+    row!(describe_configs),
+    row!(list_partition_reassignments),
+    row!(describe_cluster),
+    row!(describe_topic_partitions),
 ];
 
 /// The row of an API.

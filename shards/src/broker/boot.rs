@@ -96,6 +96,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         connections: Cell::new(0),
         refusals: Quiet::default(),
         ground,
+        producer_ids: Default::default(),
         controller: OnceCell::new(),
         image: RefCell::new(image),
         hosted: RefCell::new(BTreeMap::new()),

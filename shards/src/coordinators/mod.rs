@@ -1,3 +1,4 @@
 //! Coordinators: each decides over the records of one partition of an internal topic.
 
 pub mod groups;
+pub mod producer_ids;
