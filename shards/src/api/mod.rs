@@ -6,12 +6,25 @@
 mod call;
 pub mod table;
 
+mod groups;
+pub mod topics;
+
 mod api_versions;
+mod delete_groups;
+mod describe_groups;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod produce;
-pub mod topics;
+mod sync_group;
 
 /// ApiVersions.
 pub const API_VERSIONS_KEY: i16 = 18;
