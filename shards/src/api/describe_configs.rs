@@ -107,8 +107,7 @@ fn entries(
 ) -> Result<Vec<ConfigEntry>, Refused> {
     let name = asked.resource_name;
     let invalid = |why: String| Err((ErrorCode::InvalidRequest, why));
-    let unreadable =
-        |error: ConfigError| (ErrorCode::UnknownServerError, error.to_string());
+    let unreadable = |error: ConfigError| (ErrorCode::UnknownServerError, error.to_string());
     match asked.resource_type {
         resource::TOPIC => {
             topics::valid_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
@@ -124,9 +123,7 @@ fn entries(
         resource::BROKER if is_ours(broker, name) => {
             describe_broker(&broker.settings).map_err(unreadable)
         }
-        resource::BROKER_LOGGER if name.is_empty() => {
-            invalid("Broker id must not be empty".into())
-        }
+        resource::BROKER_LOGGER if name.is_empty() => invalid("Broker id must not be empty".into()),
         resource::BROKER_LOGGER if is_ours(broker, name) => Ok(Vec::new()),
         resource::BROKER | resource::BROKER_LOGGER => {
             let (first, last) = (broker.id_of(0), broker.id_of(broker.shards() - 1));

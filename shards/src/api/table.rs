@@ -35,6 +35,15 @@ pub static TABLE: &[Row] = &[
     row!(fetch),
     row!(list_offsets),
     row!(metadata),
+    row!(offset_commit),
+    row!(offset_fetch),
+    row!(find_coordinator),
+    row!(join_group),
+    row!(heartbeat),
+    row!(leave_group),
+    row!(sync_group),
+    row!(describe_groups),
+    row!(list_groups),
     row!(api_versions),
     row!(create_topics),
     row!(delete_topics),
@@ -44,6 +53,8 @@ pub static TABLE: &[Row] = &[
     row!(list_partition_reassignments),
     row!(describe_cluster),
     row!(describe_topic_partitions),
+    row!(delete_groups),
+    row!(offset_delete),
 ];
 
 /// The row of an API.

@@ -22,6 +22,7 @@ pub use self::hosting::{Hosted, Unhosted};
 pub use self::quiet::Quiet;
 use crate::catalog::{Controller, Image};
 use crate::config::Settings;
+use crate::coordinators::Groups;
 use crate::coordinators::producer_ids::ProducerIds;
 use crate::net::Admission;
 use crate::partition::{Ground, Notice};
@@ -54,6 +55,8 @@ pub struct Broker {
     pub ground: Rc<Ground>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
+    /// The group coordinators here.
+    pub groups: Rc<Groups>,
     /// On shard 0.
     pub controller: OnceCell<Rc<Controller>>,
     image: RefCell<Arc<Image>>,
