@@ -321,7 +321,9 @@ async fn judge(
                     walked += info.size;
                 }
                 Step::More(needed) if walked == 0 => {
-                    want = needed.max(CHUNK_BYTES * 2);
+                    // What garbage claims to be long is no longer than the file.
+                    let left = (end - at) as usize;
+                    want = needed.max(CHUNK_BYTES * 2).min(left);
                     break;
                 }
                 Step::More(_) => break,
