@@ -535,12 +535,13 @@ fn provided_buffers_run_out_and_come_back() {
 fn peers_wake_one_another() {
     let world = world(11);
     let sleeper = SimDriver::new(&world);
-    let handle = sleeper.wake_handle().expect("a handle");
     let remote = sleeper.remote();
     let mut sleeper: Box<dyn Driver> = Box::new(sleeper);
     let waker = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
     assert!(remote.claim() && !remote.claim(), "one wake-up at a time");
-    drop(waker.submit(Op::Wake { peer: handle }));
+    drop(waker.submit(Op::Wake {
+        peer: remote.clone(),
+    }));
     waker.reap(None);
     let before = sleeper.now();
     let mut completed = Vec::new();

@@ -190,11 +190,7 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
         let (mut one, info) = batch(3, time);
         log.append(&one, &info, Origin::Node, Epoch(2), None, Timestamp(time))
             .expect("appended");
-        let plan = log.plan_read(
-            info.at(Offset(3 * time)).base_offset,
-            everything(&log),
-            None,
-        );
+        let plan = log.plan_read(Offset(3 * time), everything(&log), None);
         let ReadPlan::Range { memory, .. } = plan else {
             panic!("{plan:?}")
         };

@@ -25,15 +25,17 @@ impl Partition {
         }
         let mut state = self.state.borrow_mut();
         let file = state.files.entry(base).or_insert(file).clone();
-        let active = state.log.segments().next_back().map(|active| active.base);
         if state.files.len() > CLOSED_OPEN_MAX {
-            // The oldest goes; whoever uses it keeps it open until done.
+            // The oldest goes, if a flush need not find it here: all of it is durable. Whoever
+            // uses it keeps it open until done.
             let durable = state.progress.durable();
+            let bases: Vec<Offset> = state.log.segments().map(|segment| segment.base).collect();
+            let settled = bases.partition_point(|base| *base <= durable).max(1) - 1;
             let oldest = state
                 .files
                 .keys()
                 .copied()
-                .find(|key| *key != base && Some(*key) != active && *key < durable);
+                .find(|key| *key != base && bases[..settled].binary_search(key).is_ok());
             if let Some(oldest) = oldest {
                 state.files.remove(&oldest);
             }

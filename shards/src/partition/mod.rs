@@ -88,6 +88,8 @@ struct State {
     written: Waiters,
     visible: Waiters,
     readers: Vec<Weak<Notice>>,
+    /// *visible* as readers were last told.
+    shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
     flushing: bool,

@@ -99,6 +99,7 @@ impl Partition {
                 written: Waiters::default(),
                 visible: Waiters::default(),
                 readers: Vec::new(),
+                shown: next,
                 files: Default::default(),
                 writing: false,
                 flushing: false,

@@ -108,9 +108,12 @@ impl Partition {
         let (written, visible) = (state.progress.written(), state.progress.visible());
         state.written.reached(written);
         state.visible.reached(visible);
-        for reader in state.readers.drain(..) {
-            if let Some(reader) = reader.upgrade() {
-                reader.raise();
+        if visible > state.shown {
+            state.shown = visible;
+            for reader in state.readers.drain(..) {
+                if let Some(reader) = reader.upgrade() {
+                    reader.raise();
+                }
             }
         }
         self.hurry(state);

@@ -56,8 +56,10 @@ class Driver:
                     return json.loads(line)
         except BaseException:
             # Its answer would be taken for that of the next request.
-            self._thread_dump()
-            self.stop()
+            try:
+                self._thread_dump()
+            finally:
+                self.stop()
             raise
 
     def tool(self, name, *args, stdin="", timeout_s=60.0):

@@ -75,6 +75,11 @@ class Env:
         self._log_start = self.shared.log.stat().st_size if self.shared else 0
         self._client_log_start = self.client_log.stat().st_size
 
+    def check_nodes(self):
+        """A test does not pass if the node ended by itself meanwhile."""
+        if self.shared is not None and not self.shared.alive():
+            raise AssertionError(f"the node ended during this test, exit code {self.shared.daemon.process.returncode}")
+
     def log_tails(self):
         """What the nodes and the clients logged during this test, the end of it."""
         tails = [f"--- {n.log}\n{tail(n.log, 30)}" for n in self.own_nodes]

@@ -26,6 +26,7 @@ class Odradek:
         self.daemon = None
         self.bootstrap = None
         self.brokers = self.shards
+        self.broker_addresses = []
 
     def start(self, timeout_s=30.0):
         settings = {
@@ -44,7 +45,10 @@ class Odradek:
         fields = self.daemon.start(timeout_s)
         self.bootstrap = fields["bootstrap"]
         self.port = int(self.bootstrap.rsplit(":", 1)[1])
-        self.port_base = int(fields["shards"].split(",")[0].rsplit(":", 1)[1])
+        self.broker_addresses = fields["shards"].split(",")
+        ports = [int(a.rsplit(":", 1)[1]) for a in self.broker_addresses]
+        assert ports == list(range(ports[0], ports[0] + self.shards)), f"ports of the shards: {ports}"
+        self.port_base = ports[0]
         return self
 
     def stop(self):

@@ -96,6 +96,7 @@ class Oracle:
                     raise
                 continue
             self.bootstrap, self.port, self.controller_port = bootstrap, port, controller_port
+            self.broker_addresses = [bootstrap]
             return self
         raise AssertionError("unreachable")
 

@@ -104,7 +104,12 @@ def tail(file, lines, since=0):
     with open(file, "rb") as f:
         f.seek(since)
         text = f.read().decode(errors="replace").splitlines()
-    return "\n".join(text[-lines:]) or "(nothing was logged)"
+    shown = text[-lines:]
+    # A long backtrace must not push out what it is of.
+    panics = [i for i, line in enumerate(text[:-lines]) if "panicked at" in line]
+    if panics:
+        shown = [*text[panics[0]:panics[0] + 3], "[...]", *shown]
+    return "\n".join(shown) or "(nothing was logged)"
 
 
 def wait_until(what, condition, timeout_s=30.0, interval_s=0.05):

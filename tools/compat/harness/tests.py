@@ -88,6 +88,7 @@ def run_one(test_, env, give_up, on_failure):
     signal.setitimer(signal.ITIMER_REAL, test_.limit_s)
     try:
         test_.function(env)
+        env.check_nodes()
         return Result(Result.PASSED, time.monotonic() - start)
     except Skip as why:
         return Result(Result.SKIPPED, time.monotonic() - start, str(why))

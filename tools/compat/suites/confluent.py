@@ -2,13 +2,13 @@
 import collections
 import time
 
-from harness import wire
+from harness import topics, wire
 from harness.process import wait_until
 from harness.tests import test
 
 try:
     from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
-    from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+    from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 except ImportError:
     pass  # every test here says that it needs it
 
@@ -20,10 +20,7 @@ def admin(env):
 
 
 def create(env, topic, partitions=1, **config):
-    new = NewTopic(topic, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()})
-    # The client must be held: collected, it abandons its requests.
-    client = admin(env)
-    client.create_topics([new])[topic].result(20)
+    topics.create(env.bootstrap, topic, partitions, **config)
 
 
 def produce(env, topic, values, partition=0, **config):
@@ -80,10 +77,9 @@ def read(env, topic, count, partition=0):
 
 
 def leader(env, topic, partition=0):
-    topics = admin(env).list_topics(topic, 10)
-    return next(
-        f"{b.host}:{b.port}" for b in topics.brokers.values()
-        if b.id == topics.topics[topic].partitions[partition].leader)
+    metadata = admin(env).list_topics(topic, 10)
+    broker = metadata.brokers[metadata.topics[topic].partitions[partition].leader]
+    return f"{broker.host}:{broker.port}"
 
 
 def round_trip(env, count=COUNT, size=200, **config):
@@ -160,7 +156,8 @@ def headers_and_timestamps(env):
 def auto_created_topic(env):
     topic = env.name()
     values = [str(i).encode() for i in range(50)]
-    assert produce(env, topic, values) == list(range(50))
+    # One request at a time: the topic appears under the producer's feet.
+    assert produce(env, topic, values, max_in_flight=1) == list(range(50))
     assert [m.value() for m in read(env, topic, 50)] == values
 
 

@@ -2,12 +2,11 @@
 import struct
 import tomllib
 
-from harness import frames, paths, wire
-from harness.process import wait_until
+from harness import frames, paths, topics, wire
 from harness.tests import test
 
 try:
-    from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+    from confluent_kafka.admin import AdminClient, ConfigResource
 except ImportError:
     pass  # every test here says that it needs it
 
@@ -42,6 +41,8 @@ def api_versions(env):
         key = int(row["api"].split()[0])
         expected[key] = (tuple(row["kafka"]), tuple(row["odradek"]))
     compare(kafka, ours, expected)
+    for address in env.shared_node().broker_addresses:
+        assert wire.api_versions(address) == ours, f"{address} tells otherwise than the bootstrap port"
 
 
 @test(needs=["java"])
@@ -58,17 +59,11 @@ def _range(value):
 
 
 def create(node, topic, **config):
-    client = AdminClient({"bootstrap.servers": node.bootstrap})
-    new = NewTopic(topic, 1, 1, config={k.replace("_", "."): v for k, v in config.items()})
-    client.create_topics([new])[topic].result(20)
-
-    def leader():
-        metadata = client.list_topics(topic, 20)
-        partition = metadata.topics[topic].partitions.get(0)
-        return partition and metadata.brokers.get(partition.leader)
-
-    broker = wait_until(f"{topic} has a leader", leader)
-    return f"{broker.host}:{broker.port}"
+    """Creates a topic of one partition and returns its leader's address."""
+    topics.create(node.bootstrap, topic, **config)
+    metadata = AdminClient({"bootstrap.servers": node.bootstrap}).list_topics(topic, 20)
+    leader = metadata.brokers[metadata.topics[topic].partitions[0].leader]
+    return f"{leader.host}:{leader.port}"
 
 
 @test(needs=["java", "python"])

@@ -3,12 +3,12 @@ them after a clean stop, indexes, producer snapshots and the internal topics."""
 import re
 import time
 
+from harness import topics
 from harness.process import wait_until
 from harness.tests import test
 
 try:
     from confluent_kafka import Consumer, Producer
-    from confluent_kafka.admin import AdminClient, NewTopic
 except ImportError:
     pass  # every test here says that it needs it
 
@@ -39,10 +39,8 @@ def segments(directory):
 
 
 def produce(node, topic, count, size=1000, **config):
-    client = AdminClient({"bootstrap.servers": node.bootstrap})
     # The smallest segments that Kafka 4 accepts.
-    new = NewTopic(topic, 1, 1, config={"segment.bytes": str(1 << 20)})
-    client.create_topics([new])[topic].result(20)
+    topics.create(node.bootstrap, topic, segment_bytes=1 << 20)
     values = [f"{i:08d} {'x' * (size - 9)}" for i in range(count)]
     producer = Producer({"bootstrap.servers": node.bootstrap, "enable.idempotence": True, "batch.size": 50_000, **config})
     for value in values:
@@ -113,16 +111,16 @@ def dump_ends_with_the_file(env, file):
 @test(needs=["python", "java"], limit_s=120)
 def everything_after_a_clean_stop(env):
     node = env.own_node()
-    topics = {}
+    written = {}
     for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
         topic = env.name(codec)
-        topics[topic] = (codec, produce(node, topic, 4000 if codec == "none" else 500, **{"compression.type": codec}))
+        written[topic] = (codec, produce(node, topic, 4000 if codec == "none" else 500, **{"compression.type": codec}))
     # A tail of one small batch, and a partition never written.
     small, empty = env.name("small"), env.name("empty")
-    topics[small] = ("none", produce(node, small, 1, size=20))
-    topics[empty] = ("none", produce(node, empty, 0))
+    written[small] = ("none", produce(node, small, 1, size=20))
+    written[empty] = ("none", produce(node, empty, 0))
     assert node.stop() == 0
-    for topic, (codec, values) in topics.items():
+    for topic, (codec, values) in written.items():
         if not values and not any(node.log_dir.rglob(f"{topic}-0")):
             continue  # files are made at the first write
         files = check_partition(env, node, topic, values, codec)
@@ -193,10 +191,8 @@ def cluster_metadata(env):
 def retention_drops_rolled_segments(env):
     node = env.own_node(log_retention_check_interval_ms=300)
     topic = env.name()
-    client = AdminClient({"bootstrap.servers": node.bootstrap})
-    new = NewTopic(topic, 1, 1, config={
-        "segment.bytes": str(1 << 20), "retention.bytes": str(1 << 20), "file.delete.delay.ms": "100"})
-    client.create_topics([new])[topic].result(20)
+    topics.create(
+        node.bootstrap, topic, segment_bytes=1 << 20, retention_bytes=1 << 20, file_delete_delay_ms=100)
     producer = Producer({"bootstrap.servers": node.bootstrap, "batch.size": 50_000})
     for _ in range(5000):
         producer.produce(topic, b"x" * 1000)

@@ -2,6 +2,7 @@
 import json
 import re
 
+from harness.process import wait_until
 from harness.tests import test
 
 LINES = [f"key{i % 7}:value {i}" for i in range(500)]
@@ -9,7 +10,15 @@ LINES = [f"key{i % 7}:value {i}" for i in range(500)]
 
 def create(env, topic, partitions=1, *config):
     options = [o for c in config for o in ("--config", c)]
-    return env.tool("TopicCommand", "--create", "--topic", topic, "--partitions", partitions, *options)
+    result = env.tool("TopicCommand", "--create", "--topic", topic, "--partitions", partitions, *options)
+
+    def ready():
+        # See harness/topics.py.
+        got = env.driver.tool("GetOffsetShell", "--bootstrap-server", env.bootstrap, "--topic", topic)
+        return got.exit == 0 and len(got.out.split()) == partitions
+
+    wait_until(f"{topic} is ready", ready)
+    return result
 
 
 def produce(env, topic, lines, *options):

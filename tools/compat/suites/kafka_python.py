@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 
+from harness import topics
 from harness.process import wait_until
 from harness.tests import Skip, test
 
@@ -97,6 +98,7 @@ def tutorial_as_written_on_port_9092(env):
 
 def _round_trip(env, count=500, size=100, **config):
     topic = env.name()
+    topics.create(env.bootstrap, topic)
     producer = KafkaProducer(bootstrap_servers=env.bootstrap, **config)
     values = [(f"{i:06d} " + "x" * size)[:size].encode() for i in range(count)]
     told = send_all(producer, topic, values, partition=0)
@@ -170,8 +172,7 @@ def keys_headers_timestamps(env):
 @test(needs=["python"])
 def group_commits_and_goes_on(env):
     topic, group = env.name(), env.name("g")
-    admin = KafkaAdminClient(bootstrap_servers=env.bootstrap)
-    admin.create_topics([NewTopic(topic, 3, 1)])
+    topics.create(env.bootstrap, topic, 3)
     producer = KafkaProducer(bootstrap_servers=env.bootstrap)
     for partition in range(3):
         send_all(producer, topic, [b"x"] * 50, partition=partition)
@@ -188,7 +189,6 @@ def group_commits_and_goes_on(env):
     assert second.committed(TopicPartition(topic, 1)) == 50
     second.close()
     producer.close()
-    admin.close()
 
 
 class Member(threading.Thread):
@@ -215,8 +215,7 @@ class Member(threading.Thread):
 @test(needs=["python"])
 def two_members_share(env):
     topic, group = env.name(), env.name("g")
-    admin = KafkaAdminClient(bootstrap_servers=env.bootstrap)
-    admin.create_topics([NewTopic(topic, 4, 1)])
+    topics.create(env.bootstrap, topic, 4)
     members = [
         Member(topic, bootstrap_servers=env.bootstrap, group_id=group, auto_offset_reset="earliest",
                heartbeat_interval_ms=300, session_timeout_ms=10_000, metadata_max_age_ms=500)
@@ -246,7 +245,6 @@ def two_members_share(env):
         member.join(20)
         assert not member.is_alive() and member.error is None, member.error
     producer.close()
-    admin.close()
 
 
 @test(needs=["python"])

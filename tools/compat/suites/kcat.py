@@ -3,6 +3,7 @@ import json
 import re
 import time
 
+from harness import topics
 from harness.process import wait_until
 from harness.tests import test
 
@@ -21,10 +22,10 @@ def check_lines(messages, lines=LINES):
     assert [m["offset"] for m in messages] == list(range(len(lines)))
 
 
-@test(needs=["kcat", "java"])
+@test(needs=["kcat", "python"])
 def metadata(env):
     topic = env.name()
-    env.tool("TopicCommand", "--create", "--topic", topic, "--partitions", 4)
+    topics.create(env.bootstrap, topic, 4)
     out = env.kcat("-L", "-t", topic)
     assert re.search(rf"^ {env.shared_node().brokers} brokers:$", out, re.MULTILINE), out
     assert f'topic "{topic}" with 4 partitions:' in out, out
@@ -34,17 +35,27 @@ def metadata(env):
     assert topic in {t["topic"] for t in as_json["topics"]}
 
 
-@test(needs=["kcat"])
+@test(needs=["kcat", "python"])
 def produce_and_consume(env):
     topic = env.name()
+    topics.create(env.bootstrap, topic)
     env.kcat("-P", "-t", topic, stdin=TEXT)
     check_lines(consume(env, topic))
 
 
+@test(needs=["kcat"])
+def auto_created_topic(env):
+    topic = env.name()
+    # One request at a time: the topic appears under the producer's feet.
+    env.kcat("-P", "-t", topic, "-X", "max.in.flight=1", stdin=TEXT)
+    check_lines(consume(env, topic))
+
+
 def _acks(acks):
-    @test(needs=["kcat"])
+    @test(needs=["kcat", "python"])
     def run(env):
         topic = env.name()
+        topics.create(env.bootstrap, topic)
         env.kcat("-P", "-t", topic, "-X", f"acks={acks}", stdin=TEXT)
         check_lines(consume(env, topic))
     run.__module__ = __name__
@@ -55,9 +66,10 @@ acks_0, acks_1, acks_all = _acks(0), _acks(1), _acks("all")
 
 
 def _codec(codec):
-    @test(needs=["kcat"])
+    @test(needs=["kcat", "python"])
     def run(env):
         topic = env.name()
+        topics.create(env.bootstrap, topic)
         env.kcat("-P", "-t", topic, "-z", codec, stdin=TEXT)
         check_lines(consume(env, topic))
     run.__module__ = __name__
@@ -67,16 +79,18 @@ def _codec(codec):
 gzip, snappy, lz4, zstd = _codec("gzip"), _codec("snappy"), _codec("lz4"), _codec("zstd")
 
 
-@test(needs=["kcat"])
+@test(needs=["kcat", "python"])
 def idempotent(env):
     topic = env.name()
+    topics.create(env.bootstrap, topic)
     env.kcat("-P", "-t", topic, "-X", "enable.idempotence=true", stdin=TEXT)
     check_lines(consume(env, topic))
 
 
-@test(needs=["kcat"])
+@test(needs=["kcat", "python"])
 def keys_headers_nulls(env):
     topic = env.name()
+    topics.create(env.bootstrap, topic)
     env.kcat("-P", "-t", topic, "-K", ":", "-Z", "-H", "a=1", "-H", "b=två", stdin="k1:v1\nk2:\n")
     first, second = consume(env, topic)
     assert (first["key"], first["payload"]) == ("k1", "v1")
@@ -85,9 +99,10 @@ def keys_headers_nulls(env):
     assert abs(first["ts"] / 1000 - time.time()) < 60
 
 
-@test(needs=["kcat"])
+@test(needs=["kcat", "python"])
 def offsets_to_start_from(env):
     topic = env.name()
+    topics.create(env.bootstrap, topic)
     env.kcat("-P", "-t", topic, stdin=TEXT)
     assert [m["offset"] for m in consume(env, topic, "-o", "990")] == list(range(990, 1000))
     assert [m["offset"] for m in consume(env, topic, "-p", "0", "-o", "-5")] == list(range(995, 1000))
@@ -95,9 +110,10 @@ def offsets_to_start_from(env):
     assert len(consume(env, topic, "-o", "beginning", "-c", "10")) == 10
 
 
-@test(needs=["kcat"])
+@test(needs=["kcat", "python"])
 def timestamps_to_start_from(env):
     topic = env.name()
+    topics.create(env.bootstrap, topic)
     env.kcat("-P", "-t", topic, stdin="old 1\nold 2\n")
     last_old = consume(env, topic)[-1]["ts"]
     wait_until("the clock shows a later millisecond", lambda: time.time() * 1000 > last_old + 1)
@@ -108,10 +124,10 @@ def timestamps_to_start_from(env):
     assert f"{topic} [0] offset 2" in out, out
 
 
-@test(needs=["kcat", "java"])
+@test(needs=["kcat", "python"])
 def partitions(env):
     topic = env.name()
-    env.tool("TopicCommand", "--create", "--topic", topic, "--partitions", 4)
+    topics.create(env.bootstrap, topic, 4)
     for partition in range(4):
         env.kcat("-P", "-t", topic, "-p", partition, stdin=f"to {partition}\n" * 3)
     messages = consume(env, topic)
@@ -120,18 +136,19 @@ def partitions(env):
     assert len(consume(env, topic, "-p", "2")) == 3
 
 
-@test(needs=["kcat"])
+@test(needs=["kcat", "python"])
 def large_messages(env):
     topic = env.name()
+    topics.create(env.bootstrap, topic)
     lines = [chr(ord("a") + i) * 900_000 for i in range(5)]
     env.kcat("-P", "-t", topic, stdin="\n".join(lines) + "\n")
     check_lines(consume(env, topic), lines)
 
 
-@test(needs=["kcat", "java"])
+@test(needs=["kcat", "python"])
 def group(env):
     topic, group = env.name(), env.name("g")
-    env.tool("TopicCommand", "--create", "--topic", topic, "--partitions", 3)
+    topics.create(env.bootstrap, topic, 3)
     env.kcat("-P", "-t", topic, "-K", ":", stdin="".join(f"{i}:{i}\n" for i in range(300)))
     reset = ["-X", "auto.offset.reset=earliest"]
     out = env.kcat("-G", group, *reset, "-e", "-q", topic)

@@ -2,20 +2,19 @@
 import threading
 import time
 
+from harness import topics
 from harness.process import wait_until
 from harness.tests import test
 
 try:
     from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-    from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+    from confluent_kafka.admin import AdminClient, ConfigResource
 except ImportError:
     pass  # every test here says that it needs it
 
 
 def create(node, topic, partitions=3, **config):
-    client = AdminClient({"bootstrap.servers": node.bootstrap})
-    new = NewTopic(topic, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()})
-    client.create_topics([new])[topic].result(20)
+    topics.create(node.bootstrap, topic, partitions, **config)
 
 
 def produce(node, topic, count, partitions=3, acks="all", idempotent=True):

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use super::SimWorld;
@@ -15,10 +15,11 @@ use crate::io::op::{Handle, Op};
 use crate::io::provided::ProvidedPool;
 
 /// A wake-up under way, and one that has arrived.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct SimWake {
     claimed: AtomicBool,
     arrived: AtomicBool,
+    ring: AtomicI32,
 }
 
 impl SimWake {
@@ -44,6 +45,10 @@ impl RemoteWake for SimWake {
     fn deliver(&self) {
         self.arrive();
     }
+
+    fn ring(&self) -> Option<Handle> {
+        Some(Handle(self.ring.load(Ordering::SeqCst)))
+    }
 }
 
 /// A driver in a [`SimWorld`].
@@ -53,7 +58,6 @@ impl RemoteWake for SimWake {
 pub struct SimDriver {
     world: SimWorld,
     id: u32,
-    handle: Handle,
     wake: Arc<SimWake>,
 }
 
@@ -75,12 +79,12 @@ impl SimDriver {
             buffers,
             free,
         });
-        let handle = Handle(inner.grant(Object::Driver(id)));
+        wake.ring
+            .store(inner.grant(Object::Driver(id)), Ordering::SeqCst);
         drop(inner);
         SimDriver {
             world: world.clone(),
             id,
-            handle,
             wake,
         }
     }
@@ -153,10 +157,6 @@ impl Driver for SimDriver {
 
     fn remote(&self) -> Arc<dyn RemoteWake> {
         self.wake.clone()
-    }
-
-    fn wake_handle(&self) -> Option<Handle> {
-        Some(self.handle)
     }
 
     fn describe(&self) -> String {

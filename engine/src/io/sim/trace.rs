@@ -191,8 +191,8 @@ fn fields(op: &Op) -> Fields {
         | Op::Sync { file: handle }
         | Op::Close { handle }
         | Op::Size { file: handle, .. }
-        | Op::Peer { socket: handle, .. }
-        | Op::Wake { peer: handle } => (handle.0, 0, 0),
+        | Op::Peer { socket: handle, .. } => (handle.0, 0, 0),
+        Op::Wake { peer } => (peer.ring().map_or(-1, |ring| ring.0), 0, 0),
         Op::Recv {
             socket, len, all, ..
         } => (socket.0, u64::from(*len), u64::from(*all)),

@@ -235,7 +235,9 @@ impl World {
                 self.handles.remove(&handle.0);
                 Some(object)
             }
-            Op::Wake { peer } => self.handles.get(&peer.0).cloned(),
+            Op::Wake { peer } => peer
+                .ring()
+                .and_then(|ring| self.handles.get(&ring.0).cloned()),
             _ => None,
         };
         if let (Op::Send { .. } | Op::Sendfile { .. }, Some(object)) = (&*op, &object) {

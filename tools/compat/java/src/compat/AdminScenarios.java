@@ -48,6 +48,7 @@ final class AdminScenarios {
     static void createDescribeListDelete(Context c) throws Exception {
         try (Admin admin = c.admin()) {
             Uuid id = get(admin.createTopics(List.of(new NewTopic(c.topic(), 5, (short) 1))).topicId(c.topic()));
+            c.awaitReady(admin, 5);
             TopicDescription topic = get(admin.describeTopics(List.of(c.topic())).allTopicNames()).get(c.topic());
             equal(id, topic.topicId(), "topic id");
             equal(5, topic.partitions().size(), "partitions");
@@ -231,6 +232,7 @@ final class AdminScenarios {
             get(admin.deleteTopics(List.of(c.topic())).all());
             consumer.poll(Duration.ofMillis(300));
             create(admin, c.topic(), 1, Map.of());
+            c.awaitReady(admin, 1);
             equal(1, get(admin.describeTopics(List.of(c.topic())).allTopicNames()).get(c.topic()).partitions().size(),
                 "partitions");
         }

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -14,12 +15,14 @@ import java.util.function.BooleanSupplier;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -69,10 +72,33 @@ record Context(String bootstrap, String topic, int brokers) {
         return new TopicPartition(topic, partition);
     }
 
+    /**
+     * Creates it and waits until every partition answers. Kafka tells of a partition a little
+     * before it serves it; a pipelining producer that comes in between has its first batch
+     * refused and the next ones appended: out of order.
+     */
     void createTopic(int partitions, Map<String, String> configs) throws Exception {
         try (Admin admin = admin()) {
             get(admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(configs))).all());
+            awaitReady(admin, partitions);
         }
+    }
+
+    void awaitReady(Admin admin, int partitions) {
+        Map<TopicPartition, OffsetSpec> all = new HashMap<>();
+        for (int p = 0; p < partitions; p++) {
+            all.put(partition(p), OffsetSpec.latest());
+        }
+        poll("the topic is ready", () -> {
+            try {
+                get(admin.listOffsets(all).all());
+                return true;
+            } catch (UnknownTopicOrPartitionException e) {
+                return false;
+            } catch (Exception e) {
+                throw new AssertionError(e);
+            }
+        });
     }
 
     void createTopic(int partitions) throws Exception {

@@ -175,7 +175,8 @@ final class ProducerScenarios {
     }
 
     static void autoCreatedTopic(Context c) throws Exception {
-        roundTrip(c, 100, 100);
+        // One request at a time: the topic appears under the producer's feet.
+        roundTrip(c, 100, 100, "max.in.flight.requests.per.connection", "1");
     }
 
     static void unknownPartitionTimesOut(Context c) throws Exception {

@@ -1,0 +1,33 @@
+//! `odradek topic`: topics made, listed, described and deleted.
+
+mod create;
+mod delete;
+mod describe;
+mod list;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// Create, list, describe or delete topics.
+#[derive(Debug, Subcommand)]
+pub enum TopicCommand {
+    Create(create::CreateArgs),
+    List(list::ListArgs),
+    Describe(describe::DescribeArgs),
+    Delete(delete::DeleteArgs),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the brokers refuse.
+pub fn run(command: TopicCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        TopicCommand::Create(args) => create::run(&args)?,
+        TopicCommand::List(args) => list::run(&args)?,
+        TopicCommand::Describe(args) => describe::run(&args)?,
+        TopicCommand::Delete(args) => delete::run(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
