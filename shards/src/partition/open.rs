@@ -106,6 +106,7 @@ impl Partition {
                 lagging_since: None,
                 tail_bytes: 0,
                 poisoned: None,
+                busy: 0,
                 closed: false,
             }),
         });

@@ -5,7 +5,7 @@ use odradek_wire::ErrorCode;
 use odradek_wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
-use odradek_wire::{Message, Reader, Records};
+use odradek_wire::{Reader, Records};
 
 use crate::common::{
     EARLIEST, LATEST, MAX_TIMESTAMP, PRODUCE, TestNode, batch, batch_at, build, fetch_request,

@@ -7,6 +7,7 @@ mod common;
 mod bad_batches;
 mod bad_frames;
 mod flow;
+mod full_disk;
 mod fuzz;
 mod process;
 mod recovery;
