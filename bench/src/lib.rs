@@ -1,1 +1,21 @@
-//! The instrument: floors, drivers, reports.
+//! The instrument: floors, a driver for any Kafka-protocol server, and reports.
+//!
+//! Every figure stands beside the cheapest program that moves the same bytes on the same machine.
+//! Two CPU figures each: the server's process, and the whole machine less its idle baseline and
+//! less the driver's own process; the second also holds the kernel's work outside the process.
+//!
+//! Invariants: server and driver are separate processes pinned to separate cores; a run is
+//! measured in a window after its warm-up, never from its start; bytes are those of record
+//! batches, GB are 10⁹ bytes.
+//!
+//! Absent on purpose: open-loop load (closed-loop latencies are those of a saturated server and
+//! are marked so), several driver machines, real networks.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // an instrument reads clocks
+
+pub mod cli;
+mod drive;
+mod floor;
+mod machine;
+mod measurement;
+mod record;
+mod window;

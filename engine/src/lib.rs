@@ -3,6 +3,7 @@
 pub mod bytes;
 pub mod io;
 pub mod limits;
+pub mod log;
 pub mod record;
 pub mod task;
 pub mod types;

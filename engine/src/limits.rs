@@ -15,6 +15,10 @@ pub const RECORDS_OPENED_BYTES_MAX: usize = 256 << 20;
 /// How far a zstd window may reach back: the level-19 default is 8 MiB.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
+/// Producer ids that one partition remembers. Past it the longest unused are forgotten, as if
+/// expired: such a producer's next batch is taken whatever its sequence.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 1 << 16;
+
 /// Bytes of free blocks that a shard's pool keeps for reuse; what comes back beyond it is
 /// returned to the system.
 pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;
@@ -29,3 +33,5 @@ const _: () = assert!(BATCH_BYTES_MAX > HEADER_BYTES);
 const _: () = assert!(BATCH_BYTES_MAX <= i32::MAX as usize);
 const _: () = assert!(RECORDS_OPENED_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(1 << ZSTD_WINDOW_LOG_MAX <= RECORDS_OPENED_BYTES_MAX);
+// A producer snapshot counts its entries in an i32.
+const _: () = assert!(PRODUCERS_PER_PARTITION_MAX <= i32::MAX as usize);

@@ -1,3 +1,11 @@
 //! The node: shards, network, partitions, catalog, coordinators, APIs.
 
+pub mod api;
+pub mod broker;
+pub mod catalog;
 pub mod config;
+pub mod coordinators;
+pub mod net;
+pub mod node;
+pub mod partition;
+pub mod runtime;

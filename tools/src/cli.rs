@@ -44,7 +44,7 @@ pub enum Command {
     Group(group::GroupCommand),
     #[command(subcommand)]
     Log(log::LogCommand),
-    // Enabled with the bench crate's command line: Bench(odradek_bench::cli::Args),
+    Bench(odradek_bench::cli::Args),
 }
 
 /// Parses the command line and runs it.
@@ -70,7 +70,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Consume(args) => consume::run(*args),
         Command::Group(command) => group::run(command),
         Command::Log(command) => log::run(command),
-        // Command::Bench(args) => Ok(odradek_bench::cli::run(args)),
+        Command::Bench(args) => Ok(odradek_bench::cli::run(args)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use odradek_shards::config::Settings;
 
@@ -59,10 +59,10 @@ pub fn settings(args: &ServeArgs) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// The seam: `odradek_shards::node::run(settings)` takes this place.
+/// Runs the node; says on stdout, in one line, when and where it serves.
 fn node(settings: Settings) -> anyhow::Result<()> {
-    bail!(
-        "the settings are good (log directory {}), but this build has no node yet",
-        settings.log_dir.display()
-    )
+    odradek_shards::node::run(settings, |bootstrap, shards| {
+        println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
+    })?;
+    Ok(())
 }

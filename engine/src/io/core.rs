@@ -154,8 +154,11 @@ impl Io {
         }
     }
 
-    /// What an abandoned operation opened is closed again.
+    /// What an abandoned operation opened is closed again; a lost wake-up is made good.
     fn discard(&self, done: Done) {
+        if let (Op::Wake { peer }, Err(_)) = (&done.op, &done.result) {
+            peer.deliver();
+        }
         if let (Op::Accept { .. } | Op::Connect { .. } | Op::Open { .. }, Ok(handle)) =
             (&done.op, done.result)
         {
@@ -215,11 +218,6 @@ impl Io {
     /// By which other threads wake this shard.
     pub fn remote(&self) -> Arc<dyn RemoteWake> {
         self.0.driver.borrow().remote()
-    }
-
-    /// By which peer rings wake this shard.
-    pub fn wake_handle(&self) -> Option<Handle> {
-        self.0.driver.borrow().wake_handle()
     }
 
     /// One line on the driver.

@@ -22,13 +22,18 @@ pub struct Completion {
 }
 
 /// Wakes a driver that sleeps in [`Driver::reap`], from any thread.
-pub trait RemoteWake: Send + Sync {
+pub trait RemoteWake: Send + Sync + std::fmt::Debug {
     /// Whether a wake-up must still be delivered: false if one is already under way. Whoever
     /// gets true delivers it, by `deliver` or by [`Op::Wake`].
     fn claim(&self) -> bool;
 
     /// Delivers a claimed wake-up.
     fn deliver(&self);
+
+    /// What a peer's ring can send a message to, if that is possible: cheaper than `deliver`.
+    fn ring(&self) -> Option<Handle> {
+        None
+    }
 
     /// After this returns, the driver's current or next `reap` does not sleep.
     fn wake(&self) {
@@ -62,9 +67,6 @@ pub trait Driver {
 
     /// A handle by which other threads wake this driver.
     fn remote(&self) -> Arc<dyn RemoteWake>;
-
-    /// What a peer names in [`Op::Wake`] to wake this driver, if that is possible.
-    fn wake_handle(&self) -> Option<Handle>;
 
     /// One line on what the driver got from the system.
     fn describe(&self) -> String;

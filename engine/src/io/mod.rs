@@ -1,7 +1,6 @@
 //! The seam between deciding and performing.
 //!
-//! A shard's code awaits operations on [`Io`]; a [`Driver`] performs them: [`ring`] on io_uring,
-//! [`sim`] in memory with virtual time. Operations in flight live in a table that owns their
+//! A shard's code awaits operations on [`Io`]; a [`Driver`] performs them: [`ring`] on io_uring. Operations in flight live in a table that owns their
 //! buffers until the driver is done with them, so a dropped future frees nothing early.
 //!
 //! Absent on purpose: what the bytes mean, and any second executor.
@@ -12,6 +11,8 @@ mod op;
 mod ops;
 mod provided;
 pub mod ring;
+pub mod sim;
+pub mod strategy;
 mod timers;
 
 pub use self::core::{Io, Pending};

@@ -154,8 +154,11 @@ pub enum Op {
         socket: Handle,
         address: Option<std::net::SocketAddr>,
     },
-    /// Wake a sleeping peer (MSG_RING).
-    Wake { peer: Handle },
+    /// Wake a sleeping peer whose wake-up was claimed (MSG_RING). If that fails, it is delivered
+    /// otherwise.
+    Wake {
+        peer: std::sync::Arc<dyn super::driver::RemoteWake>,
+    },
 }
 
 /// How an operation ended.

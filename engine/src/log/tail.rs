@@ -253,7 +253,8 @@ impl Tail {
         } else {
             self.cursor.pos
         };
-        let busy = |flying: &Flying| !flying.done && flying.segment == segment && flying.end > start;
+        let busy =
+            |flying: &Flying| !flying.done && flying.segment == segment && flying.end > start;
         if start < self.cursor.pos && self.flying.iter().any(busy) {
             return None;
         }
@@ -378,8 +379,7 @@ impl Tail {
     /// Lets go of the oldest extent if it is written and not the last. Gives the bytes freed.
     pub fn evict(&mut self) -> Option<usize> {
         let oldest = self.extents.front()?;
-        let on_disk =
-            (oldest.segment, oldest.end()) <= (self.written.segment, self.written.pos);
+        let on_disk = (oldest.segment, oldest.end()) <= (self.written.segment, self.written.pos);
         if !on_disk || self.extents.len() == 1 {
             return None;
         }
@@ -405,7 +405,10 @@ impl Tail {
             0
         };
         let page = (partial > 0).then(|| {
-            let last = self.extents.back().expect("an unfinished page is in memory");
+            let last = self
+                .extents
+                .back()
+                .expect("an unfinished page is in memory");
             let start = last.at + last.len - partial;
             last.block.bytes(start, partial).to_vec()
         });

@@ -6,13 +6,13 @@
 //! is corrected from the change of the header alone, without touching the records again.
 //!
 //! A view says nothing about validity: every value may be hostile until
-//! [`validate`](super::validate) has seen it.
+//! [`validate`](super::validate()) has seen it.
 //!
 //! Source: Kafka `DefaultRecordBatch`, KIP-98, KIP-534 (delete horizon).
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{BatchInfo, Compression, RecordError};
+use super::{BatchInfo, Compression, RecordError, crc};
 use crate::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 /// Bytes of a batch before its records.
@@ -298,7 +298,7 @@ impl BatchHeader {
         let before = self.crc_start();
         self.attributes = attributes.0.to_be_bytes();
         self.max_timestamp = timestamp.0.to_be_bytes();
-        let change = crc32c::crc32c_combine(before ^ self.crc_start(), 0, records_bytes);
+        let change = crc::shift(before ^ self.crc_start(), records_bytes);
         self.crc = (self.crc() ^ change).to_be_bytes();
         Ok(())
     }

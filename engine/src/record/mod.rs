@@ -10,6 +10,7 @@
 mod builder;
 mod compression;
 mod control;
+mod crc;
 mod error;
 mod header;
 mod open;

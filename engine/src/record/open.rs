@@ -29,7 +29,7 @@ pub struct OpenBatch<'a> {
 }
 
 impl<'a> OpenBatch<'a> {
-    /// Opens a batch that [`validate`] has passed as `info`. Uncompressed records are borrowed
+    /// Opens a batch that [`validate()`] has passed as `info`. Uncompressed records are borrowed
     /// from `batch`, others from `scratch`, which is cleared first and can be used again.
     ///
     /// # Errors
@@ -130,10 +130,10 @@ impl<'a> OpenBatch<'a> {
 ///
 /// The result's maximum timestamp is the one that the stored header must carry: with
 /// [`Depth::Records`], and where the header contradicts itself, it is taken from the records.
-/// [`stamp`](super::stamp) writes it. `scratch` is used for opening and can be used again.
+/// [`stamp`](super::stamp()) writes it. `scratch` is used for opening and can be used again.
 ///
 /// # Errors
-/// As [`sole_batch`](super::sole_batch), [`validate`] and [`OpenBatch::check`].
+/// As [`sole_batch`](super::sole_batch), [`validate()`] and [`OpenBatch::check`].
 pub fn validate_produce(
     records: &[u8],
     rules: &Rules,

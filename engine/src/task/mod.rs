@@ -20,11 +20,13 @@ use async_task::Runnable;
 pub use async_task::Task;
 use crossbeam_queue::SegQueue;
 
-use crate::io::{Io, RemoteWake};
+use crate::io::{Io, Op, RemoteWake};
 use crate::limits;
 
 thread_local! {
     static LOCAL: RefCell<VecDeque<Runnable>> = const { RefCell::new(VecDeque::new()) };
+    /// This thread's ring, by which other shards are woken.
+    static HERE: RefCell<Option<Io>> = const { RefCell::new(None) };
 }
 
 /// Tasks woken by other threads. Not bounded itself: a task is queued at most once.
@@ -32,6 +34,23 @@ struct Remote {
     queue: SegQueue<Runnable>,
     wake: Arc<dyn RemoteWake>,
     home: ThreadId,
+}
+
+impl Remote {
+    /// Wakes the home shard: by a message between rings from another shard, which costs no
+    /// system call of its own, else by its eventfd.
+    fn wake(&self) {
+        if !self.wake.claim() {
+            return;
+        }
+        let here = HERE.with_borrow(|here| here.clone());
+        match here {
+            Some(io) if self.wake.ring().is_some() => drop(io.submit(Op::Wake {
+                peer: self.wake.clone(),
+            })),
+            _ => self.wake.deliver(),
+        }
+    }
 }
 
 /// Spawns tasks onto a shard's executor. Cheap to clone; stays on its thread.
@@ -55,7 +74,7 @@ impl Spawner {
                 LOCAL.with_borrow_mut(|local| local.push_back(runnable));
             } else {
                 remote.queue.push(runnable);
-                remote.wake.wake();
+                remote.wake();
             }
         };
         // SAFETY: the future is not Send, and is made, polled and dropped on this thread only:
@@ -84,6 +103,7 @@ impl Executor {
             wake: io.remote(),
             home: std::thread::current().id(),
         });
+        HERE.set(Some(io.clone()));
         Executor {
             io,
             remote,
@@ -171,6 +191,7 @@ impl Drop for Executor {
         while let Some(runnable) = self.next() {
             drop(runnable);
         }
+        HERE.set(None);
     }
 }
 

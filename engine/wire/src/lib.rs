@@ -3,7 +3,8 @@
 //! Everything under `generated` is written by `odradek-wiregen` from the message schemas of
 //! the pinned Apache Kafka version: one module per API (request and response together),
 //! [`metadata_records`], [`group_records`], [`transaction_records`], [`share_records`] and
-//! [`data`]. What is written by hand here is what generated code stands on.
+//! [`data`]. `cargo run -p odradek-wiregen -- --fetch --golden` writes it, and the files it is
+//! tested against, anew. What is written by hand here is what generated code stands on.
 //!
 //! Invariants:
 //! - Decoding never panics, and its memory is bounded by the input's length and by the

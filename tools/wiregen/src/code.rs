@@ -1,4 +1,5 @@
-//! The Rust code of one message and its structures.
+//! The Rust code of one message and its structures: their types and defaults, and their place
+//! among messages. [`crate::decode`] and [`crate::encode`] write their two functions.
 //!
 //! `§` stands for the version's parameter until it is known whether the function uses it.
 
@@ -10,14 +11,14 @@ use crate::model::{Member, Message, Structure, Type, inner_struct};
 use crate::schema::Versions;
 
 /// A condition on the version.
-enum When {
+pub(crate) enum When {
     Always,
     Never,
     If(String),
 }
 
 /// When a version among `all` is in `some`.
-fn when(some: Versions, all: Versions) -> When {
+pub(crate) fn when(some: Versions, all: Versions) -> When {
     let some = some.intersect(all);
     if some.is_empty() {
         When::Never
@@ -34,19 +35,8 @@ fn when(some: Versions, all: Versions) -> When {
     }
 }
 
-/// The opposite of a condition, as a Rust expression.
-fn not(when: When) -> String {
-    match when {
-        When::Always => "false".into(),
-        When::Never => "true".into(),
-        When::If(condition) if condition.contains(" >= ") => condition.replace(" >= ", " < "),
-        When::If(condition) if condition.contains(" <= ") => condition.replace(" <= ", " > "),
-        When::If(condition) => format!("!({condition})"),
-    }
-}
-
 /// The same as a Rust expression.
-fn condition(some: Versions, all: Versions) -> String {
+pub(crate) fn condition(some: Versions, all: Versions) -> String {
     match when(some, all) {
         When::Always => "true".into(),
         When::Never => "false".into(),
@@ -110,9 +100,9 @@ fn place_among_messages(code: &mut String, message: &Message) -> Result<()> {
     Ok(())
 }
 
-struct Generator<'m> {
-    message: &'m Message,
-    structure: &'m Structure,
+pub(crate) struct Generator<'m> {
+    pub(crate) message: &'m Message,
+    pub(crate) structure: &'m Structure,
 }
 
 impl Generator<'_> {
@@ -159,7 +149,7 @@ impl Generator<'_> {
         Ok(())
     }
 
-    fn all(&self) -> Versions {
+    pub(crate) fn all(&self) -> Versions {
         self.structure.versions
     }
 
@@ -192,7 +182,7 @@ impl Generator<'_> {
     }
 
     /// The default as a Rust expression.
-    fn default(&self, member: &Member) -> Result<String> {
+    pub(crate) fn default(&self, member: &Member) -> Result<String> {
         if member.defaults_to_null() {
             ensure!(
                 member.is_option() || member.ty == Type::Records,
@@ -270,7 +260,7 @@ impl Generator<'_> {
     }
 
     /// A condition that holds where the field has another value than its default.
-    fn is_set(&self, member: &Member) -> Result<String> {
+    pub(crate) fn is_set(&self, member: &Member) -> Result<String> {
         let field = format!("self.{}", member.name);
         if member.defaults_to_null() && member.is_option() {
             return Ok(format!("{field}.is_some()"));
@@ -289,7 +279,7 @@ impl Generator<'_> {
     }
 
     /// Whether lengths are compact in all versions, in none, or by `flexible`.
-    fn flexible(&self, member: &Member) -> &'static str {
+    pub(crate) fn flexible(&self, member: &Member) -> &'static str {
         match when(member.flexible, member.versions) {
             When::Always => "true",
             When::Never => "false",
@@ -297,7 +287,13 @@ impl Generator<'_> {
         }
     }
 
-    fn signature(&self, code: &mut String, body: &str, head: &str, tail: &str) -> Result<()> {
+    pub(crate) fn signature(
+        &self,
+        code: &mut String,
+        body: &str,
+        head: &str,
+        tail: &str,
+    ) -> Result<()> {
         let mut body = body.to_string();
         if body.contains("flexible") {
             let flexible = condition(self.structure.flexible, self.all());
@@ -315,7 +311,7 @@ impl Generator<'_> {
         Ok(())
     }
 
-    fn check_version(&self, error: &str) -> String {
+    pub(crate) fn check_version(&self, error: &str) -> String {
         let Versions { first, last } = self.all();
         let test = if first == last {
             format!("§ != {first}")
@@ -327,298 +323,10 @@ impl Generator<'_> {
             self.structure.name
         )
     }
-
-    fn decode(&self, code: &mut String, is_root: bool) -> Result<()> {
-        let mut body = String::new();
-        if is_root {
-            body += &self.check_version("DecodeError");
-        }
-        let mut tagged = Vec::new();
-        for member in &self.structure.members {
-            let local = local(member);
-            let mutable = if member.tagged.is_empty() { "" } else { "mut " };
-            let untagged = untagged(member);
-            let read = self.read_nullable(member, member.versions)?;
-            match when(untagged, self.all()) {
-                When::Always => writeln!(body, "let {local} = {read};")?,
-                When::Never => writeln!(body, "let {mutable}{local} = {};", self.default(member)?)?,
-                When::If(condition) => writeln!(
-                    body,
-                    "let {mutable}{local} = if {condition} {{ {read} }} else {{ {} }};",
-                    self.default(member)?
-                )?,
-            }
-            if !member.tagged.is_empty() {
-                tagged.push(member);
-            }
-        }
-        let mut tags = String::new();
-        if tagged.is_empty() {
-            tags += "r.skip_tagged_fields()?;\n";
-        } else {
-            tagged.sort_by_key(|member| member.tag);
-            tags += "r.tagged_fields(|r, tag| { match tag {\n";
-            for member in tagged {
-                let guard = match when(member.tagged, self.structure.flexible) {
-                    When::If(condition) => format!(" if {condition}"),
-                    _ => String::new(),
-                };
-                let tag = member.tag.context("a tagged field without a tag")?;
-                let read = self.read_tagged(member)?;
-                writeln!(tags, "{tag}{guard} => {} = {read},", local(member))?;
-            }
-            tags += "_ => return Ok(false), } Ok(true) })?;\n";
-        }
-        match when(self.structure.flexible, self.all()) {
-            When::Always => body += &tags,
-            When::Never => {}
-            When::If(_) => write!(body, "if flexible {{ {tags} }}\n")?,
-        }
-        body += "Ok(Self {\n";
-        for member in &self.structure.members {
-            let local = local(member);
-            if local == member.name {
-                writeln!(body, "{local},")?;
-            } else {
-                writeln!(body, "{}: {local},", member.name)?;
-            }
-        }
-        body += "})\n";
-        let lifetime = if self.structure.borrows { "'a" } else { "'_" };
-        let reader = if body.contains("r.") || body.contains("(r,") {
-            "r"
-        } else {
-            "_r"
-        };
-        self.signature(
-            code,
-            &body,
-            &format!("pub fn decode({reader}: &mut Reader<{lifetime}>, "),
-            ") -> Result<Self, DecodeError>",
-        )
-    }
-
-    /// Reads an untagged field; `present` are the versions in which it is read.
-    fn read_nullable(&self, member: &Member, present: Versions) -> Result<String> {
-        let flexible = self.flexible(member);
-        if !member.is_option() && member.ty != Type::Records {
-            return self.read(member, flexible, false);
-        }
-        let plain = self.read(member, flexible, false)?;
-        let nullable = self.read(member, flexible, true)?;
-        let plain = if member.ty == Type::Records {
-            plain
-        } else {
-            format!("Some({plain})")
-        };
-        Ok(match when(member.nullable, present) {
-            When::Always => nullable,
-            When::Never => plain,
-            When::If(condition) => format!("if {condition} {{ {nullable} }} else {{ {plain} }}"),
-        })
-    }
-
-    fn read_tagged(&self, member: &Member) -> Result<String> {
-        let nullable = !member.nullable.intersect(member.tagged).is_empty();
-        match (&member.ty, nullable) {
-            // A tagged structure is told from null by an unsigned varint, not by a byte.
-            (Type::Struct(name), true) => Ok(format!(
-                "if r.uvarint()? == 0 {{ None }} else {{ Some({name}::decode(r, §)?) }}"
-            )),
-            (_, false) if member.is_option() => {
-                Ok(format!("Some({})", self.read(member, "true", false)?))
-            }
-            _ => self.read(member, "true", nullable),
-        }
-    }
-
-    fn read(&self, member: &Member, flexible: &str, nullable: bool) -> Result<String> {
-        let label = &member.label;
-        let opt = if nullable { "_opt" } else { "" };
-        Ok(match &member.ty {
-            Type::Fixed(_, method) => {
-                ensure!(!nullable, "{label} cannot be null");
-                format!("r.{method}()?")
-            }
-            Type::Str => format!("r.str{opt}({flexible}, \"{label}\")?"),
-            Type::Bytes => format!("r.bytes{opt}({flexible}, \"{label}\")?"),
-            Type::Records => format!("r.records{opt}({flexible}, \"{label}\")?"),
-            Type::Struct(name) if nullable => {
-                format!("if r.i8()? < 0 {{ None }} else {{ Some({name}::decode(r, §)?) }}")
-            }
-            Type::Struct(name) => format!("{name}::decode(r, §)?"),
-            Type::Array(element) => {
-                let element = match &**element {
-                    Type::Fixed(_, method) => format!("Reader::{method}"),
-                    Type::Str => format!("|r| r.str({flexible}, \"{label}\")"),
-                    Type::Bytes => format!("|r| r.bytes({flexible}, \"{label}\")"),
-                    Type::Struct(name) => format!("|r| {name}::decode(r, §)"),
-                    other => anyhow::bail!("{label}: array of {other:?}"),
-                };
-                format!("r.array{opt}({flexible}, \"{label}\", {element})?")
-            }
-        })
-    }
-
-    fn encode(&self, code: &mut String, is_root: bool) -> Result<()> {
-        let mut body = String::new();
-        if is_root {
-            body += &self.check_version("EncodeError");
-        }
-        let mut tagged = Vec::new();
-        for member in &self.structure.members {
-            let refuse = format!(
-                "if {} {{ return Err(EncodeError::Field {{ field: \"{}\", version: §, }}); }}",
-                self.is_set(member)?,
-                member.label
-            );
-            let write = self.write_nullable(member)?;
-            let untagged = untagged(member);
-            let absent = !member.versions.contains(self.all());
-            match (when(untagged, self.all()), member.ignorable || !absent) {
-                (When::Always, _) => writeln!(body, "{write}")?,
-                (When::Never, true) => {}
-                (When::Never, false) => {
-                    let absent = not(when(member.versions, self.all()));
-                    writeln!(body, "if {absent} && {}", refuse.trim_start_matches("if "))?;
-                }
-                (When::If(present), true) => writeln!(body, "if {present} {{ {write} }}")?,
-                (When::If(present), false) => {
-                    ensure!(member.tagged.is_empty(), "{}: partly tagged", member.label);
-                    writeln!(body, "if {present} {{ {write} }} else {refuse}")?;
-                }
-            }
-            if !member.tagged.is_empty() {
-                tagged.push(member);
-            }
-        }
-        tagged.sort_by_key(|member| member.tag);
-        let mut tags = String::new();
-        if tagged.is_empty() {
-            tags += "w.uvarint(0);\n";
-        } else {
-            tags += "let tags = w.begin_tagged_fields();\n";
-            for member in tagged {
-                let set = self.is_set(member)?;
-                let set = match when(member.tagged, self.structure.flexible) {
-                    When::If(condition) => format!("{condition} && {set}"),
-                    _ => set,
-                };
-                let tag = member.tag.context("a tagged field without a tag")?;
-                let write = self.write_tagged(member)?;
-                writeln!(
-                    tags,
-                    "if {set} {{ w.tagged_field(tags, {tag}, |w| {{ {write} Ok(()) }})?; }}"
-                )?;
-            }
-        }
-        match when(self.structure.flexible, self.all()) {
-            When::Always => body += &tags,
-            When::Never => {}
-            When::If(_) => write!(body, "if flexible {{ {tags} }}\n")?,
-        }
-        body += "Ok(())\n";
-        let writer = if body.contains("w.") || body.contains("(w,") {
-            "w"
-        } else {
-            "_w"
-        };
-        self.signature(
-            code,
-            &body,
-            &format!("pub fn encode(&self, {writer}: &mut Writer, "),
-            ") -> Result<(), EncodeError>",
-        )
-    }
-
-    /// Writes an untagged field.
-    fn write_nullable(&self, member: &Member) -> Result<String> {
-        let flexible = self.flexible(member);
-        let label = &member.label;
-        let field = format!("self.{}", member.name);
-        let nullable = condition(member.nullable, member.versions);
-        if member.ty == Type::Records {
-            return Ok(format!(
-                "w.records({flexible}, {field}, {nullable}, \"{label}\")?;"
-            ));
-        }
-        if !member.is_option() {
-            return self.write(member, &member.ty, flexible, &field, false);
-        }
-        Ok(match &member.ty {
-            Type::Str => format!("w.str_opt({flexible}, {field}, {nullable}, \"{label}\")?;"),
-            Type::Bytes => format!("w.bytes_opt({flexible}, {field}, {nullable}, \"{label}\")?;"),
-            Type::Struct(_) => {
-                ensure!(
-                    nullable == "true",
-                    "{label} is a structure that is null in some versions"
-                );
-                format!(
-                    "match &{field} {{ None => w.i8(-1), Some(value) => {{ w.i8(1); value.encode(w, §)?; }} }}"
-                )
-            }
-            Type::Array(_) => {
-                let write = self.write(member, &member.ty, flexible, "value", true)?;
-                format!(
-                    "match &{field} {{ None => w.null({flexible}, {nullable}, \"{label}\")?, Some(value) => {{ {write} }} }}"
-                )
-            }
-            other => anyhow::bail!("{label}: nullable {other:?}"),
-        })
-    }
-
-    fn write_tagged(&self, member: &Member) -> Result<String> {
-        let field = format!("self.{}", member.name);
-        let label = &member.label;
-        if !member.is_option() {
-            return self.write(member, &member.ty, "true", &field, false);
-        }
-        let nullable = !member.nullable.intersect(member.tagged).is_empty();
-        Ok(match &member.ty {
-            Type::Str => format!("w.str_opt(true, {field}, {nullable}, \"{label}\")?;"),
-            Type::Bytes => format!("w.bytes_opt(true, {field}, {nullable}, \"{label}\")?;"),
-            Type::Struct(_) => format!(
-                "match &{field} {{ None => w.uvarint(0), Some(value) => {{ w.uvarint(1); value.encode(w, §)?; }} }}"
-            ),
-            _ => {
-                let write = self.write(member, &member.ty, "true", "value", true)?;
-                format!(
-                    "match &{field} {{ None => w.null(true, {nullable}, \"{label}\")?, Some(value) => {{ {write} }} }}"
-                )
-            }
-        })
-    }
-
-    /// Writes a value that is not null. `by_reference` where `value` is a reference to it.
-    fn write(
-        &self,
-        member: &Member,
-        ty: &Type,
-        flexible: &str,
-        value: &str,
-        by_reference: bool,
-    ) -> Result<String> {
-        let label = &member.label;
-        let star = if by_reference { "*" } else { "" };
-        Ok(match ty {
-            Type::Fixed(_, method) => format!("w.{method}({star}{value});"),
-            Type::Str => format!("w.str({flexible}, {value}, \"{label}\")?;"),
-            Type::Bytes => format!("w.bytes({flexible}, {value}, \"{label}\")?;"),
-            Type::Struct(_) => format!("{value}.encode(w, §)?;"),
-            Type::Array(element) => {
-                let write = self.write(member, element, flexible, "element", true)?;
-                let ampersand = if by_reference { "" } else { "&" };
-                format!(
-                    "w.len({flexible}, {value}.len(), \"{label}\")?; for element in {ampersand}{value} {{ {write} }}"
-                )
-            }
-            Type::Records => anyhow::bail!("{label}: records in an array"),
-        })
-    }
 }
 
 /// Versions in which the field stands among the others, not among the tagged ones.
-fn untagged(member: &Member) -> Versions {
+pub(crate) fn untagged(member: &Member) -> Versions {
     if member.tagged.is_empty() {
         member.versions
     } else {
@@ -627,14 +335,6 @@ fn untagged(member: &Member) -> Versions {
             last: member.tagged.first - 1,
         }
         .intersect(member.versions)
-    }
-}
-
-/// The field's name as a variable, where no parameter has it.
-fn local(member: &Member) -> String {
-    match member.name.as_str() {
-        name @ ("version" | "r" | "tag" | "flexible") => format!("{name}_value"),
-        name => name.to_string(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bytes that the codecs are tested against, written by Kafka's own classes.
+//! What the codecs and tables are tested against, written by Kafka's own classes.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,11 +9,12 @@ use crate::files;
 use crate::jars::Jars;
 use crate::java;
 
-/// Where they are, from the workspace's root.
-pub const PATH: &str = "engine/wire/tests/golden.gz";
+/// Where the files are, from the workspace's root.
+pub const FOLDER: &str = "engine/wire/tests";
 
-/// Has them written; how many bytes they are.
-pub fn write(root: &Path, jars: &Jars) -> Result<usize> {
+/// Files under `engine/wire/tests` with what they hold: messages of all kinds and versions, and
+/// what Kafka says of its APIs.
+pub fn generate(root: &Path, jars: &Jars) -> Result<[(&'static str, Vec<u8>); 2]> {
     let classes = jars.classes()?;
     let mut messages = String::new();
     for message in files::modules(jars)?
@@ -28,7 +29,11 @@ pub fn write(root: &Path, jars: &Jars) -> Result<usize> {
             .with_context(|| format!("{} has no class", schema.name))?;
         writeln!(messages, "{} {class}", schema.name)?;
     }
-    let golden = java::run(root, jars, "Golden.java", &messages)?;
-    std::fs::write(root.join(PATH), &golden)?;
-    Ok(golden.len())
+    Ok([
+        (
+            "golden.gz",
+            java::run(root, jars, "Golden.java", &messages)?,
+        ),
+        ("apis.txt", java::run(root, jars, "Apis.java", "")?),
+    ])
 }

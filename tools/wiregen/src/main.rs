@@ -54,8 +54,10 @@ fn main() -> Result<()> {
     files::replace(&generated, &folder)?;
     println!("{} files for Apache Kafka {version}", generated.len());
     if arguments.golden {
-        let bytes = golden::write(root, &jars)?;
-        println!("{bytes} bytes of golden messages");
+        for (name, bytes) in golden::generate(root, &jars)? {
+            std::fs::write(root.join(golden::FOLDER).join(name), &bytes)?;
+            println!("{name}: {} bytes", bytes.len());
+        }
     }
     Ok(())
 }

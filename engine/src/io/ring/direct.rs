@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 
-use crate::io::op::Op;
+use crate::io::op::{Errno, Handle, Op};
 
 fn errno() -> i32 {
     std::io::Error::last_os_error()
@@ -53,6 +53,20 @@ pub(super) fn socket(address: SocketAddr) -> Result<i32, i32> {
     // SAFETY: no pointers.
     let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
     if fd < 0 { Err(errno()) } else { Ok(fd) }
+}
+
+/// Listens before any ring exists: a node binds its ports before it starts its shards.
+pub fn listen_now(address: SocketAddr, shared: bool) -> Result<(Handle, SocketAddr), Errno> {
+    let mut address = address;
+    match listen(&mut address, shared) {
+        fd if fd >= 0 => Ok((Handle(fd), address)),
+        error => Err(Errno(-error)),
+    }
+}
+
+/// Closes what [`listen_now`] opened.
+pub fn close_now(handle: Handle) {
+    close(handle.0);
 }
 
 fn listen(address: &mut SocketAddr, shared: bool) -> i32 {
@@ -164,9 +178,10 @@ pub(super) fn perform(op: &mut Op, vectors: &[libc::iovec]) -> i32 {
                 libc::pwritev(file.0, vectors.as_ptr(), vectors.len() as i32, *pos as i64) as i64
             })
         }
-        // SAFETY: numbers only.
         Op::Truncate { file, len } => {
-            check(i64::from(unsafe { libc::ftruncate(file.0, *len as i64) }))
+            // SAFETY: numbers only.
+            let result = unsafe { libc::ftruncate(file.0, *len as i64) };
+            check(i64::from(result))
         }
         Op::Size { file, len } => {
             // SAFETY: all-zero is a valid stat to be filled in, and it outlives the call.

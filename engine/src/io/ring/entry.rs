@@ -171,9 +171,13 @@ impl Scratch {
             Op::MakeDir { path } => opcode::MkDirAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
                 .mode(0o755)
                 .build(),
-            Op::Wake { peer } => {
-                opcode::MsgRingData::new(Fd(peer.0), 0, super::WOKEN, None).build()
-            }
+            Op::Wake { peer } => match peer.ring() {
+                Some(ring) => opcode::MsgRingData::new(Fd(ring.0), 0, super::WOKEN, None).build(),
+                None => {
+                    peer.deliver();
+                    return Prepared::Finished(0);
+                }
+            },
             Op::Truncate { .. }
             | Op::Listen { .. }
             | Op::Sendfile { .. }

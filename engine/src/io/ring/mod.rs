@@ -12,6 +12,7 @@ mod setup;
 mod wake;
 
 use std::collections::VecDeque;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use super::driver::{Completion, Driver, RemoteWake, Token};
 use super::op::{Handle, Op};
 use crate::bytes::Pool;
 
+pub use self::direct::{close_now as close, listen_now as listen};
 pub use self::setup::{RingError, RingOptions};
 
 /// User data of completions that belong to no operation.
@@ -70,7 +72,7 @@ impl Ring {
                 None
             }
         };
-        let wake = Arc::new(EventWake::new().map_err(RingError::Wake)?);
+        let wake = Arc::new(EventWake::new(Handle(ring.as_raw_fd())).map_err(RingError::Wake)?);
         Ok(Ring {
             ring,
             buffers,
@@ -255,11 +257,6 @@ impl Driver for Ring {
 
     fn remote(&self) -> Arc<dyn RemoteWake> {
         self.wake.clone()
-    }
-
-    fn wake_handle(&self) -> Option<Handle> {
-        use std::os::fd::AsRawFd;
-        Some(Handle(self.ring.as_raw_fd()))
     }
 
     fn describe(&self) -> String {

@@ -7,17 +7,21 @@ use io_uring::types::Fd;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::io::driver::RemoteWake;
+use crate::io::op::Handle;
 
 /// An eventfd that the ring keeps a read on. Many wakes before the ring looks are one write.
+#[derive(Debug)]
 pub(super) struct EventWake {
     event: EventFd,
+    ring: Handle,
     claimed: AtomicBool,
 }
 
 impl EventWake {
-    pub(super) fn new() -> Result<Self, std::io::Error> {
+    pub(super) fn new(ring: Handle) -> Result<Self, std::io::Error> {
         Ok(EventWake {
             event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?,
+            ring,
             claimed: AtomicBool::new(false),
         })
     }
@@ -35,6 +39,10 @@ impl EventWake {
 impl RemoteWake for EventWake {
     fn claim(&self) -> bool {
         !self.claimed.swap(true, Ordering::SeqCst)
+    }
+
+    fn ring(&self) -> Option<Handle> {
+        Some(self.ring)
     }
 
     fn deliver(&self) {

@@ -279,6 +279,7 @@ fn records_must_keep_to_their_batch() {
         ("negative length", &[1, 0]),
         ("too long", &[18, 0, 0, 0, 2, b'k', 2, b'v', 0]),
         ("too short", &[14, 0, 0, 0, 2, b'k', 2, b'v', 0]),
+        ("byte left", &[18, 0, 0, 0, 2, b'k', 2, b'v', 0, 0]),
         ("key past the end", &[16, 0, 0, 0, 100, b'k', 2, b'v', 0]),
         ("negative header count", &[16, 0, 0, 0, 2, b'k', 2, b'v', 1]),
         ("headers missing", &[16, 0, 0, 0, 2, b'k', 2, b'v', 2]),

@@ -1,0 +1,90 @@
+//! `odradek bench`: the commands.
+
+mod consume;
+mod floor;
+mod load;
+mod produce;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+pub(crate) use floor::echo_frames;
+pub(crate) use load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+
+use crate::floor::ServerArgs;
+use crate::machine::{Facts, raise_limits};
+use crate::measurement::{Measurement, table};
+use crate::record::RecordArgs;
+
+/// Measures this node, or any Kafka-protocol server, beside the floor of this machine.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Command {
+    /// The cheapest loops that move the same bytes on this machine
+    Floor(floor::FloorArgs),
+    /// Saturates a server with produce requests (closed loop)
+    Produce(produce::ProduceArgs),
+    /// Saturates a server with fetch requests (closed loop)
+    Consume(consume::ConsumeArgs),
+    /// Measures `odradek serve` beside the floors and writes a dated result
+    Record(RecordArgs),
+    #[command(hide = true)]
+    FloorServer(ServerArgs),
+}
+
+/// Runs the command; messages go to standard error, results to standard output.
+pub fn run(args: Args) -> ExitCode {
+    raise_limits();
+    let done = match args.command {
+        Command::Floor(args) => floor::run(&args),
+        Command::Produce(args) => produce::run(&args),
+        Command::Consume(args) => consume::run(&args),
+        Command::Record(args) => crate::record::run(&args),
+        Command::FloorServer(args) => crate::floor::serve(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("odradek bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the table; with `save`, writes the runs and the machine's facts there as JSON.
+fn report(runs: &[Measurement], dir: &Path, save: Option<&Path>, notes: &[String]) -> Result<()> {
+    print!("{}", table(runs));
+    println!("\n{LEGEND}");
+    for note in notes {
+        println!("{note}");
+    }
+    if let Some(path) = save {
+        #[derive(serde::Serialize)]
+        struct Saved<'a> {
+            machine: Facts,
+            notes: &'a [String],
+            runs: &'a [Measurement],
+        }
+        let saved = Saved {
+            machine: Facts::gather(dir)?,
+            notes,
+            runs,
+        };
+        std::fs::write(path, serde_json::to_string_pretty(&saved)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+pub(crate) const LEGEND: &str = "\
+process: CPU of the server's process. machine: CPU of all cores less the idle baseline and less
+the driver's process (what the kernel does in the driver's own calls counts as the driver's).
+GB: 10^9 bytes of record batches or payload. Latencies: of a saturated closed loop.";

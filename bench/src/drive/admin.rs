@@ -1,0 +1,287 @@
+//! A blocking client for what stands around a run: versions, topics, leaders, offsets.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use odradek_wire::ErrorCode;
+use odradek_wire::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use odradek_wire::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
+};
+use odradek_wire::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+};
+use odradek_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use odradek_wire::request_header::RequestHeader;
+use odradek_wire::response_header::ResponseHeader;
+use odradek_wire::{Message, Reader, Writer, request_header_version, response_header_version};
+
+pub(super) const CLIENT_ID: &str = "odradek-bench";
+const REPLY_BYTES_MAX: usize = 64 << 20;
+/// A new topic's partitions have leaders within this time.
+const LEADERS_WITHIN: Duration = Duration::from_secs(15);
+
+/// A topic to be loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicSpec {
+    pub(crate) name: String,
+    pub(crate) partitions: i32,
+    /// Of a topic that is created.
+    pub(crate) configs: Vec<(String, String)>,
+}
+
+/// A partition and where its leader listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Partition {
+    pub(crate) index: i32,
+    pub(crate) leader: SocketAddr,
+}
+
+/// One connection.
+pub(crate) struct Admin {
+    stream: TcpStream,
+    correlation: i32,
+    /// Highest version of each API that the server has, and lowest.
+    versions: BTreeMap<i16, (i16, i16)>,
+}
+
+/// An error unless `code` is none.
+pub(super) fn check(what: &str, code: i16) -> Result<()> {
+    match ErrorCode::from_code(code) {
+        Some(ErrorCode::None) => Ok(()),
+        Some(error) => bail!("{what}: {error}"),
+        None => bail!("{what}: error {code}"),
+    }
+}
+
+/// A reader at the body of a reply that begins with its correlation id.
+pub(super) fn reply_body(reply: &[u8], api_key: i16, version: i16) -> Result<Reader<'_>> {
+    let header = response_header_version(api_key, version).context("an unknown API")?;
+    let mut reader = Reader::new(reply);
+    ResponseHeader::decode(&mut reader, header)?;
+    Ok(reader)
+}
+
+/// A whole frame.
+pub(super) fn request_frame<'a, R: Message<'a>>(
+    request: &R,
+    version: i16,
+    correlation_id: i32,
+    buffer: Vec<u8>,
+) -> Result<Writer> {
+    let mut w = Writer::new(buffer);
+    let size = w.begin_size();
+    let header = RequestHeader {
+        request_api_key: R::API_KEY,
+        request_api_version: version,
+        correlation_id,
+        client_id: Some(CLIENT_ID),
+    };
+    let header_version = request_header_version(R::API_KEY, version);
+    header.encode(&mut w, header_version.context("an unknown API")?)?;
+    request.encode(&mut w, version)?;
+    w.end_size(size)?;
+    Ok(w)
+}
+
+impl Admin {
+    /// Connects to the first of `bootstrap`'s addresses (`host:port[,host:port]`) that answers.
+    pub(crate) fn bootstrap(bootstrap: &str) -> Result<Self> {
+        let mut tried = Vec::new();
+        for name in bootstrap.split(',') {
+            let addresses = name
+                .trim()
+                .to_socket_addrs()
+                .with_context(|| format!("{name:?} is not host:port"))?;
+            for address in addresses {
+                match Self::connect(address) {
+                    Ok(admin) => return Ok(admin),
+                    Err(error) => tried.push(format!("{address}: {error:#}")),
+                }
+            }
+        }
+        bail!("no broker at {bootstrap}: {}", tried.join("; "))
+    }
+
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(40)))?;
+        stream.set_write_timeout(Some(Duration::from_secs(40)))?;
+        let mut admin = Self {
+            stream,
+            correlation: 0,
+            versions: BTreeMap::new(),
+        };
+        let reply = admin.call(&ApiVersionsRequest::default(), 0)?;
+        let mut body = reply_body(&reply, ApiVersionsRequest::API_KEY, 0)?;
+        let response = ApiVersionsResponse::decode(&mut body, 0)?;
+        check("ApiVersions", response.error_code)?;
+        let rows = response.api_keys.iter();
+        admin.versions = rows
+            .map(|row| (row.api_key, (row.max_version, row.min_version)))
+            .collect();
+        Ok(admin)
+    }
+
+    /// The highest version that the server has, at most `ceiling`.
+    pub(crate) fn version<'a, R: Message<'a>>(&self, ceiling: i16) -> Result<i16> {
+        let (max, min) = self.versions.get(&R::API_KEY).with_context(|| {
+            let name = R::NAME;
+            format!("the server has no {name}")
+        })?;
+        ensure!(
+            *min <= ceiling,
+            "the server has {} only from {min} on",
+            R::NAME
+        );
+        Ok(ceiling.min(*max))
+    }
+
+    /// Sends a request; the reply from its correlation id on.
+    pub(super) fn call<'a, R: Message<'a>>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<Vec<u8>> {
+        self.correlation += 1;
+        let frame = request_frame(request, version, self.correlation, Vec::new())?;
+        self.send(frame.written())?;
+        self.reply()
+            .with_context(|| format!("{} version {version}", R::NAME))
+    }
+
+    pub(super) fn send(&mut self, frame: &[u8]) -> Result<()> {
+        self.stream.write_all(frame).context("send")
+    }
+
+    pub(super) fn reply(&mut self) -> Result<Vec<u8>> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length) as usize;
+        ensure!(length <= REPLY_BYTES_MAX, "a reply of {length} bytes");
+        let mut reply = vec![0; length];
+        self.stream.read_exact(&mut reply)?;
+        Ok(reply)
+    }
+
+    /// The topic's partitions, once all have leaders; the topic is created if it is missing.
+    pub(crate) fn topic(&mut self, spec: &TopicSpec) -> Result<Vec<Partition>> {
+        self.create(spec)?;
+        let deadline = Instant::now() + LEADERS_WITHIN;
+        loop {
+            match self.partitions(spec)? {
+                Some(partitions) => return Ok(partitions),
+                None if Instant::now() > deadline => {
+                    bail!(
+                        "topic {} has no leaders after {LEADERS_WITHIN:?}",
+                        spec.name
+                    )
+                }
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    fn create(&mut self, spec: &TopicSpec) -> Result<()> {
+        let version = self.version::<CreateTopicsRequest>(7)?;
+        let configs = spec.configs.iter();
+        let request = CreateTopicsRequest {
+            topics: vec![CreatableTopic {
+                name: &spec.name,
+                num_partitions: spec.partitions,
+                replication_factor: 1,
+                assignments: Vec::new(),
+                configs: configs
+                    .map(|(name, value)| CreatableTopicConfig {
+                        name,
+                        value: Some(value),
+                    })
+                    .collect(),
+            }],
+            timeout_ms: 10_000,
+            validate_only: false,
+        };
+        let reply = self.call(&request, version)?;
+        let mut body = reply_body(&reply, CreateTopicsRequest::API_KEY, version)?;
+        let response = CreateTopicsResponse::decode(&mut body, version)?;
+        let topic = response.topics.first().context("an empty reply")?;
+        if topic.error_code == ErrorCode::TopicAlreadyExists.code() {
+            return Ok(());
+        }
+        check("CreateTopics", topic.error_code)
+            .with_context(|| topic.error_message.unwrap_or_default().to_owned())
+    }
+
+    /// None while a partition has no leader.
+    fn partitions(&mut self, spec: &TopicSpec) -> Result<Option<Vec<Partition>>> {
+        let version = self.version::<MetadataRequest>(12)?;
+        let request = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some(&spec.name),
+                ..Default::default()
+            }]),
+            allow_auto_topic_creation: false,
+            ..Default::default()
+        };
+        let reply = self.call(&request, version)?;
+        let mut body = reply_body(&reply, MetadataRequest::API_KEY, version)?;
+        let response = MetadataResponse::decode(&mut body, version)?;
+        let topic = response.topics.first().context("an empty reply")?;
+        let mut partitions = Vec::new();
+        for partition in &topic.partitions {
+            let broker = response
+                .brokers
+                .iter()
+                .find(|broker| broker.node_id == partition.leader_id);
+            let Some(broker) = broker.filter(|_| partition.error_code == 0) else {
+                return Ok(None);
+            };
+            let name = (broker.host, u16::try_from(broker.port)?);
+            let leader = name
+                .to_socket_addrs()?
+                .next()
+                .context("a leader's address")?;
+            partitions.push(Partition {
+                index: partition.partition_index,
+                leader,
+            });
+        }
+        partitions.sort_by_key(|partition| partition.index);
+        Ok((topic.error_code == 0 && !partitions.is_empty()).then_some(partitions))
+    }
+
+    /// The first offset of a partition and its end, asked of its leader.
+    pub(crate) fn offsets(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        const EARLIEST: i64 = -2;
+        const LATEST: i64 = -1;
+        let first = self.offset(topic, partition, EARLIEST)?;
+        Ok((first, self.offset(topic, partition, LATEST)?))
+    }
+
+    fn offset(&mut self, topic: &str, partition_index: i32, timestamp: i64) -> Result<i64> {
+        let version = self.version::<ListOffsetsRequest>(7)?;
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: topic,
+                partitions: vec![ListOffsetsPartition {
+                    partition_index,
+                    timestamp,
+                    ..Default::default()
+                }],
+            }],
+            ..Default::default()
+        };
+        let reply = self.call(&request, version)?;
+        let mut body = reply_body(&reply, ListOffsetsRequest::API_KEY, version)?;
+        let response = ListOffsetsResponse::decode(&mut body, version)?;
+        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let partition = partitions.next().context("an empty reply")?;
+        check("ListOffsets", partition.error_code)?;
+        Ok(partition.offset)
+    }
+}

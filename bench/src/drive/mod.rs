@@ -1,0 +1,37 @@
+//! The driver: loads a Kafka-protocol server from one core.
+
+mod admin;
+mod connection;
+mod consume;
+mod load;
+mod produce;
+mod saturate;
+
+use std::time::Duration;
+
+pub(crate) use admin::{Admin, TopicSpec};
+pub(crate) use consume::{Consumer, Range};
+pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
+pub(crate) use produce::{Batch, Frames};
+pub(crate) use saturate::saturate;
+
+/// How hard and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) connections: usize,
+    /// Requests unanswered at a time, per connection.
+    pub(crate) in_flight: usize,
+    /// For which the idle machine is watched.
+    pub(crate) baseline: Duration,
+    /// Under load before the window opens.
+    pub(crate) warmup: Duration,
+    /// Of the window.
+    pub(crate) time: Duration,
+}
+
+impl Plan {
+    /// Longer than a run may take.
+    pub(crate) fn time_max(&self) -> Duration {
+        self.baseline + self.warmup + self.time + Duration::from_secs(30)
+    }
+}

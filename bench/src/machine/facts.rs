@@ -1,0 +1,119 @@
+//! What a figure was measured on. No names of hosts, no paths.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// The machine and the build.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(crate) cpu_model: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gib: f64,
+    pub(crate) hypervisor: bool,
+    pub(crate) cpu_governor: String,
+    pub(crate) kernel: String,
+    pub(crate) distribution: String,
+    pub(crate) file_system: FileSystem,
+    /// Empty where there is no repository.
+    pub(crate) commit: String,
+    /// Files differ from the commit.
+    pub(crate) modified: bool,
+    pub(crate) debug_assertions: bool,
+}
+
+/// Where the data lies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FileSystem {
+    pub(crate) kind: String,
+    pub(crate) options: String,
+    pub(crate) free_gib: f64,
+}
+
+impl Facts {
+    /// Facts of this machine, and of the file system that holds `dir`.
+    pub(crate) fn gather(dir: &Path) -> Result<Self> {
+        let cpuinfo = read("/proc/cpuinfo");
+        let meminfo = read("/proc/meminfo");
+        let memory_kib: f64 = after(&meminfo, "MemTotal:")
+            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0.0);
+        let uname = nix::sys::utsname::uname()?;
+        let text = |value: &std::ffi::OsStr| value.to_string_lossy().into_owned();
+        let commit = git(&["rev-parse", "HEAD"]);
+        Ok(Self {
+            cpu_model: after(&cpuinfo, "model name")
+                .map(|rest| rest.trim_start_matches([':', ' ', '\t']).to_owned())
+                .unwrap_or_else(|| text(uname.machine())),
+            cores: cpuinfo
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
+            memory_gib: round1(memory_kib / (1 << 20) as f64),
+            hypervisor: after(&cpuinfo, "flags").is_some_and(|flags| flags.contains(" hypervisor")),
+            cpu_governor: match read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") {
+                none if none.is_empty() => "none (fixed, or the host's)".to_owned(),
+                governor => governor.trim().to_owned(),
+            },
+            kernel: text(uname.release()),
+            distribution: after(&read("/etc/os-release"), "PRETTY_NAME=")
+                .map(|name| name.trim_matches('"').to_owned())
+                .unwrap_or_default(),
+            file_system: FileSystem::of(dir)?,
+            modified: !commit.is_empty() && !git(&["status", "--porcelain", "-uno"]).is_empty(),
+            commit,
+            debug_assertions: cfg!(debug_assertions),
+        })
+    }
+}
+
+impl FileSystem {
+    pub(crate) fn of(dir: &Path) -> Result<Self> {
+        let dir = dir.canonicalize().context("the data directory")?;
+        let mounts = read("/proc/self/mounts");
+        // The mount whose point is the longest prefix of the directory.
+        let mount = mounts
+            .lines()
+            .filter_map(|line| {
+                let mut fields = line.split(' ').skip(1);
+                Some((fields.next()?, fields.next()?, fields.next()?))
+            })
+            .filter(|(point, _, _)| dir.starts_with(point))
+            .max_by_key(|(point, _, _)| point.len());
+        let (_, kind, options) = mount.unwrap_or(("", "unknown", ""));
+        Ok(Self {
+            kind: kind.to_owned(),
+            options: options.to_owned(),
+            free_gib: round1(free_bytes(&dir)? as f64 / (1u64 << 30) as f64),
+        })
+    }
+}
+
+/// Bytes that an unprivileged process may still write below `dir`.
+fn free_bytes(dir: &Path) -> Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(dir)?;
+    Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name))
+}
+
+fn git(args: &[&str]) -> String {
+    match Command::new("git").args(args).output() {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+fn round1(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

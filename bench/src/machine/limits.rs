@@ -1,0 +1,15 @@
+//! Limits of this process, raised as far as they may be.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Raises open files and locked memory to their hard limits. What cannot be raised stays: the
+/// operation that then fails says so itself.
+pub(crate) fn raise() {
+    for resource in [Resource::RLIMIT_NOFILE, Resource::RLIMIT_MEMLOCK] {
+        if let Ok((soft, hard)) = getrlimit(resource)
+            && soft < hard
+        {
+            let _ = setrlimit(resource, hard, hard);
+        }
+    }
+}

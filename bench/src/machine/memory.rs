@@ -1,0 +1,32 @@
+//! Resident memory of a process.
+
+use anyhow::{Context, Result};
+
+/// Resident memory, bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Resident {
+    pub(crate) now: u64,
+    /// The highest since the process started, or since [`reset_peak`].
+    pub(crate) peak: u64,
+}
+
+/// Source: proc_pid_status(5), `VmRSS` and `VmHWM`.
+pub(crate) fn resident(pid: u32) -> Result<Resident> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .with_context(|| format!("process {pid} has ended"))?;
+    let bytes = |name: &str| -> Result<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        Ok(kib.with_context(|| format!("no {name} of process {pid}"))? * 1024)
+    };
+    Ok(Resident {
+        now: bytes("VmRSS:")?,
+        peak: bytes("VmHWM:")?,
+    })
+}
+
+/// Lets the peak start again from now (proc_pid_clear_refs(5), value 5). False where that is not
+/// allowed: the peak then counts from the process's start.
+pub(crate) fn reset_peak(pid: u32) -> bool {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok()
+}

@@ -1,0 +1,51 @@
+//! What a node takes when nobody asks anything of it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::RecordArgs;
+use super::node::Node;
+use crate::machine::{CpuClock, resident};
+
+/// RSS of an idle node is to be at most this.
+pub(super) const RSS_BYTES_MAX: u64 = 32 << 20;
+/// Share of a core is to be below this.
+pub(super) const CORE_SHARE_MAX: f64 = 0.001;
+
+/// A node without clients, watched for a while.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Idle {
+    pub(super) seconds: f64,
+    pub(super) cpu_s: f64,
+    pub(super) rss_bytes: u64,
+    pub(super) rss_peak_bytes: u64,
+}
+
+impl Idle {
+    pub(super) fn core_share(&self) -> f64 {
+        self.cpu_s / self.seconds
+    }
+}
+
+pub(super) fn watch(parent: &Path, args: &RecordArgs) -> Result<Idle> {
+    let cores = args.cores;
+    let node = Node::start(parent, cores.server_core, cores.driver_core, &args.settings)?;
+    let clock = CpuClock::of(node.pid())?;
+    // What starting leaves to be done is not idleness.
+    std::thread::sleep(Duration::from_secs(1));
+    let (before, started) = (clock.read()?, Instant::now());
+    std::thread::sleep(Duration::from_secs_f64(args.idle_seconds));
+    let seconds = started.elapsed().as_secs_f64();
+    let cpu_s = (clock.read()? - before).as_secs_f64();
+    let memory = resident(node.pid())?;
+    node.stop()?;
+    Ok(Idle {
+        seconds,
+        cpu_s,
+        rss_bytes: memory.now,
+        rss_peak_bytes: memory.peak,
+    })
+}

@@ -1,0 +1,177 @@
+//! `odradek bench record`: the node beside the floors, in turn, on this machine, now.
+//!
+//! Each run has a fresh process, a fresh directory and its own warm-up; floor and node alternate;
+//! a run begins when the machine has become quiet. Medians over the rounds are compared.
+
+mod contest;
+mod idle;
+mod node;
+mod outcome;
+mod page;
+mod summary;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::cli::{Cores, SMALL_RECORD_BYTES, Timing, echo_frames};
+use crate::floor;
+use crate::machine::{Busy, CpuClock, Facts, pin};
+use contest::Contest;
+use node::Node;
+use outcome::{ContestRuns, Outcome};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct RecordArgs {
+    /// Which contests [default: all]
+    #[arg(value_enum)]
+    contests: Vec<Contest>,
+    /// Runs of each contestant
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Where data is written: the file system to be measured, with some 30 GiB free [default: the
+    /// system's temporary directory]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Where the result is written
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    cores: Cores,
+    /// Connections, but for one-record batches (8)
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// Requests in flight per connection, but for one-record batches (32)
+    #[arg(long, default_value_t = 5)]
+    in_flight: usize,
+    /// Bytes of a record's value, but for one-record batches (64)
+    #[arg(long, default_value_t = 1024)]
+    record_size: usize,
+    /// Most bytes of a produce request's batch
+    #[arg(long, default_value_t = 1 << 20)]
+    request_size: usize,
+    /// Seconds for which an idle node is watched; 0: not at all
+    #[arg(long, default_value_t = 60.0)]
+    idle_seconds: f64,
+    /// Seconds to wait at most, before each run, for the machine to become quiet
+    #[arg(long, default_value_t = 30.0)]
+    quiet_seconds: f64,
+    /// Settings of the node: name=value
+    #[arg(long = "set")]
+    settings: Vec<String>,
+}
+
+pub(crate) fn run(args: &RecordArgs) -> Result<()> {
+    pin(args.cores.driver_core)?;
+    let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let machine = Facts::gather(&parent)?;
+    let started = jiff::Timestamp::now();
+    let idle = if args.idle_seconds > 0.0 {
+        eprintln!("idle node, {} s ...", args.idle_seconds);
+        Some(idle::watch(&parent, args)?)
+    } else {
+        None
+    };
+    let mut contests: Vec<ContestRuns> = chosen(args).map(ContestRuns::new).collect();
+    for round in 1..=args.rounds {
+        for runs in &mut contests {
+            eprintln!("round {round}: {} ...", runs.contest.name());
+            one_round(runs, &parent, args);
+        }
+    }
+    let outcome = Outcome::new(started, machine, args, idle, contests);
+    let page = page::markdown(&outcome);
+    println!("{page}");
+    let path = outcome.write(&args.results, &page)?;
+    eprintln!("written: {}", path.display());
+    Ok(())
+}
+
+fn chosen(args: &RecordArgs) -> impl Iterator<Item = Contest> {
+    use clap::ValueEnum;
+    Contest::value_variants()
+        .iter()
+        .copied()
+        .filter(|contest| args.contests.is_empty() || args.contests.contains(contest))
+}
+
+/// The floor, then the node. A failure is recorded and ends this contest.
+fn one_round(runs: &mut ContestRuns, parent: &Path, args: &RecordArgs) {
+    if runs.failure.is_some() {
+        return;
+    }
+    let done = floor_run(runs.contest, parent, args).and_then(|floor| {
+        let node = node_run(runs.contest, parent, args)?;
+        runs.floor.push(floor);
+        runs.node.push(node);
+        Ok(())
+    });
+    if let Err(error) = done {
+        eprintln!("failed: {error:#}");
+        runs.failure = Some(format!("{error:#}"));
+    }
+}
+
+fn floor_run(
+    contest: Contest,
+    parent: &Path,
+    args: &RecordArgs,
+) -> Result<crate::measurement::Measurement> {
+    let dir = tempfile::Builder::new()
+        .prefix("odradek-floor-")
+        .tempdir_in(parent)?;
+    quiet(args)?;
+    let run = floor::Run {
+        plan: contest.plan(args),
+        server_core: args.cores.server_core,
+        driver_core: args.cores.driver_core,
+        dir: dir.path(),
+    };
+    floor::run(contest.floor(), &run, &echo_frames(SMALL_RECORD_BYTES)?)
+}
+
+fn node_run(
+    contest: Contest,
+    parent: &Path,
+    args: &RecordArgs,
+) -> Result<crate::measurement::Measurement> {
+    quiet(args)?;
+    let Cores {
+        server_core,
+        driver_core,
+    } = args.cores;
+    let node = Node::start(parent, server_core, driver_core, &args.settings)?;
+    let measured = contest.run(&node, args).context(contest.name());
+    let stopped = node.stop();
+    let measured = measured?;
+    stopped?;
+    Ok(measured)
+}
+
+/// Waits until the machine has almost nothing to do: what the last run left behind (removed
+/// files, written journals) must not be counted as the next one's.
+fn quiet(args: &RecordArgs) -> Result<()> {
+    const CORES_MAX: f64 = 0.05;
+    const WATCH: Duration = Duration::from_millis(300);
+    nix::unistd::sync();
+    let started = Instant::now();
+    loop {
+        let (before, own) = (Busy::read()?, CpuClock::own().read()?);
+        std::thread::sleep(WATCH);
+        let own = (CpuClock::own().read()? - own).as_secs_f64();
+        let busy = Busy::read()?.since(&before).busy_s - own;
+        if busy / WATCH.as_secs_f64() < CORES_MAX {
+            return Ok(());
+        }
+        if started.elapsed().as_secs_f64() > args.quiet_seconds {
+            eprintln!(
+                "the machine is busy with {:.2} cores: expect noise",
+                busy / WATCH.as_secs_f64()
+            );
+            return Ok(());
+        }
+    }
+}

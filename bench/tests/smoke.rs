@@ -1,0 +1,165 @@
+//! Floors, driver and record run, and what they report adds up.
+//!
+//! This test is its own `odradek`: floors and nodes are child processes of the same binary,
+//! started as `bench floor-server` and `serve`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+use odradek_shards::config::Settings;
+use serde_json::Value;
+
+#[derive(Parser)]
+enum Program {
+    Bench(odradek_bench::cli::Args),
+    Serve {
+        #[arg(long = "set")]
+        settings: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let first = std::env::args().nth(1);
+    if first.is_some_and(|word| word == "bench" || word == "serve") {
+        return match Program::parse() {
+            Program::Bench(args) => odradek_bench::cli::run(args),
+            Program::Serve { settings } => serve(&settings),
+        };
+    }
+    floors_run();
+    a_node_is_recorded();
+    wrong_arguments_are_said_so();
+    println!("smoke: ok");
+    ExitCode::SUCCESS
+}
+
+/// The node, as `odradek serve` runs it.
+fn serve(settings: &[String]) -> ExitCode {
+    let pairs: Vec<(String, String)> = settings
+        .iter()
+        .filter_map(|setting| setting.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let (settings, _) = Settings::load(None, &pairs).expect("settings");
+    let ready = |bootstrap: &str, shards: &[String]| {
+        println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
+    };
+    match odradek_shards::node::run(settings, ready) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench() -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    command.arg("bench");
+    command
+}
+
+fn floors_run() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let saved = dir.path().join("floors.json");
+    let seconds = 0.2;
+    let status = bench()
+        .args(["floor", "--seconds", &seconds.to_string()])
+        .args(["--warmup-seconds", "0.1", "--baseline-seconds", "0.1"])
+        .args([Path::new("--dir"), dir.path(), Path::new("--save"), &saved])
+        .status()
+        .expect("it starts");
+    assert!(status.success(), "{status}");
+    let saved = std::fs::read(&saved).expect("the result");
+    let saved: Value = serde_json::from_slice(&saved).expect("JSON");
+    let runs = saved["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 7);
+    for run in runs {
+        let name = &run["name"];
+        let cost = &run["cost"];
+        let window = cost["seconds"].as_f64().expect("seconds");
+        let process = cost["process_cpu_s"].as_f64().expect("CPU");
+        assert!(run["bytes"].as_u64() > Some(1 << 20), "{name} moved bytes");
+        assert!(window >= seconds, "{name}: a window of {window} s");
+        // One pinned thread, and io_uring's workers on the same core.
+        assert!(
+            process > 0.0 && process <= window * 1.1,
+            "{name}: {process} s of CPU"
+        );
+    }
+    let echo = runs.last().expect("the echo");
+    assert!(echo["requests"].as_u64() > Some(0));
+    assert!(echo["latency"]["p50_ms"].as_f64() > Some(0.0));
+    let left = std::fs::read_dir(dir.path())
+        .expect("the directory")
+        .count();
+    assert_eq!(left, 1, "floors leave no files behind");
+}
+
+fn a_node_is_recorded() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let results = dir.path().join("results");
+    let status = bench()
+        .args([
+            "record",
+            "--rounds",
+            "1",
+            "--seconds",
+            "0.2",
+            "--warmup-seconds",
+            "0.1",
+        ])
+        .args([
+            "--baseline-seconds",
+            "0.1",
+            "--idle-seconds",
+            "0.2",
+            "--quiet-seconds",
+            "0",
+        ])
+        .args([
+            Path::new("--dir"),
+            dir.path(),
+            Path::new("--results"),
+            &results,
+        ])
+        .status()
+        .expect("it starts");
+    assert!(status.success(), "{status}");
+    let files = std::fs::read_dir(&results).expect("results");
+    let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    let [json, page] = files.as_slice() else {
+        panic!("a page and its runs: {files:?}");
+    };
+    let page = std::fs::read_to_string(page).expect("the page");
+    assert!(page.contains("| consume resident"), "{page}");
+    let saved = std::fs::read(json).expect("the runs");
+    let saved: Value = serde_json::from_slice(&saved).expect("JSON");
+    let contests = saved["contests"].as_array().expect("contests");
+    assert_eq!(contests.len(), 5);
+    for contest in contests {
+        let name = &contest["contest"];
+        assert!(
+            contest["failure"].is_null(),
+            "{name}: {}",
+            contest["failure"]
+        );
+        let node = &contest["node"][0];
+        assert!(node["requests"].as_u64() > Some(0), "{name}");
+        assert!(
+            node["memory"]["peak_bytes"].as_u64() > Some(1 << 20),
+            "{name}"
+        );
+    }
+}
+
+fn wrong_arguments_are_said_so() {
+    let nobody = ["produce", "--bootstrap", "127.0.0.1:1"];
+    let output = bench().args(nobody).output().expect("it starts");
+    assert!(!output.status.success());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("127.0.0.1:1"), "{message}");
+}

@@ -1,0 +1,127 @@
+//! The simulated driver: disk, network and time in memory, every choice from one seed.
+//!
+//! A [`SimWorld`] is one machine. [`SimDriver`]s are the shards of the process that runs on it;
+//! what they are asked for takes effect and completes at virtual times that the seed draws, in
+//! any order that the real ones could show. A crash ends the process and leaves the disk: after
+//! [`SimWorld::kill_process`] with all that had completed, after [`SimWorld::power_cut`] with
+//! what was synced. A new driver in the same world is the next start.
+//!
+//! Invariants: the same seed and the same code give the same [`SimWorld::trace_hash`]; results
+//! and error numbers are Linux's; what Linux would forgive by luck (a closed handle used again,
+//! two sends at a time on one socket, waiting for what never comes) panics and names the seed.
+//!
+//! Absent on purpose: threads; any knowledge of what runs on it; faults beyond
+//! [`SimFaults`].
+
+mod clock;
+mod crash;
+mod disk;
+mod driver;
+mod faults;
+mod file;
+mod net;
+mod perform;
+mod rng;
+mod sockets;
+mod trace;
+mod world;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+pub use self::driver::SimDriver;
+pub use self::faults::SimFaults;
+use self::world::World;
+
+/// Lines of the trace that a failure prints.
+const LINES_PRINTED: usize = 60;
+
+/// A simulated machine. Cheap to clone; stays on one thread. Dropped by a panic, it prints its
+/// seed and the last things that happened.
+#[derive(Clone)]
+pub struct SimWorld {
+    inner: Rc<RefCell<World>>,
+}
+
+impl SimWorld {
+    /// A machine with an empty disk, on which nothing fails.
+    pub fn new(seed: u64) -> Self {
+        Self::with_faults(seed, &SimFaults::default())
+    }
+
+    /// A machine on which `faults` happen.
+    pub fn with_faults(seed: u64, faults: &SimFaults) -> Self {
+        SimWorld {
+            inner: Rc::new(RefCell::new(World::new(seed, faults))),
+        }
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.inner.borrow().seed
+    }
+
+    /// Virtual time, nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.inner.borrow().time
+    }
+
+    /// Everything that has happened, folded into a number.
+    pub fn trace_hash(&self) -> u64 {
+        self.inner.borrow().trace.hash()
+    }
+
+    /// The last things that happened, a line each.
+    pub fn trace(&self) -> String {
+        self.inner.borrow().trace.tail(usize::MAX)
+    }
+
+    /// Makes a directory, durably, before anything runs. Panics where that cannot be.
+    pub fn make_dir(&self, path: &str) {
+        let mut world = self.inner.borrow_mut();
+        world.disk.make_dir(path).expect("a directory can be made");
+        world.disk.keep_all();
+    }
+
+    /// Ends the process: its drivers, sockets and handles are gone. Writes that had completed
+    /// stay; each of those in flight is lost, done, or done in some of its sectors; each other
+    /// change in flight is done or not.
+    ///
+    /// Call it before the executor and its [`Io`](crate::io::Io) are dropped, also after an
+    /// orderly stop: tasks that wait for operations keep their `Io`, and its driver, alive.
+    pub fn kill_process(&self) {
+        let mut world = self.inner.borrow_mut();
+        let time = world.time;
+        world.trace.note(time, "the process is killed");
+        world.abandon(None);
+    }
+
+    /// Cuts the power: as [`SimWorld::kill_process`], and only what was synced is sure to
+    /// stay. Data is, once a write with DSYNC or a sync submitted after the write's completion
+    /// has completed, with the file's length; a name is, once a sync of its directory has.
+    /// Anything else is kept or lost, writes sector by sector.
+    pub fn power_cut(&self) {
+        let mut world = self.inner.borrow_mut();
+        let time = world.time;
+        world.trace.note(time, "the power is cut");
+        world.abandon(None);
+        let World { disk, rng, .. } = &mut *world;
+        crash::power_cut(disk, rng);
+    }
+}
+
+impl Drop for SimWorld {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(mut world) = self.inner.try_borrow_mut()
+            && !std::mem::replace(&mut world.reported, true)
+        {
+            eprintln!(
+                "simulated world, seed {}, hash {:016x}; the last of what happened:\n{}",
+                world.seed,
+                world.trace.hash(),
+                world.trace.tail(LINES_PRINTED)
+            );
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Which bytes after a kill are still the log.
+//!
+//! A batch is accepted only if it is whole, its CRC is right, its base offset is exactly the next
+//! and its leader epoch does not fall. The CRC covers neither offset nor epoch, and stale but
+//! valid batches may lie beyond a torn tail, so all four are asked.
+
+use crate::record::{BatchInfo, HEADER_BYTES, Rules, batch_end, validate};
+use crate::types::{Epoch, Offset};
+
+/// What stands at a position.
+#[derive(Debug)]
+pub enum Step {
+    /// An acceptable batch.
+    Batch(BatchInfo),
+    /// Not decidable yet: this many bytes from here are needed, at least.
+    More(usize),
+    /// The log ends here; why, in words.
+    End(&'static str),
+}
+
+/// Judges the bytes at the end of what has been accepted. `last`: no more bytes follow.
+///
+/// `gaps`: offsets may be missing (a compacted segment), so the base offset may be later.
+pub fn step(bytes: &[u8], next: Offset, epoch: Epoch, gaps: bool, last: bool) -> Step {
+    if bytes.len() < HEADER_BYTES {
+        return match last {
+            true if bytes.is_empty() => Step::End("the file ends"),
+            true => Step::End("a batch header is cut off"),
+            false => Step::More(HEADER_BYTES),
+        };
+    }
+    if bytes[..HEADER_BYTES].iter().all(|&byte| byte == 0) {
+        return Step::End("zeros");
+    }
+    let size = match batch_end(bytes) {
+        Ok(Some(size)) => size,
+        Ok(None) if last => return Step::End("a batch is cut off"),
+        Ok(None) => {
+            let length = u32::from_be_bytes(bytes[8..12].try_into().expect("four bytes"));
+            return Step::More(length as usize + 12);
+        }
+        Err(_) => return Step::End("no batch header"),
+    };
+    match validate(&bytes[..size], &Rules::LOG) {
+        Ok(info) if gaps && info.base_offset < next => Step::End("an offset that falls"),
+        Ok(info) if !gaps && info.base_offset != next => {
+            Step::End("an offset that is not the next")
+        }
+        Ok(info) if info.leader_epoch < epoch => Step::End("a leader epoch that falls"),
+        Ok(info) => Step::Batch(info),
+        Err(_) => Step::End("a batch that is damaged"),
+    }
+}

@@ -1,0 +1,52 @@
+//! One segment as the planner sees it: where it starts, how long it is, what its indexes say.
+
+use super::index::{SegmentIndex, TimestampOffset};
+use crate::types::{Offset, Timestamp};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Segment {
+    /// Offset of its first record, and its files' name.
+    pub base: Offset,
+    /// Bytes of batches, without padding.
+    pub size: u64,
+    /// Latest timestamp and the last offset of the batch that brought it.
+    pub latest: TimestampOffset,
+    /// When its first record was appended here, or its record's own time after a restart;
+    /// counts for time-based rolling.
+    pub started: Timestamp,
+    /// Present for the active segment, and for a closed one once somebody has looked into it.
+    pub index: Option<SegmentIndex>,
+}
+
+impl Segment {
+    /// An empty segment that starts at `base`.
+    pub fn new(base: Offset) -> Self {
+        Segment {
+            base,
+            size: 0,
+            latest: TimestampOffset {
+                timestamp: Timestamp::NONE,
+                offset: Offset::NONE,
+            },
+            started: Timestamp::NONE,
+            index: Some(SegmentIndex::new(base)),
+        }
+    }
+}
+
+/// The 20-digit name that Kafka gives a segment's files, without extension.
+///
+/// Source: Kafka `LogFileUtils.filenamePrefixFromOffset`.
+pub fn file_stem(base: Offset) -> String {
+    format!("{:020}", base.0)
+}
+
+/// The base offset that a file name stands for, if it is one of Kafka's.
+pub fn parse_file_name(name: &str) -> Option<(Offset, &str)> {
+    let (stem, extension) = name.split_once('.')?;
+    if stem.len() != 20 || !stem.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((Offset(stem.parse().ok()?), extension))
+}

@@ -1,0 +1,229 @@
+use super::*;
+use crate::record::{BatchBuilder, Rules, validate};
+
+fn rules() -> LogRules {
+    LogRules {
+        segment_bytes: 4_000,
+        roll_ms: 1_000_000,
+        index: IndexRules {
+            interval_bytes: 400,
+            index_bytes_max: 10_000,
+        },
+        retention_bytes: -1,
+        retention_ms: -1,
+    }
+}
+
+fn batch(records: usize, time: i64) -> (Vec<u8>, BatchInfo) {
+    let mut builder = BatchBuilder::new();
+    for _ in 0..records {
+        builder
+            .append(Timestamp(time), None, Some(&[7; 90]), &[])
+            .expect("a record");
+    }
+    let bytes = builder.build().expect("a batch");
+    let info = validate(&bytes, &Rules::NODE).expect("valid");
+    (bytes, info)
+}
+
+fn append(log: &mut Log, records: usize, time: i64) -> BatchInfo {
+    let (bytes, info) = batch(records, time);
+    match log.append(&bytes, &info, Origin::Node, Epoch(0), None, Timestamp(time)) {
+        Ok(Appended::Stored(info)) => info,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn everything(log: &Log) -> ReadLimits {
+    ReadLimits {
+        bytes_max: 1 << 20,
+        first_whole: true,
+        end: log.next(),
+    }
+}
+
+fn write_all(log: &mut Log) -> Option<(Written, Offset)> {
+    let mut last = None;
+    while let Some(plan) = log.plan_write(1) {
+        last = log.wrote(plan.id);
+    }
+    last
+}
+
+#[test]
+fn offsets_are_contiguous_over_rolled_segments_and_found_again() {
+    let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
+    let mut bases = Vec::new();
+    for time in 0..40 {
+        bases.push(append(&mut log, 5, time).base_offset);
+    }
+    assert_eq!(log.next(), Offset(200));
+    assert!(log.segments().count() > 3);
+    for (number, &base) in bases.iter().enumerate() {
+        assert_eq!(base, Offset(number as i64 * 5));
+        for inside in 0..5 {
+            let plan = log.plan_read(base.plus(inside), everything(&log), None);
+            let ReadPlan::Range { memory, file, .. } = plan else {
+                panic!("{plan:?}")
+            };
+            assert_eq!(file.1, 0);
+            let first = BatchHeader::view(memory[0].bytes()).expect("a header");
+            assert_eq!(first.base_offset(), base);
+        }
+    }
+    let (written, offset) = write_all(&mut log).expect("writes");
+    assert_eq!(offset, Offset(200));
+    let mut sealed = Vec::new();
+    while let Some(seal) = log.take_seal(written) {
+        sealed.push(seal.next);
+    }
+    assert_eq!(sealed.len(), log.segments().count() - 1);
+}
+
+#[test]
+fn a_read_ends_at_what_is_visible_and_at_whole_batches() {
+    let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
+    let first = append(&mut log, 2, 0);
+    let second = append(&mut log, 2, 1);
+    let visible = |end| ReadLimits {
+        end: Offset(end),
+        ..everything(&log)
+    };
+    let bytes = |plan| match plan {
+        ReadPlan::Range { bytes, .. } => bytes,
+        ReadPlan::Empty => 0,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(bytes(log.plan_read(Offset(0), visible(0), None)), 0);
+    assert_eq!(
+        bytes(log.plan_read(Offset(0), visible(2), None)),
+        first.size as u64
+    );
+    assert_eq!(
+        bytes(log.plan_read(Offset(0), visible(4), None)),
+        (first.size + second.size) as u64
+    );
+    let small = ReadLimits {
+        bytes_max: first.size as u64 + 10,
+        ..everything(&log)
+    };
+    assert_eq!(
+        bytes(log.plan_read(Offset(1), small, None)),
+        first.size as u64
+    );
+    assert!(matches!(
+        log.plan_read(Offset(5), everything(&log), None),
+        ReadPlan::OutOfRange
+    ));
+}
+
+#[test]
+fn evicted_bytes_are_searched_in_the_file() {
+    let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
+    for time in 0..8 {
+        append(&mut log, 5, time);
+    }
+    write_all(&mut log);
+    let end = log.next();
+    log.shrink(end);
+    let plan = log.plan_read(Offset(6), everything(&log), None);
+    let ReadPlan::Search {
+        segment, from, to, ..
+    } = plan
+    else {
+        panic!("{plan:?}")
+    };
+    assert!(from < to);
+    let found = Found {
+        segment,
+        base: Offset(5),
+        pos: 500,
+        len: 500,
+    };
+    let plan = log.plan_read(Offset(6), everything(&log), Some(found));
+    let ReadPlan::Range { file, .. } = plan else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(file.0, 500);
+}
+
+#[test]
+fn retention_takes_old_segments_and_raises_the_start() {
+    let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
+    for time in 0..40 {
+        append(&mut log, 5, time);
+    }
+    write_all(&mut log);
+    let end = log.next();
+    log.set_rules(LogRules {
+        retention_ms: 15,
+        ..rules()
+    });
+    let gone = log.expire(Timestamp(40), end);
+    assert!(!gone.is_empty());
+    assert_eq!(log.log_start(), log.segments().next().unwrap().base);
+    assert!(
+        log.segments()
+            .all(|kept| kept.latest.timestamp >= Timestamp(25))
+    );
+    assert!(log.expire(Timestamp(40), end).is_empty());
+    log.set_rules(LogRules {
+        retention_bytes: 3_000,
+        ..rules()
+    });
+    log.expire(Timestamp(40), end);
+    assert!(log.bytes() < 3_000 + 4_000);
+    log.set_rules(LogRules {
+        retention_ms: 1,
+        ..rules()
+    });
+    log.expire(Timestamp(1_000), end);
+    assert_eq!((log.log_start(), log.bytes()), (end, 0));
+}
+
+#[test]
+fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
+    let mut bytes = Vec::new();
+    let mut ends = vec![0];
+    let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
+    for time in 0..5 {
+        let (mut one, info) = batch(3, time);
+        log.append(&one, &info, Origin::Node, Epoch(2), None, Timestamp(time))
+            .expect("appended");
+        let plan = log.plan_read(Offset(3 * time), everything(&log), None);
+        let ReadPlan::Range { memory, .. } = plan else {
+            panic!("{plan:?}")
+        };
+        one = memory
+            .iter()
+            .flat_map(|part| part.bytes())
+            .copied()
+            .collect();
+        bytes.extend_from_slice(&one);
+        ends.push(bytes.len());
+    }
+    for cut in 0..=bytes.len() {
+        for padding in [0, 4096] {
+            let mut torn = bytes[..cut].to_vec();
+            torn.resize(cut + padding, 0);
+            let (mut at, mut next, mut epoch) = (0, Offset(0), Epoch(0));
+            while let recovery::Step::Batch(info) =
+                recovery::step(&torn[at..], next, epoch, false, true)
+            {
+                at += info.size;
+                next = info.next_offset();
+                epoch = info.leader_epoch;
+            }
+            // A batch may end in zeros, which padding makes good.
+            let same = |&end: &usize| torn.len() >= end && torn[..end] == bytes[..end];
+            let whole = ends.iter().copied().filter(same).max();
+            assert_eq!(Some(at), whole, "cut at {cut}");
+        }
+    }
+    // A stale batch of another place is valid by itself and refused here.
+    let stale = &bytes[ends[3]..ends[4]];
+    assert!(matches!(
+        recovery::step(stale, Offset(3), Epoch(2), false, true),
+        recovery::Step::End(_)
+    ));
+}

@@ -1,0 +1,58 @@
+//! ApiVersions: what is served. Answers every version, so that any client can find out.
+//!
+//! Source: KIP-511, Kafka `ApiVersionsRequest`.
+
+use std::ops::RangeInclusive;
+
+use odradek_wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use odradek_wire::{ErrorCode, Message};
+
+use super::{Call, Outcome, Refusal, Reply, encode_reply, table};
+
+pub(super) const KEY: i16 = super::API_VERSIONS_KEY;
+pub(super) const ADVERTISED: RangeInclusive<i16> = 0..=ApiVersionsRequest::MAX_VERSION;
+pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
+    let mut response = ApiVersionsResponse {
+        api_keys: table::TABLE
+            .iter()
+            .map(|row| ApiVersion {
+                api_key: row.key,
+                min_version: *row.advertised.start(),
+                max_version: *row.advertised.end(),
+            })
+            .collect(),
+        finalized_features_epoch: call.broker.image().version,
+        ..ApiVersionsResponse::default()
+    };
+    if !ACCEPTED.contains(&call.version) {
+        response.error_code = ErrorCode::UnsupportedVersion.code();
+        response.api_keys.retain(|api| api.api_key == KEY);
+        let (bytes, _) = encode_reply(KEY, 0, call.correlation_id, &response)?;
+        return Ok(Outcome::Reply(Reply::bytes(bytes)));
+    }
+    let request: ApiVersionsRequest<'_> = call.decode()?;
+    if call.version >= 3 {
+        let valid = |text: &str| {
+            let inner = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+            let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+            text.bytes().all(inner) && ends(text.bytes().next()) && ends(text.bytes().next_back())
+        };
+        let (name, version) = (
+            request.client_software_name,
+            request.client_software_version,
+        );
+        if !valid(name) || !valid(version) {
+            response = ApiVersionsResponse {
+                error_code: ErrorCode::InvalidRequest.code(),
+                ..ApiVersionsResponse::default()
+            };
+        } else {
+            call.peer
+                .software
+                .replace(Some((name.to_owned(), version.to_owned())));
+        }
+    }
+    call.reply(&response)
+}

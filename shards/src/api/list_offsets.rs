@@ -1,0 +1,133 @@
+//! ListOffsets: offsets by timestamp, and the log's ends.
+//!
+//! Source: Kafka `ReplicaManager.fetchOffset`, KIP-734 (max timestamp).
+
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+use odradek_engine::types::{Offset, Timestamp};
+use odradek_wire::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
+use odradek_wire::{ErrorCode, Message};
+
+use super::{Call, Outcome, Refusal, topics};
+use crate::broker::Broker;
+use crate::catalog::Topic;
+use crate::partition::{Partition, ReadError};
+
+pub(super) const KEY: i16 = 2;
+pub(super) const ADVERTISED: RangeInclusive<i16> = 1..=ListOffsetsRequest::MAX_VERSION;
+pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+/// Earliest on local disk: all of it is.
+const EARLIEST_LOCAL: i64 = -4;
+/// Latest in a tier: there is none.
+const LATEST_TIERED: i64 = -5;
+/// Earliest waiting for a tier: as without one.
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
+    let request: ListOffsetsRequest<'_> = call.decode()?;
+    let image = call.broker.image();
+    let mut answers = Vec::with_capacity(request.topics.len());
+    for asked in &request.topics {
+        let mut partitions = Vec::with_capacity(asked.partitions.len());
+        for partition in &asked.partitions {
+            partitions.push(match image.topic(asked.name) {
+                Some(topic) => {
+                    let mut answer = one(call.broker, topic, partition).await;
+                    if call.version < 4 {
+                        // Older versions have no epoch, and refuse to carry one.
+                        answer.leader_epoch = -1;
+                    }
+                    answer
+                }
+                None => failed(partition, ErrorCode::UnknownTopicOrPartition),
+            });
+        }
+        answers.push(ListOffsetsTopicResponse {
+            name: asked.name,
+            partitions,
+        });
+    }
+    call.reply(&ListOffsetsResponse {
+        topics: answers,
+        ..ListOffsetsResponse::default()
+    })
+}
+
+fn failed(asked: &ListOffsetsPartition, error: ErrorCode) -> ListOffsetsPartitionResponse {
+    ListOffsetsPartitionResponse {
+        partition_index: asked.partition_index,
+        error_code: error.code(),
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+    }
+}
+
+async fn one(
+    broker: &Rc<Broker>,
+    topic: &Topic,
+    asked: &ListOffsetsPartition,
+) -> ListOffsetsPartitionResponse {
+    let hosted = match broker.hosted(topic, asked.partition_index).await {
+        Ok(hosted) => hosted,
+        Err(error) => return failed(asked, topics::unhosted(error)),
+    };
+    let error = super::fetch::epoch_error(&hosted, asked.current_leader_epoch);
+    if error != ErrorCode::None {
+        return failed(asked, error);
+    }
+    match find(&hosted.partition, asked.timestamp).await {
+        Ok(Some((timestamp, offset))) => {
+            let epoch = hosted
+                .partition
+                .with_log(|log| log.epochs().epoch_for(offset));
+            ListOffsetsPartitionResponse {
+                timestamp: timestamp.0,
+                offset: offset.0,
+                leader_epoch: epoch.map_or(-1, |epoch| epoch.0),
+                ..failed(asked, ErrorCode::None)
+            }
+        }
+        Ok(None) => failed(asked, ErrorCode::None),
+        Err(Failure::Asked(error)) => failed(asked, error),
+        Err(Failure::Read(error)) => {
+            tracing::error!("offsets of {}: {error}", hosted.partition.name());
+            failed(asked, ErrorCode::KafkaStorageError)
+        }
+    }
+}
+
+enum Failure {
+    Asked(ErrorCode),
+    Read(ReadError),
+}
+
+async fn find(
+    partition: &Partition,
+    timestamp: i64,
+) -> Result<Option<(Timestamp, Offset)>, Failure> {
+    // Whoever asks for the end wants to see what was acknowledged.
+    partition.settle().await;
+    let standing = partition.standing();
+    match timestamp {
+        LATEST => Ok(Some((Timestamp(-1), standing.visible))),
+        EARLIEST | EARLIEST_LOCAL | EARLIEST_PENDING_UPLOAD => {
+            Ok(Some((Timestamp(-1), standing.log_start)))
+        }
+        LATEST_TIERED => Ok(None),
+        MAX_TIMESTAMP => partition.latest_record().await.map_err(Failure::Read),
+        time if time >= 0 => partition
+            .offset_for_time(Timestamp(time))
+            .await
+            .map_err(Failure::Read),
+        _ => Err(Failure::Asked(ErrorCode::InvalidRequest)),
+    }
+}

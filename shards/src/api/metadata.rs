@@ -1,0 +1,130 @@
+//! Metadata: brokers, topics, and who leads what. Creates topics if asked and allowed.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use odradek_wire::metadata::{
+    MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
+    MetadataResponseTopic,
+};
+use odradek_wire::{ErrorCode, Message, Uuid};
+
+use super::{Call, Outcome, Refusal};
+use crate::broker::Broker;
+use crate::catalog::Topic;
+
+pub(super) const KEY: i16 = 3;
+pub(super) const ADVERTISED: RangeInclusive<i16> = 0..=MetadataRequest::MAX_VERSION;
+pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+/// What a client asked about, and what there is.
+enum Asked<'a> {
+    Known(Arc<Topic>),
+    Missing(Option<&'a str>, Uuid, ErrorCode),
+}
+
+pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
+    let request: MetadataRequest<'_> = call.decode()?;
+    let broker = call.broker;
+    let mut image = broker.image();
+    // Version 0 has no null: an empty list means all.
+    let topics = request
+        .topics
+        .filter(|topics| call.version > 0 || !topics.is_empty());
+    if let Some(topics) = &topics
+        && request.allow_auto_topic_creation
+        && broker.settings.auto_create_topics_enable
+    {
+        let missing: Vec<String> = topics
+            .iter()
+            .filter_map(|topic| topic.name)
+            .filter(|name| image.topic(name).is_none())
+            .filter(|name| super::topics::valid_name(name).is_ok())
+            .map(str::to_owned)
+            .collect();
+        if !missing.is_empty() {
+            super::topics::auto_create(broker, missing).await;
+            image = broker.image();
+        }
+    }
+    let asked: Vec<Asked<'_>> = match topics {
+        None => image.topics().cloned().map(Asked::Known).collect(),
+        Some(topics) => topics
+            .iter()
+            .map(|topic| match topic.name {
+                Some(name) => match image.topic(name) {
+                    Some(topic) => Asked::Known(topic.clone()),
+                    None if super::topics::valid_name(name).is_err() => {
+                        Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::InvalidTopicException)
+                    }
+                    None => {
+                        Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::UnknownTopicOrPartition)
+                    }
+                },
+                None => match image.topic_by_id(topic.topic_id) {
+                    Some(topic) => Asked::Known(topic.clone()),
+                    None => Asked::Missing(None, topic.topic_id, ErrorCode::UnknownTopicId),
+                },
+            })
+            .collect(),
+    };
+    let response = MetadataResponse {
+        brokers: brokers(broker),
+        cluster_id: Some(&broker.facts.cluster_id),
+        controller_id: broker.id_of(0),
+        topics: asked
+            .iter()
+            .map(|asked| describe(broker, asked, call.version))
+            .collect(),
+        ..MetadataResponse::default()
+    };
+    call.reply(&response)
+}
+
+fn brokers(broker: &Broker) -> Vec<MetadataResponseBroker<'_>> {
+    broker
+        .endpoints
+        .iter()
+        .enumerate()
+        .map(|(shard, endpoint)| MetadataResponseBroker {
+            node_id: broker.id_of(shard as u32),
+            host: &endpoint.host,
+            port: i32::from(endpoint.port),
+            rack: broker.settings.broker_rack.as_deref(),
+        })
+        .collect()
+}
+
+fn describe<'a>(broker: &Broker, asked: &'a Asked<'_>, version: i16) -> MetadataResponseTopic<'a> {
+    match asked {
+        Asked::Missing(name, topic_id, error) => MetadataResponseTopic {
+            error_code: error.code(),
+            // Nullable from version 12.
+            name: name.or((version < 12).then_some("")),
+            topic_id: *topic_id,
+            ..MetadataResponseTopic::default()
+        },
+        Asked::Known(topic) => MetadataResponseTopic {
+            name: Some(&topic.name),
+            topic_id: topic.id,
+            is_internal: topic.is_internal(),
+            partitions: topic
+                .partitions
+                .iter()
+                .enumerate()
+                .map(|(index, entry)| {
+                    let leader = broker.id_of(entry.shard);
+                    MetadataResponsePartition {
+                        partition_index: index as i32,
+                        leader_id: leader,
+                        leader_epoch: entry.leader_epoch,
+                        replica_nodes: vec![leader],
+                        isr_nodes: vec![leader],
+                        ..MetadataResponsePartition::default()
+                    }
+                })
+                .collect(),
+            ..MetadataResponseTopic::default()
+        },
+    }
+}

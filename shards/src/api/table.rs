@@ -1,0 +1,69 @@
+//! The table of APIs: what is served, at which versions, by whom.
+//!
+//! *Advertised* is what ApiVersions says, *accepted* what is served. They differ for Produce: it
+//! is advertised from version 0 and accepted from 3, as Apache Kafka does, because librdkafka
+//! otherwise silently stops compressing (KAFKA-18659).
+
+use std::ops::RangeInclusive;
+
+use odradek_wire::api;
+
+use super::{Call, Handled};
+
+/// One API.
+pub struct Row {
+    pub key: i16,
+    pub advertised: RangeInclusive<i16>,
+    pub accepted: RangeInclusive<i16>,
+    pub handler: for<'a> fn(Call<'a>) -> Handled<'a>,
+}
+
+macro_rules! row {
+    ($module:ident) => {
+        Row {
+            key: super::$module::KEY,
+            advertised: super::$module::ADVERTISED,
+            accepted: super::$module::ACCEPTED,
+            handler: |call| Box::pin(super::$module::handle(call)),
+        }
+    };
+}
+
+/// By key.
+pub static TABLE: &[Row] = &[
+    row!(produce),
+    row!(fetch),
+    row!(list_offsets),
+    row!(metadata),
+    row!(api_versions),
+];
+
+/// The row of an API.
+pub fn row(key: i16) -> Option<&'static Row> {
+    TABLE
+        .binary_search_by_key(&key, |row| row.key)
+        .ok()
+        .map(|at| &TABLE[at])
+}
+
+/// Kafka's name of an API.
+pub fn name(key: i16) -> &'static str {
+    api(key).map_or("unknown API", |api| api.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_order_and_within_what_is_coded() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].key < pair[1].key));
+        for row in TABLE {
+            let api = api(row.key).expect("a coded API");
+            assert!(*row.accepted.start() >= api.min_version, "{}", api.name);
+            assert!(*row.accepted.end() <= api.max_version, "{}", api.name);
+            assert!(row.advertised.start() <= row.accepted.start());
+            assert_eq!(row.advertised.end(), row.accepted.end());
+        }
+    }
+}

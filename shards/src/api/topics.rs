@@ -1,0 +1,195 @@
+//! What several APIs need of topics: names, and making them through the controller.
+
+use std::rc::Rc;
+
+use odradek_wire::metadata_records::{ConfigRecord, MetadataRecord, PartitionRecord, TopicRecord};
+use odradek_wire::{ErrorCode, Uuid};
+
+use crate::broker::{Broker, Unhosted};
+use crate::catalog::image::TOPIC_RESOURCE;
+use crate::catalog::placement;
+use crate::config::Given;
+
+/// Longest topic name, characters: a directory's name carries it.
+const NAME_MAX: usize = 249;
+
+/// Whether a topic may be called so; why not, in words.
+///
+/// Source: Kafka `Topic.validate`.
+pub(super) fn valid_name(name: &str) -> Result<(), String> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match name {
+        "" => Err("Topic name is invalid: it is empty".into()),
+        "." | ".." => Err(format!(
+            "Topic name is invalid: '{name}' is a directory's name"
+        )),
+        _ if name.len() > NAME_MAX => Err(format!(
+            "Topic name is invalid: it has {} characters, at most {NAME_MAX} are possible",
+            name.len()
+        )),
+        _ if !name.bytes().all(legal) => Err(format!(
+            "Topic name is invalid: '{name}' has characters besides ASCII letters and digits, \
+             '.', '_' and '-'"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The Kafka error of a partition that is not served here.
+pub(super) fn unhosted(error: Unhosted) -> ErrorCode {
+    match error {
+        Unhosted::Unknown => ErrorCode::UnknownTopicOrPartition,
+        Unhosted::Elsewhere => ErrorCode::NotLeaderOrFollower,
+        Unhosted::Failed => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// A topic to be made.
+#[derive(Clone, Debug)]
+pub struct NewTopic {
+    pub name: String,
+    pub partitions: usize,
+    /// The shard of each partition; spread by load if `None`.
+    pub shards: Option<Vec<u32>>,
+    pub config: Given,
+}
+
+/// Makes topics, from any shard. For each: its id, or why not. On return every shard serves them.
+pub async fn create(
+    broker: &Rc<Broker>,
+    topics: Vec<NewTopic>,
+) -> Vec<Result<Uuid, (ErrorCode, String)>> {
+    let count = topics.len();
+    let task = move |controller: Rc<Broker>| {
+        Box::pin(async move { create_here(&controller, topics).await }) as _
+    };
+    match broker.mail.call(broker, 0, task).await {
+        Ok(results) => results,
+        Err(_) => vec![Err((ErrorCode::BrokerNotAvailable, "the node is stopping".into())); count],
+    }
+}
+
+async fn create_here(
+    broker: &Rc<Broker>,
+    topics: Vec<NewTopic>,
+) -> Vec<Result<Uuid, (ErrorCode, String)>> {
+    let controller = broker.controller();
+    let mut change = controller.begin().await;
+    let image = change.image().clone();
+    let mut records = Vec::new();
+    let mut results: Vec<Result<Uuid, (ErrorCode, String)>> = Vec::new();
+    for (number, topic) in topics.iter().enumerate() {
+        let twice = topics[..number]
+            .iter()
+            .any(|other| other.name == topic.name);
+        if twice || image.topic(&topic.name).is_some() {
+            let why = format!("Topic '{}' already exists.", topic.name);
+            results.push(Err((ErrorCode::TopicAlreadyExists, why)));
+            continue;
+        }
+        let id = new_topic_id(broker);
+        results.push(Ok(id));
+        records.push(MetadataRecord::Topic(TopicRecord {
+            name: &topic.name,
+            topic_id: id,
+        }));
+        for (name, value) in &topic.config {
+            records.push(MetadataRecord::Config(ConfigRecord {
+                resource_type: TOPIC_RESOURCE,
+                resource_name: &topic.name,
+                name,
+                value: Some(value),
+            }));
+        }
+        let shards = topic
+            .shards
+            .clone()
+            .unwrap_or_else(|| placement::spread(&image, broker.shards(), topic.partitions));
+        for (index, shard) in shards.into_iter().enumerate() {
+            records.push(MetadataRecord::Partition(PartitionRecord {
+                partition_id: index as i32,
+                topic_id: id,
+                replicas: vec![shard as i32],
+                isr: vec![shard as i32],
+                leader: shard as i32,
+                leader_epoch: 0,
+                partition_epoch: 0,
+                directories: vec![Uuid::ZERO],
+                ..PartitionRecord::default()
+            }));
+        }
+    }
+    if let Err(error) = change.commit(broker, &records).await {
+        tracing::error!("{error}");
+        for result in &mut results {
+            *result = Err((ErrorCode::KafkaStorageError, error.to_string()));
+        }
+    }
+    results
+}
+
+/// A random id, none of Kafka's reserved ones, and none that starts with a dash: it would be
+/// taken for an option on a command line.
+fn new_topic_id(broker: &Broker) -> Uuid {
+    loop {
+        let random = u128::from(broker.io.random()) << 64 | u128::from(broker.io.random());
+        let mut bytes = random.to_be_bytes();
+        // RFC 4122, version 4.
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let id = Uuid(bytes);
+        if !id.to_string().starts_with('-') {
+            return id;
+        }
+    }
+}
+
+/// Makes topics that a client asked about, with the node's defaults.
+pub(super) async fn auto_create(broker: &Rc<Broker>, names: Vec<String>) {
+    let topics = names
+        .into_iter()
+        .map(|name| {
+            let internal = crate::catalog::image::is_internal(&name);
+            NewTopic {
+                partitions: match (internal, name.as_str()) {
+                    (true, "__consumer_offsets") => broker.settings.offsets_topic_num_partitions,
+                    (true, _) => broker.settings.transaction_state_log_num_partitions,
+                    _ => broker.settings.num_partitions,
+                }
+                .max(1) as usize,
+                shards: None,
+                config: if internal {
+                    internal_config(broker, &name)
+                } else {
+                    Given::default()
+                },
+                name,
+            }
+        })
+        .collect();
+    for result in create(broker, topics).await {
+        if let Err((code, why)) = result
+            && code != ErrorCode::TopicAlreadyExists
+        {
+            tracing::warn!("automatic creation failed: {why}");
+        }
+    }
+}
+
+/// Settings of the node's own topics.
+///
+/// Source: Kafka `GroupCoordinatorConfig`, `TransactionLogConfig`.
+fn internal_config(broker: &Broker, name: &str) -> Given {
+    let segment = match name {
+        "__consumer_offsets" => broker.settings.offsets_topic_segment_bytes,
+        _ => broker.settings.transaction_state_log_segment_bytes,
+    };
+    [
+        ("cleanup.policy", "compact".to_owned()),
+        ("compression.type", "producer".to_owned()),
+        ("segment.bytes", segment.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

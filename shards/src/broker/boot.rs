@@ -1,0 +1,297 @@
+//! From a log directory to a serving shard.
+//!
+//! Shard 0 goes first: it reads `meta.properties`, folds the metadata log, gives every partition
+//! a new leader epoch if the last stop was not clean, and re-homes partitions whose shard does not
+//! exist any more. The others start from its image.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::io::{Errno, Handle, Io};
+use odradek_engine::log::LogRules;
+use odradek_engine::log::index::IndexRules;
+use odradek_engine::task::Spawner;
+use odradek_engine::types::{Epoch, Offset};
+use odradek_wire::Uuid;
+use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
+
+use super::{Broker, Endpoint, Quiet};
+use crate::catalog::{Controller, ControllerError, Image};
+use crate::config::{Settings, choice};
+use crate::net::Admission;
+use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
+use crate::runtime::Mailboxes;
+
+const META: &str = "meta.properties";
+const CLEAN: &str = ".kafka_cleanshutdown";
+
+/// What the node is, beyond its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub cluster_id: String,
+    pub directory_id: String,
+}
+
+/// What a shard is started with.
+pub struct Boot {
+    pub shard: u32,
+    pub settings: Arc<Settings>,
+    pub endpoints: Arc<[Endpoint]>,
+    pub mail: Mailboxes,
+    pub listeners: Vec<Handle>,
+    /// From shard 0, for the others.
+    pub first: Option<(Arc<Facts>, Arc<Image>)>,
+}
+
+/// Why a shard does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    #[error("log directory {directory}: {what}: {error}")]
+    Directory {
+        directory: String,
+        what: &'static str,
+        error: Errno,
+    },
+    #[error("{0}")]
+    Meta(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Controller(#[from] ControllerError),
+}
+
+/// Starts a shard: on return it serves.
+pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, BootError> {
+    let settings = boot.settings.clone();
+    let ground = Rc::new(Ground {
+        io: io.clone(),
+        spawner: spawner.clone(),
+        strategy: match settings.log_write_strategy {
+            choice::WriteStrategy::Direct => WriteStrategy::Direct,
+            choice::WriteStrategy::Buffered => WriteStrategy::Buffered,
+        },
+        write_depth: settings.log_write_depth.max(1) as usize,
+        durable_lag_ms: settings.durable_lag_max_ms.max(1) as u64,
+        durable_policy: settings.durable_acks_all,
+        tail_bytes_max: settings.memory_tail_bytes.max(1 << 20) as usize,
+        tail_bytes: Cell::new(0),
+        tails: RefCell::default(),
+    });
+    let (facts, image, controller, rehomed) = match boot.first {
+        Some((facts, image)) => (facts, image, None, Vec::new()),
+        None => first(&io, &ground, &settings, boot.mail.shards()).await?,
+    };
+    let broker = Rc::new(Broker {
+        shard: boot.shard,
+        io,
+        spawner: spawner.clone(),
+        facts,
+        endpoints: boot.endpoints,
+        mail: boot.mail,
+        admission: Admission::new(settings.memory_request_bytes.max(1) as usize),
+        connections: Cell::new(0),
+        refusals: Quiet::default(),
+        ground,
+        controller: OnceCell::new(),
+        image: RefCell::new(image),
+        hosted: RefCell::new(BTreeMap::new()),
+        stopping: Cell::new(false),
+        stop: crate::partition::Notice::default(),
+        last: Cell::new(false),
+        settings,
+    });
+    if let Some(controller) = controller {
+        let controller = Rc::new(controller);
+        assert!(broker.controller.set(controller.clone()).is_ok());
+        if !rehomed.is_empty() {
+            // No other shard runs yet, so the image cannot be published to them: they start
+            // from it.
+            controller
+                .begin()
+                .await
+                .commit_first(&broker, &rehomed)
+                .await?;
+        }
+    }
+    let mail = broker.mail.clone();
+    spawner
+        .spawn({
+            let broker = broker.clone();
+            async move { mail.serve(broker).await }
+        })
+        .detach();
+    spawner.spawn(broker.clone().flush_forever()).detach();
+    spawner.spawn(broker.clone().retain_forever()).detach();
+    for listener in boot.listeners {
+        spawner
+            .spawn(crate::net::accept_all(broker.clone(), listener))
+            .detach();
+    }
+    Ok(broker)
+}
+
+type First = (
+    Arc<Facts>,
+    Arc<Image>,
+    Option<Controller>,
+    Vec<MetadataRecord<'static>>,
+);
+
+/// What only shard 0 does.
+async fn first(
+    io: &Io,
+    ground: &Rc<Ground>,
+    settings: &Settings,
+    shards: u32,
+) -> Result<First, BootError> {
+    let directory = &settings.log_dir;
+    let fail = |what| {
+        let directory = directory.display().to_string();
+        move |error| BootError::Directory {
+            directory,
+            what,
+            error,
+        }
+    };
+    let facts = meta(io, directory, settings, shards).await?;
+    let clean = match io.remove(&directory.join(CLEAN)).await {
+        Ok(()) => true,
+        Err(Errno(libc::ENOENT)) => false,
+        Err(error) => return Err(fail("removing the clean-shutdown marker")(error)),
+    };
+    io.sync_directory(directory)
+        .await
+        .map_err(fail("syncing it"))?;
+    let log = Partition::open(
+        ground,
+        Opening {
+            name: PartitionName {
+                topic: "__cluster_metadata".into(),
+                index: 0,
+            },
+            directory: directory.join("__cluster_metadata-0"),
+            epoch: Epoch(1),
+            rules: LogRules {
+                segment_bytes: 1 << 30,
+                roll_ms: i64::MAX,
+                index: IndexRules {
+                    interval_bytes: 4096,
+                    index_bytes_max: 10 << 20,
+                },
+                retention_bytes: -1,
+                retention_ms: -1,
+            },
+            always_durable: true,
+            log_start: Offset(0),
+            topic_id: METADATA_TOPIC_ID.to_string(),
+        },
+    )
+    .await?;
+    let (controller, image) = Controller::load(log).await?;
+    let mut change = Vec::new();
+    for topic in image.topics() {
+        for (index, entry) in topic.partitions.iter().enumerate() {
+            let gone = entry.shard >= shards;
+            if clean && !gone {
+                continue;
+            }
+            let shard = if gone {
+                entry.shard % shards
+            } else {
+                entry.shard
+            };
+            change.push(MetadataRecord::PartitionChange(PartitionChangeRecord {
+                partition_id: index as i32,
+                topic_id: topic.id,
+                leader: shard as i32,
+                ..PartitionChangeRecord::default()
+            }));
+        }
+    }
+    if !clean && image.topic_count() > 0 {
+        tracing::info!(
+            partitions = image.partition_count(),
+            "the last stop was not clean: partitions recover when they are first used"
+        );
+    }
+    Ok((Arc::new(facts), image, Some(controller), change))
+}
+
+/// Kafka's id of the metadata topic.
+const METADATA_TOPIC_ID: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+/// Reads `meta.properties`, or writes it on the first start.
+async fn meta(
+    io: &Io,
+    directory: &Path,
+    settings: &Settings,
+    shards: u32,
+) -> Result<Facts, BootError> {
+    let path = directory.join(META);
+    let fail = |what| {
+        let directory = directory.display().to_string();
+        move |error| BootError::Directory {
+            directory,
+            what,
+            error,
+        }
+    };
+    let new_id = || {
+        let (a, b) = (io.random(), io.random());
+        Uuid((u128::from(a) << 64 | u128::from(b)).to_be_bytes()).to_string()
+    };
+    let mut known = BTreeMap::new();
+    match io.read_file(&path, 64 << 10).await {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            for line in text.lines().filter(|line| !line.starts_with('#')) {
+                if let Some((key, value)) = line.split_once('=') {
+                    known.insert(key.trim().to_owned(), value.trim().to_owned());
+                }
+            }
+        }
+        Err(Errno(libc::ENOENT)) => {}
+        Err(error) => return Err(fail("reading meta.properties")(error)),
+    }
+    let node = settings.node_id.to_string();
+    if let Some(other) = known.get("node.id").filter(|other| **other != node) {
+        return Err(BootError::Meta(format!(
+            "{} belongs to node.id={other}, and this node has node.id={node}: \
+             set node.id={other} or another log.dirs",
+            path.display()
+        )));
+    }
+    let facts = Facts {
+        cluster_id: known.remove("cluster.id").unwrap_or_else(new_id),
+        directory_id: known.remove("directory.id").unwrap_or_else(new_id),
+    };
+    if let Some(before) = known
+        .get("shards")
+        .filter(|count| **count != shards.to_string())
+    {
+        tracing::info!("the node had {before} shards and has {shards} now");
+    }
+    let text = format!(
+        "version=1\nnode.id={node}\ncluster.id={}\ndirectory.id={}\nshards={shards}\n",
+        facts.cluster_id, facts.directory_id
+    );
+    io.replace_file(&path, text.into_bytes())
+        .await
+        .map_err(fail("writing meta.properties"))?;
+    Ok(facts)
+}
+
+impl Broker {
+    /// Leaves the marker of a clean stop; called on shard 0 after every shard has stopped.
+    pub async fn mark_clean(&self) -> Result<(), Errno> {
+        let directory = &self.settings.log_dir;
+        let path = directory.join(CLEAN);
+        self.io
+            .replace_file(&path, b"{\"version\":0}".to_vec())
+            .await
+    }
+}

@@ -1,0 +1,160 @@
+//! The metadata of the node at one moment: immutable, shared by all shards.
+//!
+//! Folded from metadata records, one after the other; a new image shares with the old one all
+//! that did not change.
+//!
+//! Absent on purpose: I/O, who writes the records, addresses (they depend on the mode).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use odradek_wire::Uuid;
+use odradek_wire::metadata_records::MetadataRecord;
+
+use crate::config::Given;
+
+/// Where a partition lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionEntry {
+    /// The shard that owns it.
+    pub shard: u32,
+    pub leader_epoch: i32,
+    pub partition_epoch: i32,
+}
+
+/// A topic.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub id: Uuid,
+    pub name: Arc<str>,
+    /// By index, without gaps.
+    pub partitions: Vec<PartitionEntry>,
+    /// Settings of its own.
+    pub config: Given,
+}
+
+impl Topic {
+    /// Topics that only coordinators write.
+    pub fn is_internal(&self) -> bool {
+        is_internal(&self.name)
+    }
+}
+
+/// Whether a name is one of the node's own topics.
+pub fn is_internal(name: &str) -> bool {
+    matches!(name, "__consumer_offsets" | "__transaction_state")
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// Records folded so far.
+    pub version: i64,
+    by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    by_id: BTreeMap<Uuid, Arc<Topic>>,
+    /// The next producer id that is not handed out.
+    pub next_producer_id: i64,
+}
+
+impl Image {
+    /// A topic by name.
+    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.by_name.get(name)
+    }
+
+    /// A topic by id.
+    pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
+        self.by_id.get(&id)
+    }
+
+    /// All topics, by name.
+    pub fn topics(&self) -> impl DoubleEndedIterator<Item = &Arc<Topic>> {
+        self.by_name.values()
+    }
+
+    /// How many topics.
+    pub fn topic_count(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// How many partitions.
+    pub fn partition_count(&self) -> usize {
+        self.topics().map(|topic| topic.partitions.len()).sum()
+    }
+
+    fn put(&mut self, topic: Topic) {
+        let topic = Arc::new(topic);
+        self.by_name.insert(topic.name.clone(), topic.clone());
+        self.by_id.insert(topic.id, topic);
+    }
+
+    fn change(&mut self, id: Uuid, change: impl FnOnce(&mut Topic)) {
+        if let Some(topic) = self.by_id.get(&id) {
+            let mut topic = Topic::clone(topic);
+            change(&mut topic);
+            self.put(topic);
+        }
+    }
+
+    /// Folds one record in. Records of kinds that mean nothing here are passed over.
+    pub fn apply(&mut self, record: &MetadataRecord<'_>) {
+        self.version += 1;
+        match record {
+            MetadataRecord::Topic(record) => self.put(Topic {
+                id: record.topic_id,
+                name: record.name.into(),
+                partitions: Vec::new(),
+                config: Given::default(),
+            }),
+            MetadataRecord::RemoveTopic(record) => {
+                if let Some(topic) = self.by_id.remove(&record.topic_id) {
+                    self.by_name.remove(&topic.name);
+                }
+            }
+            MetadataRecord::Partition(record) => self.change(record.topic_id, |topic| {
+                let entry = PartitionEntry {
+                    shard: record.leader.max(0) as u32,
+                    leader_epoch: record.leader_epoch,
+                    partition_epoch: record.partition_epoch,
+                };
+                match topic.partitions.get_mut(record.partition_id as usize) {
+                    Some(old) => *old = entry,
+                    None => topic.partitions.push(entry),
+                }
+            }),
+            MetadataRecord::PartitionChange(record) => {
+                self.change(record.topic_id, |topic| {
+                    if let Some(entry) = topic.partitions.get_mut(record.partition_id as usize) {
+                        // A leader in the record, even the same one, begins a new epoch.
+                        if record.leader >= 0 {
+                            entry.shard = record.leader as u32;
+                            entry.leader_epoch += 1;
+                        }
+                        entry.partition_epoch += 1;
+                    }
+                });
+            }
+            MetadataRecord::Config(record) if record.resource_type == TOPIC_RESOURCE => {
+                if let Some(topic) = self.by_name.get(record.resource_name) {
+                    self.change(topic.id, |topic| match record.value {
+                        Some(value) => {
+                            topic.config.insert(record.name.into(), value.into());
+                        }
+                        None => {
+                            topic.config.remove(record.name);
+                        }
+                    });
+                }
+            }
+            MetadataRecord::ProducerIds(record) => {
+                self.next_producer_id = record.next_producer_id;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `ConfigResource.Type.TOPIC`.
+pub const TOPIC_RESOURCE: i8 = 2;
+/// `ConfigResource.Type.BROKER`.
+pub const BROKER_RESOURCE: i8 = 4;

@@ -1,0 +1,163 @@
+//! What a decision asks of the world: replies to send and records to make durable.
+//!
+//! A caller names each request that may be answered later by a [`Ticket`]; exactly one
+//! [`Effect::Reply`] carries it back, from that call or from a later one (another
+//! request, [`persisted`](super::GroupsShard::persisted), [`tick`](super::GroupsShard::tick),
+//! [`unload`](super::GroupsShard::unload)).
+
+use std::sync::Arc;
+
+use super::records::Record;
+
+/// Bytes that clients exchange through the coordinator; opaque to it but for the topics
+/// in a consumer's subscription.
+pub type Blob = Arc<[u8]>;
+
+/// Kafka's topic id; all zero where it is not known.
+pub type TopicId = [u8; 16];
+
+/// The caller's name for a request that waits for its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// The coordinator's name for a write; later writes have greater tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    Reply {
+        ticket: Ticket,
+        reply: Reply,
+    },
+    /// Append these records, in order, after those of every smaller token. When all are
+    /// durable, or have failed, say so by `persisted(token, …)`, again in the order of
+    /// tokens. They may be cut into several batches: each record stands alone.
+    Persist {
+        token: Token,
+        records: Vec<Record>,
+    },
+}
+
+pub type Effects = Vec<Effect>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    Join(JoinReply),
+    Sync(SyncReply),
+    Commit(CommitReply),
+    Fetch(FetchReply),
+    DeleteGroups(Vec<(String, i16)>),
+    OffsetDelete(OffsetDeleteReply),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinReply {
+    pub error: i16,
+    pub generation: i32,
+    pub protocol_type: Option<String>,
+    pub protocol_name: Option<String>,
+    pub leader: String,
+    pub skip_assignment: bool,
+    pub member_id: String,
+    /// The members with their metadata, for the leader only.
+    pub members: Vec<JoinedMember>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedMember {
+    pub member_id: String,
+    pub instance_id: Option<String>,
+    pub metadata: Blob,
+}
+
+impl JoinReply {
+    pub fn error(error: i16, member_id: &str) -> Self {
+        Self {
+            error,
+            generation: -1,
+            protocol_type: None,
+            protocol_name: None,
+            leader: String::new(),
+            skip_assignment: false,
+            member_id: member_id.to_owned(),
+            members: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncReply {
+    pub error: i16,
+    pub protocol_type: Option<String>,
+    pub protocol_name: Option<String>,
+    pub assignment: Blob,
+}
+
+impl SyncReply {
+    pub fn error(error: i16) -> Self {
+        Self {
+            error,
+            protocol_type: None,
+            protocol_name: None,
+            assignment: Blob::default(),
+        }
+    }
+}
+
+/// The answer for each partition of a commit, in the request's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitReply {
+    pub topics: Vec<CommitReplyTopic>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitReplyTopic {
+    pub name: String,
+    pub topic_id: TopicId,
+    /// (partition, error)
+    pub partitions: Vec<(i32, i16)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchReply {
+    pub group_id: String,
+    pub error: i16,
+    pub topics: Vec<FetchReplyTopic>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchReplyTopic {
+    pub name: String,
+    pub topic_id: TopicId,
+    pub partitions: Vec<FetchedOffset>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchedOffset {
+    pub partition: i32,
+    /// −1 where nothing is committed.
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: String,
+    pub error: i16,
+}
+
+impl FetchedOffset {
+    pub fn none(partition: i32, error: i16) -> Self {
+        Self {
+            partition,
+            offset: -1,
+            leader_epoch: -1,
+            metadata: String::new(),
+            error,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct OffsetDeleteReply {
+    pub error: i16,
+    /// (topic, [(partition, error)])
+    pub topics: Vec<(String, Vec<(i32, i16)>)>,
+}

@@ -1,0 +1,3 @@
+//! Coordinators: each decides over the records of one partition of an internal topic.
+
+pub mod groups;

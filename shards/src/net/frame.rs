@@ -1,0 +1,182 @@
+//! From a stream of bytes to requests.
+//!
+//! Small requests are read where the kernel put them. A request that is not whole gets a block
+//! of its own, and the rest is received straight into it. The claimed length is checked against
+//! the bound, and room for it is reserved, before anything is allocated.
+
+use std::rc::Rc;
+
+use odradek_engine::bytes::Block;
+use odradek_engine::io::{Errno, Handle, Io, Provided, Received};
+
+use super::connection::Admission;
+
+/// Why no further request can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    #[error("the peer closed the connection")]
+    End,
+    #[error("the peer closed the connection within a request")]
+    Cut,
+    #[error(
+        "a request of {length} bytes was announced; {max} is the limit (socket.request.max.bytes)"
+    )]
+    Length { length: i32, max: i32 },
+    #[error("receiving failed: {0}")]
+    Io(#[from] Errno),
+}
+
+enum Held {
+    Nothing,
+    Provided(Provided),
+    Block(Block, usize, usize),
+}
+
+impl Held {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Held::Nothing => &[],
+            Held::Provided(provided) => provided.bytes(),
+            Held::Block(block, start, end) => block.bytes(*start, end - start),
+        }
+    }
+
+    fn advance(&mut self, n: usize) {
+        match self {
+            Held::Nothing => assert_eq!(n, 0),
+            Held::Provided(provided) => provided.advance(n),
+            Held::Block(_, start, _) => *start += n,
+        }
+        if self.bytes().is_empty() {
+            *self = Held::Nothing;
+        }
+    }
+}
+
+/// A request's bytes, after its length. Its place is reserved until it is dropped.
+pub enum Frame {
+    /// Within what the stream holds: so many bytes, to be consumed.
+    Held(usize),
+    Block(Block, usize, #[allow(dead_code)] Reserved),
+}
+
+/// Bytes reserved for a request; its end is what counts.
+pub struct Reserved {
+    admission: Rc<Admission>,
+    bytes: usize,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.admission.give_back(self.bytes);
+    }
+}
+
+/// A connection's incoming side.
+pub struct Frames {
+    io: Io,
+    socket: Handle,
+    held: Held,
+    max: i32,
+    admission: Rc<Admission>,
+}
+
+impl Frames {
+    /// Requests from `socket`, each at most `max` bytes.
+    pub fn new(io: &Io, socket: Handle, max: i32, admission: Rc<Admission>) -> Self {
+        Frames {
+            io: io.clone(),
+            socket,
+            held: Held::Nothing,
+            max,
+            admission,
+        }
+    }
+
+    /// The next request.
+    pub async fn next(&mut self) -> Result<Frame, FrameError> {
+        loop {
+            let bytes = self.held.bytes();
+            if let Some(head) = bytes.first_chunk::<4>() {
+                let length = i32::from_be_bytes(*head);
+                if length < 0 || length > self.max {
+                    return Err(FrameError::Length {
+                        length,
+                        max: self.max,
+                    });
+                }
+                let length = length as usize;
+                if bytes.len() >= 4 + length {
+                    self.held.advance(4);
+                    return Ok(Frame::Held(length));
+                }
+                return self.rest(length).await;
+            }
+            if bytes.is_empty() {
+                self.held = match self.io.receive(self.socket).await? {
+                    Received::Provided(provided) => Held::Provided(provided),
+                    Received::Block(block, len) => Held::Block(block, 0, len as usize),
+                    Received::End => return Err(FrameError::End),
+                };
+            } else {
+                self.fill_head().await?;
+            }
+        }
+    }
+
+    /// Fewer than four bytes are here: gathers the length.
+    async fn fill_head(&mut self) -> Result<(), FrameError> {
+        let block = self.io.pool().take(1);
+        let have = self.held.bytes().len();
+        // SAFETY: the block is new.
+        unsafe { block.bytes_mut(0, have) }.copy_from_slice(self.held.bytes());
+        self.held = Held::Nothing;
+        let (got, block) = self
+            .io
+            .receive_into(self.socket, block, have, 4 - have, true)
+            .await;
+        if got? < 4 - have {
+            return Err(FrameError::Cut);
+        }
+        self.held = Held::Block(block, 0, 4);
+        Ok(())
+    }
+
+    /// Receives the rest of a request of `length` bytes into a block of its own.
+    async fn rest(&mut self, length: usize) -> Result<Frame, FrameError> {
+        self.held.advance(4);
+        self.admission.admit(length).await;
+        let reserved = Reserved {
+            admission: self.admission.clone(),
+            bytes: length,
+        };
+        let block = self.io.pool().take(length.max(1));
+        let have = self.held.bytes().len();
+        // SAFETY: the block is new.
+        unsafe { block.bytes_mut(0, have) }.copy_from_slice(self.held.bytes());
+        self.held = Held::Nothing;
+        let (got, block) = self
+            .io
+            .receive_into(self.socket, block, have, length - have, true)
+            .await;
+        if got? < length - have {
+            return Err(FrameError::Cut);
+        }
+        Ok(Frame::Block(block, length, reserved))
+    }
+
+    /// A frame's bytes.
+    pub fn bytes<'a>(&'a self, frame: &'a Frame) -> &'a [u8] {
+        match frame {
+            Frame::Held(len) => &self.held.bytes()[..*len],
+            Frame::Block(block, len, _) => block.bytes(0, *len),
+        }
+    }
+
+    /// Done with a frame.
+    pub fn consume(&mut self, frame: Frame) {
+        if let Frame::Held(len) = frame {
+            self.held.advance(len);
+        }
+    }
+}

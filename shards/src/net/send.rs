@@ -1,0 +1,104 @@
+//! Sending a reply: memory gathered, resident file ranges by sendfile, cold ones read past the
+//! page cache. A cold page is never met on the shard's thread.
+
+use odradek_engine::bytes::{Part, Parts, page_ceil, page_floor};
+use odradek_engine::io::{Errno, Handle, Io};
+
+use crate::api::{Reply, ReplyPiece};
+use crate::partition::FileRange;
+
+/// How much of a range is asked about, and sent, at once.
+const STEP_BYTES: u64 = 256 << 10;
+/// Parts of one gathered send (IOV_MAX is 1024).
+const PARTS_MAX: usize = 64;
+
+/// Sends replies in order, as few calls as possible.
+pub struct Sender {
+    io: Io,
+    socket: Handle,
+    gathered: Parts,
+}
+
+impl Sender {
+    pub fn new(io: &Io, socket: Handle) -> Self {
+        Sender {
+            io: io.clone(),
+            socket,
+            gathered: Parts::new(),
+        }
+    }
+
+    /// Takes a reply; what is in memory may wait for [`Sender::flush`].
+    pub async fn push(&mut self, reply: Reply) -> Result<(), Errno> {
+        for piece in reply.pieces {
+            match piece {
+                ReplyPiece::Memory(part) => {
+                    self.gathered.push(part);
+                    if self.gathered.len() >= PARTS_MAX {
+                        self.flush().await?;
+                    }
+                }
+                ReplyPiece::File(range) => {
+                    self.flush().await?;
+                    self.range(range).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what has gathered.
+    pub async fn flush(&mut self) -> Result<(), Errno> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let parts = std::mem::take(&mut self.gathered);
+        self.io.send(self.socket, parts).await
+    }
+
+    async fn range(&mut self, range: FileRange) -> Result<(), Errno> {
+        let FileRange { file, pos, len } = range;
+        let end = pos + len;
+        let mut at = pos;
+        while at < end {
+            let step = STEP_BYTES.min(end - at);
+            let cached = file.cached().await?;
+            let sent = if self.io.resident(cached, at, step).await {
+                let sent = self
+                    .io
+                    .sendfile(self.socket, cached, at, step as usize)
+                    .await?;
+                sent as u64
+            } else {
+                self.cold(&file, at, step).await?
+            };
+            if sent == 0 {
+                // The segment was cut under the read; the promised length cannot be kept.
+                return Err(Errno(libc::EIO));
+            }
+            at += sent;
+        }
+        Ok(())
+    }
+
+    /// Reads past the page cache and sends from memory.
+    async fn cold(
+        &self,
+        file: &crate::partition::SegmentFile,
+        pos: u64,
+        len: u64,
+    ) -> Result<u64, Errno> {
+        let start = page_floor(pos);
+        let span = (page_ceil(pos + len) - start) as usize;
+        let block = self.io.pool().take(span);
+        let (got, block) = self.io.read(file.handle(), start, block, 0, span).await;
+        let skip = (pos - start) as usize;
+        let got = got?.saturating_sub(skip).min(len as usize);
+        if got > 0 {
+            let mut parts = Parts::new();
+            parts.push(Part::block(&block, skip, got));
+            self.io.send(self.socket, parts).await?;
+        }
+        Ok(got as u64)
+    }
+}

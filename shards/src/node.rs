@@ -1,0 +1,251 @@
+//! The node as a process: limits, the log directory's lock, ports, one thread per shard, signals.
+#![allow(clippy::disallowed_methods)] // around the shards, not in them
+
+mod limits;
+mod ports;
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
+use odradek_engine::bytes::Pool;
+use odradek_engine::io::Io;
+use odradek_engine::io::ring::{Ring, RingError, RingOptions};
+use odradek_engine::task::Executor;
+
+use crate::broker::{Boot, BootError, Broker, Facts, start};
+use crate::catalog::Image;
+use crate::config::{ConfigError, Settings};
+use crate::runtime::Mailboxes;
+
+/// Why the node does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("cannot use log directory {directory}: {error}; make it writable or set log.dirs")]
+    Directory {
+        directory: String,
+        error: std::io::Error,
+    },
+    #[error(
+        "log directory {0} is in use by another process (its .lock is held); \
+         stop that one or set another log.dirs"
+    )]
+    Locked(String),
+    #[error("cannot listen on {address}: {error}; is another server running there?")]
+    Listen {
+        address: String,
+        error: std::io::Error,
+    },
+    #[error("no {count} contiguous free ports were found for the shards; set shards.port.base")]
+    NoPorts { count: u16 },
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    #[error("{what}: {error}")]
+    System {
+        what: &'static str,
+        error: std::io::Error,
+    },
+    #[error("shard {0} stopped by itself; see the log above")]
+    Shard(u32),
+}
+
+type FirstFacts = (Arc<Facts>, Arc<Image>);
+
+/// Runs a node until SIGTERM or SIGINT. `ready` is told, once every shard serves, the bootstrap
+/// address and the shards' advertised ones.
+pub fn run(settings: Settings, ready: impl FnOnce(&str, &[String])) -> Result<(), NodeError> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    // Shards inherit the mask: only this thread takes them.
+    signals.thread_block().map_err(system("blocking signals"))?;
+    limits::raise();
+    let _lock = lock(&settings.log_dir)?;
+    let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(system("reading CPU affinity"))?;
+    let cpus: Vec<usize> = (0..CpuSet::count())
+        .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
+        .collect();
+    let layout = settings.shard_layout(cpus.len())?;
+    let bound = ports::bind(&settings, &layout)?;
+    let settings = Arc::new(settings);
+    let mail = Mailboxes::new(u32::from(layout.count));
+    let pinned = usize::from(layout.count) <= cpus.len();
+    if !pinned {
+        tracing::warn!(
+            "{} shards share {} CPUs and are not pinned",
+            layout.count,
+            cpus.len()
+        );
+    }
+    let mut threads = Vec::new();
+    let mut first: Option<FirstFacts> = None;
+    let (stopped, stops) = mpsc::channel();
+    for (shard, listeners) in bound.listeners.into_iter().enumerate() {
+        let shard = shard as u32;
+        let (report, reported) = mpsc::channel();
+        let plan = ShardPlan {
+            cpu: pinned.then(|| cpus[shard as usize]),
+            settings: settings.clone(),
+            mail: mail.clone(),
+            stopped: stopped.clone(),
+        };
+        let boot = Boot {
+            shard,
+            settings: settings.clone(),
+            endpoints: bound.endpoints.clone(),
+            mail: mail.clone(),
+            listeners,
+            first: first.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{shard}"))
+            .spawn(move || run_shard(plan, boot, report))
+            .map_err(system("starting a thread"))?;
+        threads.push(thread);
+        // Shard 0 reads the metadata; the others start from what it found.
+        match reported.recv() {
+            Ok(Ok(facts)) => first = Some(facts),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(NodeError::Shard(shard)),
+        }
+    }
+    let shards: Vec<String> = bound
+        .endpoints
+        .iter()
+        .map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port))
+        .collect();
+    ready(&bound.bootstrap, &shards);
+    wait_and_stop(&signals, &mail, threads, stops)
+}
+
+struct ShardPlan {
+    cpu: Option<usize>,
+    settings: Arc<Settings>,
+    mail: Mailboxes,
+    stopped: mpsc::Sender<u32>,
+}
+
+type Report = mpsc::Sender<Result<FirstFacts, NodeError>>;
+
+/// A shard's thread, from its ring to its end.
+fn run_shard(plan: ShardPlan, boot: Boot, report: Report) {
+    // A shard's panic ends the process: half a node would answer wrongly.
+    let guard = AbortOnPanic;
+    if let Some(cpu) = plan.cpu {
+        let mut set = CpuSet::new();
+        let pinned = set
+            .set(cpu)
+            .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+        if let Err(error) = pinned {
+            tracing::warn!("cannot pin shard {} to CPU {cpu}: {error}", boot.shard);
+        }
+    }
+    let shard = boot.shard;
+    let pool = Pool::new();
+    let ring = match Ring::new(RingOptions::default(), &pool) {
+        Ok(ring) => ring,
+        Err(error) => {
+            let _ = report.send(Err(error.into()));
+            std::mem::forget(guard);
+            return;
+        }
+    };
+    let io = Io::new(Box::new(ring), pool);
+    if shard == 0 {
+        tracing::info!(
+            strategy = plan.settings.log_write_strategy.name(),
+            "{}",
+            io.describe()
+        );
+    }
+    let executor = Executor::new(io.clone());
+    let spawner = executor.spawner();
+    executor.run(async move {
+        match start(io, spawner, boot).await {
+            Ok(broker) => {
+                let _ = report.send(Ok((broker.facts.clone(), broker.image())));
+                broker.until_stopped().await;
+            }
+            Err(error) => {
+                let _ = report.send(Err(error.into()));
+            }
+        }
+    });
+    let _ = plan.stopped.send(shard);
+    drop(plan.mail);
+    std::mem::forget(guard);
+    // What still runs on this executor is cut off here; everything acknowledged is on disk.
+    std::mem::forget(executor);
+}
+
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        eprintln!("a shard panicked: the node stops at once, as after a kill");
+        std::process::abort();
+    }
+}
+
+fn wait_and_stop(
+    signals: &SigSet,
+    mail: &Mailboxes,
+    threads: Vec<JoinHandle<()>>,
+    stops: mpsc::Receiver<u32>,
+) -> Result<(), NodeError> {
+    let signal = signals.wait().map_err(system("waiting for a signal"))?;
+    tracing::info!("{signal}: stopping");
+    let shards = mail.shards();
+    // Shard 0 last: it leaves the marker of a clean stop.
+    for shard in (1..shards).chain([0]) {
+        mail.post_blocking(shard, move |broker: Rc<Broker>| {
+            broker.request_stop(shard == 0)
+        });
+        loop {
+            match stops.recv() {
+                Ok(stopped) if stopped == shard => break,
+                Ok(_) => {}
+                Err(_) => return Err(NodeError::Shard(shard)),
+            }
+        }
+    }
+    for thread in threads {
+        let _ = thread.join();
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn system<E: Into<std::io::Error>>(what: &'static str) -> impl FnOnce(E) -> NodeError {
+    move |error| NodeError::System {
+        what,
+        error: error.into(),
+    }
+}
+
+/// Takes the log directory for this process alone.
+fn lock(directory: &Path) -> Result<Flock<std::fs::File>, NodeError> {
+    let fail = |error| NodeError::Directory {
+        directory: directory.display().to_string(),
+        error,
+    };
+    std::fs::create_dir_all(directory).map_err(fail)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(directory.join(".lock"))
+        .map_err(fail)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| NodeError::Locked(directory.display().to_string()))
+}

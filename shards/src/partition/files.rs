@@ -1,0 +1,45 @@
+//! The open segments of a partition, and its directory.
+
+use std::rc::Rc;
+
+use odradek_engine::io::Errno;
+use odradek_engine::types::Offset;
+
+use super::{Partition, SegmentFile};
+
+/// Handles kept open per partition besides the active segment's.
+const CLOSED_OPEN_MAX: usize = 4;
+
+impl Partition {
+    /// The file of a segment, opened if need be. A file that is created here takes no byte
+    /// before its directory entry is durable.
+    pub(super) async fn file(&self, base: Offset, create: bool) -> Result<Rc<SegmentFile>, Errno> {
+        if let Some(file) = self.state.borrow().files.get(&base) {
+            return Ok(file.clone());
+        }
+        let ground = &self.ground;
+        let file =
+            SegmentFile::open(&ground.io, &self.directory, base, ground.strategy, create).await?;
+        if create && file.allocated() == 0 {
+            ground.io.sync_directory(&self.directory).await?;
+        }
+        let mut state = self.state.borrow_mut();
+        let file = state.files.entry(base).or_insert(file).clone();
+        if state.files.len() > CLOSED_OPEN_MAX {
+            // The oldest goes, if a flush need not find it here: all of it is durable. Whoever
+            // uses it keeps it open until done.
+            let durable = state.progress.durable();
+            let bases: Vec<Offset> = state.log.segments().map(|segment| segment.base).collect();
+            let settled = bases.partition_point(|base| *base <= durable).max(1) - 1;
+            let oldest = state
+                .files
+                .keys()
+                .copied()
+                .find(|key| *key != base && bases[..settled].binary_search(key).is_ok());
+            if let Some(oldest) = oldest {
+                state.files.remove(&oldest);
+            }
+        }
+        Ok(file)
+    }
+}

@@ -1,0 +1,86 @@
+//! When bytes must become durable: at once if somebody waits for it, else within the lag.
+
+use std::rc::Rc;
+
+use super::{Partition, State};
+
+impl Partition {
+    /// Whether the next write should be durable by itself.
+    pub(super) fn durable_wanted(&self, state: &State) -> bool {
+        state.always_durable || self.visibility_wanted(state)
+    }
+
+    /// Whether somebody waits for more to be visible, and only *durable* can bring it.
+    fn visibility_wanted(&self, state: &State) -> bool {
+        let behind = self.ground.durable_policy || state.always_durable;
+        behind
+            && (state.visible.wanted(state.progress.durable())
+                || state.readers.iter().any(|reader| reader.strong_count() > 0))
+    }
+
+    /// Flushes now what is written and not durable, if somebody waits for it.
+    pub(super) fn hurry(&self, state: &mut State) {
+        if self.visibility_wanted(state) && state.progress.durable() < state.progress.written() {
+            self.start_flush(state);
+        }
+    }
+
+    fn start_flush(&self, state: &mut State) {
+        if state.flushing || state.poisoned.is_some() {
+            return;
+        }
+        state.flushing = true;
+        let me = self.me.upgrade().expect("a partition in use");
+        self.ground
+            .spawner
+            .spawn(async move { me.flush().await })
+            .detach();
+    }
+
+    async fn flush(self: Rc<Self>) {
+        let upto = self.state.borrow().progress.written();
+        let result = self.sync_files().await;
+        let mut state = self.state.borrow_mut();
+        state.flushing = false;
+        if let Err(error) = result {
+            drop(state);
+            return self.poison(format!("fdatasync failed: {error}"));
+        }
+        state.progress.flushed(upto);
+        state.lagging_since =
+            (state.progress.durable() < state.progress.written()).then(|| self.ground.io.now());
+        self.advanced(&mut state);
+    }
+
+    /// fdatasync of every open segment that may hold bytes that are not durable: the active one,
+    /// and those that are rolled and not finished.
+    async fn sync_files(&self) -> Result<(), odradek_engine::io::Errno> {
+        let files: Vec<_> = {
+            let state = self.state.borrow();
+            let durable = state.progress.durable();
+            let mut bases: Vec<_> = state.log.segments().map(|segment| segment.base).collect();
+            // The segment that holds the durable mark, and all after it.
+            let first = bases.partition_point(|base| *base <= durable).max(1) - 1;
+            bases.drain(..first);
+            bases
+                .iter()
+                .filter_map(|base| state.files.get(base).cloned())
+                .collect()
+        };
+        for file in files {
+            self.ground.io.data_sync(file.handle()).await?;
+        }
+        Ok(())
+    }
+
+    /// Called by the shard's flusher: flushes if the lag is over.
+    pub fn flush_if_due(&self) {
+        let mut state = self.state.borrow_mut();
+        let due = state.lagging_since.is_some_and(|since| {
+            self.ground.io.now().saturating_sub(since) >= self.ground.durable_lag_ms * 1_000_000 / 2
+        });
+        if due {
+            self.start_flush(&mut state);
+        }
+    }
+}

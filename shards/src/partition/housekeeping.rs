@@ -1,0 +1,128 @@
+//! Finishing segments, letting old ones go, closing.
+
+use std::rc::Rc;
+
+use odradek_engine::io::Errno;
+use odradek_engine::log::{Seal, file_stem};
+use odradek_engine::types::{Offset, Timestamp};
+
+use super::{Mark, Partition};
+
+impl Partition {
+    /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it. The
+    /// `.index` comes last: its presence says that the segment is whole.
+    pub(super) async fn seal(self: Rc<Self>, seal: Seal) {
+        if let Err(error) = self.finish(&seal).await {
+            let directory = self.directory.display();
+            self.poison(format!(
+                "finishing segment {} in {directory} failed: {error}",
+                seal.base.0
+            ));
+        }
+    }
+
+    async fn finish(&self, seal: &Seal) -> Result<(), Errno> {
+        let io = &self.ground.io;
+        let file = self.file(seal.base, false).await?;
+        file.cut(seal.size).await?;
+        io.sync(file.handle()).await?;
+        let stem = self.directory.join(file_stem(seal.base));
+        let snapshot = self
+            .directory
+            .join(format!("{}.snapshot", file_stem(seal.next)));
+        io.replace_file(&snapshot, seal.producers.clone()).await?;
+        io.replace_file(&stem.with_extension("timeindex"), seal.time_index.clone())
+            .await?;
+        io.replace_file(&stem.with_extension("index"), seal.index.clone())
+            .await
+    }
+
+    /// Lets go of what retention no longer keeps. Gives the log start offset.
+    pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
+        let (gone, start) = {
+            let mut state = self.state.borrow_mut();
+            if self.check(&state).is_err() {
+                return Ok(state.log.log_start());
+            }
+            let visible = state.progress.visible();
+            state.log.expire_producers(now, producers_ms);
+            let gone = state.log.expire(now, visible);
+            for segment in &gone {
+                state.files.remove(&segment.base);
+            }
+            (gone, state.log.log_start())
+        };
+        for segment in &gone {
+            self.remove_segment(segment.base).await?;
+        }
+        if !gone.is_empty() {
+            self.ground.io.sync_directory(&self.directory).await?;
+            tracing::info!(
+                partition = %self.name,
+                segments = gone.len(),
+                "retention raised the log start offset to {}",
+                start.0
+            );
+        }
+        Ok(start)
+    }
+
+    /// The `.log` goes first: an index without its segment is ignored, a segment without its
+    /// index would be read again.
+    async fn remove_segment(&self, base: Offset) -> Result<(), Errno> {
+        let stem = self.directory.join(file_stem(base));
+        for extension in ["log", "index", "timeindex", "snapshot"] {
+            match self.ground.io.remove(&stem.with_extension(extension)).await {
+                Ok(()) | Err(Errno(libc::ENOENT)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives memory back if the partition has been quiet.
+    pub fn rest(&self) {
+        let mut state = self.state.borrow_mut();
+        let keep = state.progress.durable();
+        state.log.shrink(keep);
+        self.account(&mut state);
+    }
+
+    /// Takes no more, writes everything, and leaves files that need no recovery.
+    pub async fn close(&self) -> Result<(), Errno> {
+        let next = self.with_log(|log| log.next());
+        if self.poisoned().is_some() {
+            return Ok(());
+        }
+        if self.wait(Mark::Written, next).done().await.is_err() {
+            return Ok(());
+        }
+        let seal = {
+            let mut state = self.state.borrow_mut();
+            state.closed = true;
+            state.log.close()
+        };
+        if seal.size > 0 {
+            self.finish(&seal).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the partition's files; it serves nothing from now on.
+    pub async fn destroy(&self) -> Result<(), Errno> {
+        {
+            let mut state = self.state.borrow_mut();
+            state.closed = true;
+            state.written.fail();
+            state.visible.fail();
+            state.files.clear();
+        }
+        let io = &self.ground.io;
+        for name in io.list(&self.directory).await? {
+            io.remove(&self.directory.join(name)).await?;
+        }
+        io.remove_dir(&self.directory).await?;
+        let parent = self.directory.parent().expect("inside a log directory");
+        io.sync_directory(parent).await
+    }
+}

@@ -1,0 +1,148 @@
+//! A partition's line of progress.
+//!
+//! appended ≥ written ≥ durable; visible is the least of the marks that the policy names. Each
+//! mark only moves forward, over a contiguous prefix. An ack is a wait for one of them.
+//!
+//! *durable* advances over bytes written with DSYNC, and over bytes whose write had completed
+//! when a flush was submitted that has since completed.
+//!
+//! Absent on purpose: I/O, clocks, wire error codes.
+
+use std::collections::VecDeque;
+
+use odradek_engine::types::Offset;
+
+/// A point on the line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// Survives a killed process.
+    Written,
+    /// What consumers may see, and `acks=all` waits for.
+    Visible,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Progress {
+    written: Offset,
+    durable: Offset,
+    /// Whether *visible* asks for *durable*, or only for *written*.
+    durable_policy: bool,
+    /// Written and not yet durable: ends of ranges, and whether DSYNC wrote them.
+    ranges: VecDeque<(Offset, bool)>,
+}
+
+impl Progress {
+    /// Everything before `next` is durable.
+    pub fn new(next: Offset, durable_policy: bool) -> Self {
+        Progress {
+            written: next,
+            durable: next,
+            durable_policy,
+            ranges: VecDeque::new(),
+        }
+    }
+
+    /// Survives a killed process up to here.
+    pub fn written(&self) -> Offset {
+        self.written
+    }
+
+    /// Survives power loss up to here.
+    pub fn durable(&self) -> Offset {
+        self.durable
+    }
+
+    /// The high watermark.
+    pub fn visible(&self) -> Offset {
+        if self.durable_policy {
+            self.durable
+        } else {
+            self.written
+        }
+    }
+
+    /// Where a mark stands.
+    pub fn at(&self, mark: Mark) -> Offset {
+        match mark {
+            Mark::Written => self.written,
+            Mark::Visible => self.visible(),
+        }
+    }
+
+    /// Everything up to `offset` is written; what is new since the last call was written with
+    /// DSYNC, or not.
+    pub fn wrote(&mut self, offset: Offset, durable: bool) {
+        if offset <= self.written {
+            return;
+        }
+        self.written = offset;
+        match self.ranges.back_mut() {
+            Some((end, kind)) if *kind == durable => *end = offset,
+            _ => self.ranges.push_back((offset, durable)),
+        }
+        self.settle();
+    }
+
+    /// A flush completed that had been submitted when everything up to `offset` was written.
+    pub fn flushed(&mut self, offset: Offset) {
+        if offset > self.durable {
+            assert!(
+                offset <= self.written,
+                "a flush covers only what is written"
+            );
+            self.durable = offset;
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some(&(end, durable)) = self.ranges.front() {
+            if end > self.durable {
+                if !durable {
+                    break;
+                }
+                self.durable = end;
+            }
+            self.ranges.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durable_moves_over_dsync_prefixes_only() {
+        let mut progress = Progress::new(Offset(0), true);
+        progress.wrote(Offset(5), true);
+        assert_eq!(progress.visible(), Offset(5));
+        progress.wrote(Offset(7), false);
+        progress.wrote(Offset(9), true);
+        assert_eq!(
+            (progress.written(), progress.visible()),
+            (Offset(9), Offset(5))
+        );
+        progress.flushed(Offset(7));
+        assert_eq!(progress.durable(), Offset(9));
+    }
+
+    #[test]
+    fn without_the_durable_policy_written_is_visible() {
+        let mut progress = Progress::new(Offset(3), false);
+        progress.wrote(Offset(4), false);
+        assert_eq!(progress.visible(), Offset(4));
+        assert_eq!(progress.durable(), Offset(3));
+    }
+
+    #[test]
+    fn a_late_flush_moves_nothing_back() {
+        let mut progress = Progress::new(Offset(0), true);
+        progress.wrote(Offset(4), false);
+        progress.flushed(Offset(4));
+        progress.wrote(Offset(6), false);
+        progress.flushed(Offset(2));
+        assert_eq!(progress.durable(), Offset(4));
+    }
+}

@@ -1,0 +1,373 @@
+//! Reading: from offsets to ranges of memory and of files.
+
+use std::rc::Rc;
+
+use odradek_engine::bytes::Parts;
+use odradek_engine::io::Errno;
+use odradek_engine::log::index::SegmentIndex;
+use odradek_engine::log::{Found, ReadLimits, ReadPlan, file_stem};
+use odradek_engine::record::{BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate};
+use odradek_engine::types::{Offset, Timestamp};
+
+use super::{Mark, Partition, Poisoned, SegmentFile};
+
+/// A range of a segment's file.
+#[derive(Clone)]
+pub struct FileRange {
+    pub file: Rc<SegmentFile>,
+    pub pos: u64,
+    pub len: u64,
+}
+
+/// A piece of what was read, in order.
+pub enum Piece {
+    File(FileRange),
+    Memory(Parts),
+}
+
+/// What a read found.
+pub struct Read {
+    pub pieces: Vec<Piece>,
+    /// Bytes of all pieces.
+    pub bytes: u64,
+    pub log_start: Offset,
+    /// High watermark.
+    pub visible: Offset,
+}
+
+/// Why there is nothing to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("the offset is not in the log, which holds {start} to {end}")]
+    OutOfRange { start: i64, end: i64 },
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+    #[error("reading the log failed: {0}")]
+    Io(#[from] Errno),
+    #[error("the log is damaged in segment {segment} at position {pos}")]
+    Damaged { segment: i64, pos: u64 },
+}
+
+/// Bytes that a search looks at in one go.
+const SEARCH_BYTES: usize = 32 << 10;
+
+impl Partition {
+    /// Plans a read from `offset`, at most `bytes_max` bytes, up to what is visible. An empty
+    /// answer means nothing is visible there yet.
+    pub async fn read(
+        &self,
+        offset: Offset,
+        bytes_max: u64,
+        first_whole: bool,
+    ) -> Result<Read, ReadError> {
+        let mut found = None;
+        loop {
+            let (plan, log_start, visible) = {
+                let state = self.state.borrow();
+                self.check(&state)?;
+                let visible = state.progress.visible();
+                let limits = ReadLimits {
+                    bytes_max,
+                    first_whole,
+                    end: visible,
+                };
+                let plan = state.log.plan_read(offset, limits, found);
+                (plan, state.log.log_start(), visible)
+            };
+            let mut read = Read {
+                pieces: Vec::new(),
+                bytes: 0,
+                log_start,
+                visible,
+            };
+            match plan {
+                ReadPlan::OutOfRange => {
+                    let end = self.standing().next;
+                    return Err(ReadError::OutOfRange {
+                        start: log_start.0,
+                        end: end.0,
+                    });
+                }
+                ReadPlan::Empty => return Ok(read),
+                ReadPlan::Range {
+                    segment,
+                    file,
+                    memory,
+                    bytes,
+                } => {
+                    read.bytes = bytes;
+                    if file.1 > 0 {
+                        read.pieces.push(Piece::File(FileRange {
+                            file: self.file(segment, false).await?,
+                            pos: file.0,
+                            len: file.1,
+                        }));
+                    }
+                    if !memory.is_empty() {
+                        read.pieces.push(Piece::Memory(memory));
+                    }
+                    return Ok(read);
+                }
+                ReadPlan::Index { segment } => self.load_index(segment).await?,
+                ReadPlan::Search {
+                    segment,
+                    from,
+                    to,
+                    target,
+                } => {
+                    let holds = |header: &BatchHeader| header.last_offset() >= target;
+                    match self.search(segment, from, to, holds).await? {
+                        Some(batch) => found = Some(batch),
+                        None => return Ok(read),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Walks the batch headers of a segment from `from` to the first that `wanted` takes.
+    async fn search(
+        &self,
+        segment: Offset,
+        from: u64,
+        to: u64,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<Found>, ReadError> {
+        let mut at = from;
+        while at < to {
+            let bytes = self.bytes(segment, at, SEARCH_BYTES).await?;
+            let mut walked = 0;
+            for (pos, header) in headers(&bytes) {
+                let damaged = ReadError::Damaged {
+                    segment: segment.0,
+                    pos: at + pos as u64,
+                };
+                let Ok(size) = header.size() else {
+                    return Err(damaged);
+                };
+                if wanted(header) {
+                    return Ok(Some(Found {
+                        segment,
+                        base: header.base_offset(),
+                        pos: at + pos as u64,
+                        len: size as u64,
+                    }));
+                }
+                walked = pos + size;
+            }
+            if walked == 0 {
+                if bytes.len() < HEADER_BYTES {
+                    return Ok(None);
+                }
+                // The first batch is longer than what was read; its header alone is enough.
+                let header = BatchHeader::view(&bytes);
+                let Some((header, size)) =
+                    header.and_then(|header| Some((header, header.size().ok()?)))
+                else {
+                    return Err(ReadError::Damaged {
+                        segment: segment.0,
+                        pos: at,
+                    });
+                };
+                if wanted(header) {
+                    return Ok(Some(Found {
+                        segment,
+                        base: header.base_offset(),
+                        pos: at,
+                        len: size as u64,
+                    }));
+                }
+                walked = size;
+            }
+            at += walked as u64;
+        }
+        Ok(None)
+    }
+
+    /// Copies up to `len` bytes of a segment.
+    async fn bytes(&self, segment: Offset, pos: u64, len: usize) -> Result<Vec<u8>, ReadError> {
+        let plan = {
+            let state = self.state.borrow();
+            self.check(&state)?;
+            state.log.plan_bytes(segment, pos, len as u64)
+        };
+        let ReadPlan::Range { file, memory, .. } = plan else {
+            return Ok(Vec::new());
+        };
+        let mut bytes = Vec::new();
+        if file.1 > 0 {
+            let from = self.file(segment, false).await?;
+            bytes = from.read(file.0, file.1 as usize).await?;
+        }
+        for part in &memory {
+            bytes.extend_from_slice(part.bytes());
+        }
+        Ok(bytes)
+    }
+
+    /// Loads a closed segment's index from its files, or rebuilds it from its batches.
+    async fn load_index(&self, segment: Offset) -> Result<(), ReadError> {
+        let extent = self.with_log(|log| {
+            let mut segments = log.segments().skip_while(|other| other.base < segment);
+            let size = segments.next().filter(|found| found.base == segment)?.size;
+            Some((size, segments.next().map_or(log.next(), |next| next.base)))
+        });
+        let Some((size, next)) = extent else {
+            return Ok(());
+        };
+        let base = segment;
+        let index = match super::open::read_index(
+            &self.ground.io,
+            &self.directory.join(file_stem(base)),
+            base,
+            size,
+            next,
+        )
+        .await
+        {
+            Some(index) => index,
+            None => self.rebuild_index(base, size).await?,
+        };
+        let mut state = self.state.borrow_mut();
+        state.log.trim_indexes(3);
+        state.log.set_index(segment, index);
+        Ok(())
+    }
+
+    async fn rebuild_index(&self, base: Offset, size: u64) -> Result<SegmentIndex, ReadError> {
+        let rules = self.with_log(|log| log.rules().index);
+        let mut index = SegmentIndex::new(base);
+        let mut at = 0;
+        while at < size {
+            let bytes = self.bytes(base, at, HEADER_BYTES).await?;
+            let damaged = ReadError::Damaged {
+                segment: base.0,
+                pos: at,
+            };
+            let Some(header) = BatchHeader::view(&bytes) else {
+                return Err(damaged);
+            };
+            let Ok(info) = odradek_engine::record::validate_header(header, &Rules::LOG) else {
+                return Err(damaged);
+            };
+            index.on_append(&info, odradek_engine::types::Position(at), &rules);
+            at += info.size as u64;
+        }
+        Ok(index)
+    }
+
+    /// The first record at least as late as `timestamp`: its timestamp and offset. Looks only at
+    /// what is visible.
+    pub async fn offset_for_time(
+        &self,
+        timestamp: Timestamp,
+    ) -> Result<Option<(Timestamp, Offset)>, ReadError> {
+        let mut from = self.standing().log_start;
+        loop {
+            let (plan, visible) = {
+                let state = self.state.borrow();
+                self.check(&state)?;
+                let plan = state.log.plan_time(timestamp, from);
+                (plan, state.progress.visible())
+            };
+            match plan {
+                Some(ReadPlan::Index { segment }) => self.load_index(segment).await?,
+                Some(ReadPlan::Search {
+                    segment,
+                    from: pos,
+                    to,
+                    target,
+                }) => {
+                    let late = |header: &BatchHeader| {
+                        header.last_offset() >= target && header.max_timestamp() >= timestamp
+                    };
+                    let Some(found) = self.search(segment, pos, to, late).await? else {
+                        // This segment's latest was before `from`: go on behind it.
+                        let next = self.with_log(|log| {
+                            log.segments().map(|s| s.base).find(|base| *base > segment)
+                        });
+                        match next {
+                            Some(next) => {
+                                from = next;
+                                continue;
+                            }
+                            None => return Ok(None),
+                        }
+                    };
+                    if found.base >= visible {
+                        return Ok(None);
+                    }
+                    match self.record_in(found, |time, _| time >= timestamp).await? {
+                        Some(hit) if hit.1 >= target => return Ok(Some(hit)),
+                        // The header promised more than the records hold.
+                        _ => from = Offset(found.base.0 + 1).max(Offset(target.0 + 1)),
+                    }
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// The record with the latest timestamp (the first of several): its timestamp and offset.
+    pub async fn latest_record(&self) -> Result<Option<(Timestamp, Offset)>, ReadError> {
+        let latest = self.with_log(|log| log.latest_timestamp());
+        let Some(latest) = latest.filter(|latest| latest.timestamp >= Timestamp(0)) else {
+            return Ok(None);
+        };
+        self.offset_for_time(latest.timestamp).await
+    }
+
+    async fn record_in(
+        &self,
+        found: Found,
+        wanted: impl Fn(Timestamp, Offset) -> bool,
+    ) -> Result<Option<(Timestamp, Offset)>, ReadError> {
+        let bytes = self
+            .bytes(found.segment, found.pos, found.len as usize)
+            .await?;
+        let damaged = |_| ReadError::Damaged {
+            segment: found.segment.0,
+            pos: found.pos,
+        };
+        let info = validate(&bytes, &Rules::LOG).map_err(damaged)?;
+        let mut scratch = Vec::new();
+        let batch = OpenBatch::open(&bytes, info, &mut scratch).map_err(damaged)?;
+        let log_start = self.standing().log_start;
+        for record in batch.records() {
+            let record = record.map_err(damaged)?;
+            let (time, offset) = (batch.timestamp_of(&record), batch.offset_of(&record));
+            if offset >= log_start && wanted(time, offset) {
+                return Ok(Some((time, offset)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Copies what is visible from `offset` on, about `bytes_max` bytes, cut at a whole batch or
+    /// not. For the node's own topics; clients' reads do not copy.
+    pub async fn copy(&self, offset: Offset, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+        let read = self.read(offset, bytes_max, true).await?;
+        let mut bytes = Vec::with_capacity(read.bytes as usize);
+        for piece in read.pieces {
+            match piece {
+                Piece::File(range) => {
+                    bytes.extend(range.file.read(range.pos, range.len as usize).await?);
+                }
+                Piece::Memory(parts) => {
+                    for part in &parts {
+                        bytes.extend_from_slice(part.bytes());
+                    }
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Everything written so far made visible; a reader that asks where the end is should see
+    /// what was acknowledged to it.
+    pub async fn settle(&self) {
+        let next = self.standing().written;
+        // A failure shows itself to whoever asks next.
+        let _ = self.wait(Mark::Visible, next).done().await;
+    }
+}

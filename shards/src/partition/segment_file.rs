@@ -1,0 +1,125 @@
+//! A segment's files: one handle to write by, one to send from.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use odradek_engine::bytes::{PAGE, page_ceil, page_floor};
+use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::io::{Errno, Handle, Io, Op, OpenMode};
+use odradek_engine::log::file_stem;
+use odradek_engine::types::Offset;
+
+/// Smallest and largest step by which a segment's file grows, bytes.
+const STEP_MIN: u64 = 64 << 10;
+const STEP_MAX: u64 = 64 << 20;
+
+/// An open segment. Its handles close when the last user lets go.
+pub struct SegmentFile {
+    io: Io,
+    path: PathBuf,
+    strategy: WriteStrategy,
+    handle: Handle,
+    /// For sendfile: a direct handle would read past the page cache.
+    cached: Cell<Option<Handle>>,
+    allocated: Cell<u64>,
+}
+
+impl SegmentFile {
+    /// Opens `<directory>/<base>.log`, creating it if asked.
+    pub async fn open(
+        io: &Io,
+        directory: &Path,
+        base: Offset,
+        strategy: WriteStrategy,
+        create: bool,
+    ) -> Result<Rc<SegmentFile>, Errno> {
+        let path = directory.join(format!("{}.log", file_stem(base)));
+        let handle = io.open(&path, strategy.mode(create)).await?;
+        let file = SegmentFile {
+            io: io.clone(),
+            path,
+            strategy,
+            handle,
+            cached: Cell::new(None),
+            allocated: Cell::new(0),
+        };
+        file.allocated.set(io.size(handle).await?);
+        Ok(Rc::new(file))
+    }
+
+    /// The handle to write by; aligned if the strategy is.
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// How it is written.
+    pub fn strategy(&self) -> WriteStrategy {
+        self.strategy
+    }
+
+    /// The file's length, padding included.
+    pub fn allocated(&self) -> u64 {
+        self.allocated.get()
+    }
+
+    /// Makes room for bytes up to `end`, in steps that grow with the file: 64 KiB for a quiet
+    /// partition, 64 MiB for a busy one, never past `segment_bytes` unless `end` is.
+    pub async fn reserve(&self, end: u64, segment_bytes: u64) -> Result<(), Errno> {
+        let have = self.allocated.get();
+        if end <= have {
+            return Ok(());
+        }
+        let step = have.clamp(STEP_MIN, STEP_MAX);
+        let wanted = page_ceil(end).max((have + step).min(page_ceil(segment_bytes)));
+        self.io.allocate(self.handle, have, wanted - have).await?;
+        self.allocated.set(wanted);
+        Ok(())
+    }
+
+    /// Cuts the padding off after `size` bytes of data.
+    pub async fn cut(&self, size: u64) -> Result<(), Errno> {
+        if self.allocated.get() > size {
+            self.io.truncate(self.handle, size).await?;
+            self.allocated.set(size);
+        }
+        Ok(())
+    }
+
+    /// A handle through the page cache.
+    pub async fn cached(&self) -> Result<Handle, Errno> {
+        if !self.strategy.aligned() {
+            return Ok(self.handle);
+        }
+        if let Some(handle) = self.cached.get() {
+            return Ok(handle);
+        }
+        let handle = self.io.open(&self.path, OpenMode::default()).await?;
+        if let Some(first) = self.cached.get() {
+            // Another task was faster, and may be using its handle.
+            self.io.close(handle).await;
+            return Ok(first);
+        }
+        self.cached.set(Some(handle));
+        Ok(handle)
+    }
+
+    /// Reads `[pos, pos + len)`; fewer bytes only at the file's end.
+    pub async fn read(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let start = page_floor(pos);
+        let span = (page_ceil(pos + len as u64) - start) as usize;
+        let block = self.io.pool().take(span.max(PAGE));
+        let (got, block) = self.io.read(self.handle, start, block, 0, span).await;
+        let skip = (pos - start) as usize;
+        let got = got?.saturating_sub(skip).min(len);
+        Ok(block.bytes(skip, got).to_vec())
+    }
+}
+
+impl Drop for SegmentFile {
+    fn drop(&mut self) {
+        for handle in [Some(self.handle), self.cached.get()].into_iter().flatten() {
+            drop(self.io.submit(Op::Close { handle }));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Who waits for a partition's progress.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use odradek_engine::types::Offset;
+
+/// Why a wait ended without reaching its mark.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failed;
+
+#[derive(Default)]
+struct Slot {
+    outcome: Cell<Option<Result<(), Failed>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Slot {
+    fn finish(&self, outcome: Result<(), Failed>) {
+        self.outcome.set(Some(outcome));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A wait for one offset. Completes at once if nobody needs to be asked.
+pub struct Wait(Rc<Slot>);
+
+impl Wait {
+    /// A wait that has already ended.
+    pub fn over(outcome: Result<(), Failed>) -> Self {
+        let slot = Rc::new(Slot::default());
+        slot.outcome.set(Some(outcome));
+        Wait(slot)
+    }
+
+    /// Completes when the mark has reached the offset, or the partition has failed.
+    pub async fn done(self) -> Result<(), Failed> {
+        poll_fn(|context| match self.0.outcome.get() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                self.0.waker.replace(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// Waits for one mark, by offset.
+#[derive(Default)]
+pub struct Waiters {
+    queue: VecDeque<(Offset, Rc<Slot>)>,
+}
+
+impl Waiters {
+    /// Waits until the mark is at `offset` or beyond.
+    pub fn add(&mut self, offset: Offset) -> Wait {
+        let slot = Rc::new(Slot::default());
+        // Offsets come in order but for duplicates, which wait for an earlier one.
+        let at = self.queue.partition_point(|(other, _)| *other <= offset);
+        self.queue.insert(at, (offset, slot.clone()));
+        Wait(slot)
+    }
+
+    /// Whether somebody waits for more than `reached`.
+    pub fn wanted(&self, reached: Offset) -> bool {
+        self.queue
+            .back()
+            .is_some_and(|(offset, _)| *offset > reached)
+    }
+
+    /// The mark has reached `offset`.
+    pub fn reached(&mut self, offset: Offset) {
+        while let Some((wanted, _)) = self.queue.front() {
+            if *wanted > offset {
+                break;
+            }
+            let (_, slot) = self.queue.pop_front().expect("just seen");
+            slot.finish(Ok(()));
+        }
+    }
+
+    /// The mark will not move any more.
+    pub fn fail(&mut self) {
+        for (_, slot) in self.queue.drain(..) {
+            slot.finish(Err(Failed));
+        }
+    }
+}
+
+/// A flag that one task waits on and many places raise: a parked fetch.
+#[derive(Default)]
+pub struct Notice {
+    raised: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Notice {
+    /// Raises the flag.
+    pub fn raise(&self) {
+        self.raised.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the flag is raised, and lowers it.
+    pub async fn raised(&self) {
+        poll_fn(|context| {
+            if self.raised.take() {
+                return Poll::Ready(());
+            }
+            self.waker.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+}

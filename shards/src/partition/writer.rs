@@ -1,0 +1,126 @@
+//! Carrying the log's write plans out.
+//!
+//! One task per partition with something to write; it ends when nothing more can start, and a
+//! completion starts it again. Requests of one pass are written together: the task runs after
+//! the requests that were ready before it.
+
+use std::rc::Rc;
+
+use odradek_engine::log::tail::WritePlan;
+
+use super::{Partition, State};
+
+impl Partition {
+    /// Sees to it that what is pending gets written.
+    pub(super) fn kick(&self, state: &mut State) {
+        if state.writing || !state.log.pending() || state.poisoned.is_some() {
+            return;
+        }
+        state.writing = true;
+        let me = self.me.upgrade().expect("a partition in use");
+        self.ground
+            .spawner
+            .spawn(async move { me.write_pending().await })
+            .detach();
+    }
+
+    async fn write_pending(self: Rc<Self>) {
+        loop {
+            let (plan, durable, segment_bytes) = {
+                let mut state = self.state.borrow_mut();
+                let plan = match state.poisoned {
+                    Some(_) => None,
+                    None => state.log.plan_write(self.ground.write_depth),
+                };
+                let Some(plan) = plan else {
+                    state.writing = false;
+                    return;
+                };
+                let durable = self.durable_wanted(&state);
+                (plan, durable, state.log.rules().segment_bytes)
+            };
+            let file = match self.file(plan.segment, true).await {
+                Ok(file) => file,
+                Err(error) => {
+                    let why = format!("cannot open segment {}: {error}", plan.segment.0);
+                    return self.give_up(why);
+                }
+            };
+            if let Err(error) = file.reserve(plan.end, segment_bytes).await {
+                let why = format!(
+                    "cannot grow {}/{}: {error}; free space in the log directory",
+                    self.directory.display(),
+                    plan.segment.0
+                );
+                return self.give_up(why);
+            }
+            let me = self.clone();
+            self.ground
+                .spawner
+                .spawn(async move { me.write(file, plan, durable).await })
+                .detach();
+        }
+    }
+
+    async fn write(self: Rc<Self>, file: Rc<super::SegmentFile>, plan: WritePlan, durable: bool) {
+        let WritePlan { id, pos, parts, .. } = plan;
+        let ground = &self.ground;
+        let result = ground
+            .strategy
+            .write(&ground.io, file.handle(), pos, parts, durable)
+            .await;
+        if let Err(error) = result {
+            let path = self.directory.display();
+            return self.give_up(format!("writing {path} at {pos} failed: {error}"));
+        }
+        let mut sealed = false;
+        {
+            let mut state = self.state.borrow_mut();
+            if state.poisoned.is_some() {
+                return;
+            }
+            if let Some((written, offset)) = state.log.wrote(id) {
+                state.progress.wrote(offset, durable);
+                if state.progress.durable() < state.progress.written()
+                    && state.lagging_since.is_none()
+                {
+                    state.lagging_since = Some(ground.io.now());
+                }
+                while let Some(seal) = state.log.take_seal(written) {
+                    sealed = true;
+                    let me = self.clone();
+                    ground
+                        .spawner
+                        .spawn(async move { me.seal(seal).await })
+                        .detach();
+                }
+                self.advanced(&mut state);
+            }
+            self.kick(&mut state);
+        }
+        if sealed || ground.tail_bytes.get() > ground.tail_bytes_max {
+            ground.trim();
+        }
+    }
+
+    /// Marks moved: wakes who waited for them, and sees to those who wait for more.
+    pub(super) fn advanced(&self, state: &mut State) {
+        let (written, visible) = (state.progress.written(), state.progress.visible());
+        state.written.reached(written);
+        state.visible.reached(visible);
+        if visible > state.shown {
+            state.shown = visible;
+            for reader in state.readers.drain(..) {
+                if let Some(reader) = reader.upgrade() {
+                    reader.raise();
+                }
+            }
+        }
+        self.hurry(state);
+    }
+
+    fn give_up(&self, why: String) {
+        self.state.borrow_mut().writing = false;
+        self.poison(why);
+    }
+}

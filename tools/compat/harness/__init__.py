@@ -1,0 +1,1 @@
+"""What every suite stands on: processes, nodes under test, clients, assertions."""

@@ -1,0 +1,143 @@
+"""What a test is given: the node, names of its own, and the clients."""
+import pathlib
+import re
+import secrets
+import shutil
+import subprocess
+
+from . import paths
+from .driver import Driver
+from .node import Odradek
+from .oracle import Oracle
+from .process import tail
+
+KINDS = {"odradek": Odradek, "kafka": Oracle}
+
+
+class Env:
+    def __init__(self, kind, directory, client_log, keep=False):
+        self.kind = kind
+        self.keep = keep
+        self.directory = pathlib.Path(directory)
+        self.client_log = pathlib.Path(client_log)
+        self.driver = Driver(self.directory / "driver.log")
+        self.shared = None
+        self.own_nodes = []
+        self._oracle = None
+        self._count = 0
+        self._log_start = 0
+        self._client_log_start = 0
+
+    # Nodes.
+
+    def shared_node(self):
+        """The node that most tests share. A dead one is replaced, so that one crash is one
+        failure (of the test during which it happened)."""
+        if self.shared is not None and not self.shared.alive():
+            self.shared = None
+        if self.shared is None:
+            self.shared = KINDS[self.kind](self.directory / f"shared-{secrets.token_hex(2)}").start()
+        return self.shared
+
+    def own_node(self, **settings):
+        """A fresh node for one test, which stops or kills it; gone after the test."""
+        node = KINDS[self.kind](
+            self.directory / f"own-{secrets.token_hex(3)}",
+            settings={k.replace("_", "."): str(v) for k, v in settings.items()})
+        self.own_nodes.append(node)
+        return node.start()
+
+    def node_on_port(self, port):
+        node = KINDS[self.kind](self.directory / f"port-{secrets.token_hex(3)}", port=port)
+        self.own_nodes.append(node)
+        return node.start()
+
+    def oracle(self):
+        """An Apache Kafka to compare with: the node under test itself if it is one."""
+        if self.kind == "kafka":
+            return self.shared_node()
+        if self._oracle is None:
+            self._oracle = Oracle(self.directory / "oracle").start()
+        return self._oracle
+
+    @property
+    def bootstrap(self):
+        return self.shared_node().bootstrap
+
+    def after_test(self):
+        for node in self.own_nodes:
+            node.kill()
+            if not self.keep:
+                shutil.rmtree(node.directory, ignore_errors=True)
+        self.own_nodes.clear()
+
+    def before_test(self):
+        self._log_start = self.shared.log.stat().st_size if self.shared else 0
+        self._client_log_start = self.client_log.stat().st_size
+
+    def check_nodes(self):
+        """A test does not pass if the node ended by itself meanwhile."""
+        if self.shared is not None and not self.shared.alive():
+            raise AssertionError(f"the node ended during this test, exit code {self.shared.daemon.process.returncode}")
+
+    def log_tails(self):
+        """What the nodes and the clients logged during this test, the end of it."""
+        tails = [f"--- {n.log}\n{tail(n.log, 30)}" for n in self.own_nodes]
+        if self.shared is not None:
+            tails.append(f"--- {self.shared.log}\n{tail(self.shared.log, 30, self._log_start)}")
+        tails.append(f"--- clients\n{tail(self.client_log, 10, self._client_log_start)}")
+        return "\n".join(tails)
+
+    def close(self):
+        self.driver.stop()
+        for node in filter(None, [self.shared, self._oracle, *self.own_nodes]):
+            node.kill()
+
+    # Names.
+
+    def name(self, prefix="t"):
+        """A topic or group name that nobody else has."""
+        self._count += 1
+        return f"{prefix}-{self._count}-{secrets.token_hex(3)}"
+
+    # Clients.
+
+    def missing(self, test):
+        """Why the test cannot run here, or None."""
+        have = {
+            "kcat": shutil.which("kcat") is not None,
+            "java": (paths.CACHE / "classes.stamp").exists() and shutil.which("java") is not None,
+            "python": _importable("confluent_kafka") and _importable("kafka"),
+        }
+        lacking = [n for n in test.needs if not have[n]]
+        return f"{', '.join(lacking)} not installed: run tools/compat/setup" if lacking else None
+
+    def kcat(self, *args, stdin=None, bootstrap=None, timeout_s=30):
+        """Runs kcat to its end and returns what it printed, as text."""
+        argv = ["kcat", "-b", bootstrap or self.bootstrap, *[str(a) for a in args]]
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        extra = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout_s, **extra)
+        stderr = done.stderr.decode(errors="replace")
+        assert done.returncode == 0, f"{' '.join(argv)}: exit {done.returncode}\n{stderr}"
+        # librdkafka reports trouble it gets over on stderr; none is expected.
+        errors = re.findall(r"^%[0-3]\|.*$|^.*ERROR.*$", stderr, re.MULTILINE)
+        assert not errors, f"{' '.join(argv)}: {errors}"
+        return done.stdout.decode()
+
+    def tool(self, name, *args, stdin="", bootstrap=None, exit=0, timeout_s=60.0, at_end=False):
+        """One of Kafka's own command line tools, with --bootstrap-server put in front (or at the
+        end, where a tool has subcommands)."""
+        where = ["--bootstrap-server", bootstrap or self.bootstrap]
+        argv = [*args, *where] if at_end else [*where, *args]
+        result = self.driver.tool(name, *argv, stdin=stdin, timeout_s=timeout_s)
+        assert result.exit == exit, f"{name} {args}: exit {result.exit}\n{result.out}\n{result.err}"
+        return result
+
+
+def _importable(module):
+    try:
+        __import__(module)
+        return True
+    except ImportError:
+        return False

@@ -1,0 +1,16 @@
+"""Where things are. Nothing here is created."""
+import os
+import pathlib
+
+COMPAT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = COMPAT.parent.parent
+CACHE = COMPAT / ".cache"
+JARS = CACHE / "jars"
+CLASSES = CACHE / "classes"
+VENV_PYTHON = CACHE / "venv" / "bin" / "python"
+CLASSPATH = f"{CLASSES}:{JARS}/*"
+KAFKA_VERSION = (COMPAT / "kafka.version").read_text().strip()
+
+
+def odradek_binary():
+    return pathlib.Path(os.environ.get("ODRADEK_BIN") or ROOT / "target" / "debug" / "odradek")

@@ -1,0 +1,1 @@
+"""The client suites, one per file. See harness/tests.py for what a test is."""
