@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 
 use odradek_wire::describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
-    DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
-    ResponseCursor,
+    DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic, ResponseCursor,
 };
 use odradek_wire::{ErrorCode, Message};
 

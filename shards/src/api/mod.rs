@@ -14,6 +14,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_topic_partitions;
 mod fetch;
+pub mod fetch_sessions;
 mod init_producer_id;
 mod list_offsets;
 mod list_partition_reassignments;
