@@ -59,7 +59,8 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         None => image.topics().cloned().map(Asked::Known).collect(),
         Some(topics) => topics
             .iter()
-            .map(|topic| match topic.name {
+            // Clients that ask by id send an empty name, or none.
+            .map(|topic| match topic.name.filter(|_| topic.topic_id.is_zero()) {
                 Some(name) => match image.topic(name) {
                     Some(topic) => Asked::Known(topic.clone()),
                     None if super::topics::valid_name(name).is_err() => {

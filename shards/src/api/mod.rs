@@ -21,6 +21,7 @@ mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+pub mod fetch_sessions;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
