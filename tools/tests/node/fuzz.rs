@@ -126,7 +126,10 @@ fn mutate(frame: &mut Vec<u8>, dice: &mut Dice) {
 fn mutated_requests_harm_nobody() {
     let mut dice = Dice::new("mutated requests");
     // A mutated fetch may ask to wait for weeks; a silent connection is not kept for long.
-    let mut node = TestNode::start(&[("connections.max.idle.ms", "2000")]);
+    let mut node = TestNode::start(&[
+        ("connections.max.idle.ms", "2000"),
+        ("offsets.topic.num.partitions", "1"),
+    ]);
     node.create("healthy");
     node.create("victim");
     // From here on a mutated name makes no topic.
