@@ -12,7 +12,11 @@ impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it. The
     /// `.index` comes last: its presence says that the segment is whole.
     pub(super) async fn seal(self: Rc<Self>, seal: Seal) {
-        let finished = self.finish(&seal).await;
+        let mut finished = self.finish(&seal).await;
+        if self.with_log(|log| log.segments().all(|kept| kept.base != seal.base)) {
+            // Retention was faster.
+            finished = self.remove_segment(seal.base).await;
+        }
         self.state.borrow_mut().busy -= 1;
         if let Err(error) = finished {
             let directory = self.directory.display();
@@ -39,7 +43,7 @@ impl Partition {
 
     /// Lets go of what retention no longer keeps. Gives the log start offset.
     pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
-        let (gone, start) = {
+        let (gone, start, end) = {
             let mut state = self.state.borrow_mut();
             if self.check_read(&state).is_err() {
                 return Ok(state.log.log_start());
@@ -51,9 +55,11 @@ impl Partition {
                 state.files.remove(&segment.base);
             }
             state.busy += 1;
-            (gone, state.log.log_start())
+            (gone, state.log.log_start(), state.log.next())
         };
-        let removed = self.remove_segments(&gone).await;
+        let removed = self
+            .remove_segments(&gone, (start == end).then_some(end))
+            .await;
         self.state.borrow_mut().busy -= 1;
         removed?;
         if !gone.is_empty() {
@@ -67,7 +73,16 @@ impl Partition {
         Ok(start)
     }
 
-    async fn remove_segments(&self, gone: &[Segment]) -> Result<(), Errno> {
+    /// `emptied`: nothing is left, and the log goes on at this offset.
+    async fn remove_segments(
+        &self,
+        gone: &[Segment],
+        emptied: Option<Offset>,
+    ) -> Result<(), Errno> {
+        if let (Some(next), false) = (emptied, gone.is_empty()) {
+            // Only the name of a segment's file tells the next start where offsets go on.
+            self.file(next, true).await?;
+        }
         for segment in gone {
             self.remove_segment(segment.base).await?;
         }

@@ -3,6 +3,10 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
+use odradek_wire::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
+};
+use odradek_wire::delete_topics::{DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
 use odradek_wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use odradek_wire::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
@@ -21,6 +25,8 @@ pub const PRODUCE: i16 = 9;
 pub const FETCH: i16 = 12;
 pub const LIST_OFFSETS: i16 = 7;
 pub const METADATA: i16 = 12;
+pub const CREATE_TOPICS: i16 = 7;
+pub const DELETE_TOPICS: i16 = 6;
 
 pub const EARLIEST: i64 = -2;
 pub const LATEST: i64 = -1;
@@ -290,6 +296,50 @@ impl Client {
         let partitions = topic.partitions.iter();
         let leaders = partitions.map(|one| (one.leader_id, one.leader_epoch));
         (code(topic.error_code), leaders.collect())
+    }
+}
+
+impl Client {
+    /// Makes a topic with settings of its own.
+    pub fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> ErrorCode {
+        let configs = settings.iter().map(|(name, value)| CreatableTopicConfig {
+            name,
+            value: Some(value),
+        });
+        let request = CreateTopicsRequest {
+            topics: vec![CreatableTopic {
+                name,
+                num_partitions: partitions,
+                replication_factor: 1,
+                configs: configs.collect(),
+                ..CreatableTopic::default()
+            }],
+            ..CreateTopicsRequest::default()
+        };
+        let body = self.call(CREATE_TOPICS, &request).expect("an answer");
+        let mut reader = Reader::new(&body);
+        let response = CreateTopicsResponse::decode(&mut reader, CREATE_TOPICS).expect("readable");
+        code(response.topics[0].error_code)
+    }
+
+    pub fn delete_topic(&mut self, name: &str) -> ErrorCode {
+        let request = DeleteTopicsRequest {
+            topics: vec![DeleteTopicState {
+                name: Some(name),
+                ..DeleteTopicState::default()
+            }],
+            timeout_ms: 30_000,
+            ..DeleteTopicsRequest::default()
+        };
+        let body = self.call(DELETE_TOPICS, &request).expect("an answer");
+        let mut reader = Reader::new(&body);
+        let response = DeleteTopicsResponse::decode(&mut reader, DELETE_TOPICS).expect("readable");
+        code(response.responses[0].error_code)
     }
 }
 

@@ -32,7 +32,8 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     cut[..4].copy_from_slice(&length.to_be_bytes());
     // Client id null, then what the request begins with.
     let null_id = [0xff, 0xff];
-    let topics = |count: i32| [&null_id[..], &count.to_be_bytes()].concat();
+    // ListOffsets 1: the replica id, then the topics, which may not be null.
+    let topics = |count: i32| [&null_id[..], &[0xff; 4], &count.to_be_bytes()].concat();
     vec![
         ("a length of 2 GiB", i32::MAX.to_be_bytes().to_vec()),
         ("a negative length", (-1i32).to_be_bytes().to_vec()),
@@ -48,8 +49,8 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         ("a negative version", with(3, -1, &null_id)),
         ("a client id that lies", with(3, 1, &[0x7f, 0xff, b'x'])),
         ("a client id that is not text", with(3, 1, &[0, 1, 0xff])),
-        ("a count of -2", with(3, 1, &topics(-2))),
-        ("a count of 2^31 - 1", with(3, 1, &topics(i32::MAX))),
+        ("a count of -2", with(2, 1, &topics(-2))),
+        ("a count of 2^31 - 1", with(2, 1, &topics(i32::MAX))),
         (
             "a varint without end",
             with(3, 12, &[0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff]),

@@ -125,7 +125,11 @@ fn mutate(frame: &mut Vec<u8>, dice: &mut Dice) {
 #[test]
 fn mutated_requests_harm_nobody() {
     let mut dice = Dice::new("mutated requests");
-    let mut node = TestNode::start(&[]);
+    // A mutated fetch may ask to wait for weeks; a silent connection is not kept for long.
+    let mut node = TestNode::start(&[
+        ("connections.max.idle.ms", "2000"),
+        ("offsets.topic.num.partitions", "1"),
+    ]);
     node.create("healthy");
     node.create("victim");
     // From here on a mutated name makes no topic.
@@ -151,6 +155,9 @@ fn mutated_requests_harm_nobody() {
     let data_path = frames.len();
     frames.extend(defaults(&served));
     let plain = batch(&[b"one record", b"another"]);
+    for topic in ["healthy", "victim"] {
+        healthy.consume(topic, 0, 0);
+    }
     let before = node.descriptors();
     let start = Instant::now();
     let (mut sent, mut stored) = (0u64, 0);

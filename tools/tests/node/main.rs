@@ -12,3 +12,4 @@ mod fuzz;
 mod process;
 mod recovery;
 mod rolling;
+mod topics;

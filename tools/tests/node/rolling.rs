@@ -180,16 +180,15 @@ fn retention_by_bytes_moves_the_start() {
         );
     };
     check(&mut client);
-    let directory = std::fs::read_dir(node.partition("t", 0)).expect("the partition");
-    for entry in directory {
-        let name = entry
-            .expect("an entry")
-            .file_name()
-            .into_string()
-            .expect("text");
-        let base: Option<i64> = name.split('.').next().and_then(|stem| stem.parse().ok());
-        assert!(base.is_none_or(|base| base >= 20), "{name} was left behind");
-    }
+    wait_until("nothing of the old segments is left behind", || {
+        let directory = std::fs::read_dir(node.partition("t", 0)).expect("the partition");
+        directory.into_iter().all(|entry| {
+            let name = entry.expect("an entry").file_name();
+            let name = name.to_str().expect("text");
+            let base: Option<i64> = name.split('.').next().and_then(|stem| stem.parse().ok());
+            base.is_none_or(|base| base >= 20)
+        })
+    });
     node.stop();
     node.run();
     check(&mut node.client());
@@ -232,6 +231,16 @@ fn retention_by_time_empties_the_log_and_keeps_the_end() {
         assert_eq!(client.consume("mixed", 0, 10).len(), 6);
     };
     check(&mut client, 15);
+    // An emptied log goes on at once.
+    node.create("goes-on");
+    fill(&mut client, "goes-on", 15, hour_ago);
+    wait_until("it is empty, too", || {
+        earliest(&mut client, "goes-on") == 15
+    });
+    for offset in 15..30 {
+        assert_eq!(client.store("goes-on", 0, &batch(&[&[7; 100_000]])), offset);
+    }
+    assert_eq!(client.consume("goes-on", 0, 15).len(), 15);
     node.stop();
     node.run();
     check(&mut node.client(), 15);
