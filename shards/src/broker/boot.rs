@@ -22,6 +22,7 @@ use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
 use super::{Broker, Endpoint, Quiet};
 use crate::catalog::{Controller, ControllerError, Image};
 use crate::config::{Settings, choice};
+use crate::coordinators::Groups;
 use crate::net::Admission;
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
 use crate::runtime::Mailboxes;
@@ -96,6 +97,8 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         connections: Cell::new(0),
         refusals: Quiet::default(),
         ground,
+        producer_ids: Default::default(),
+        groups: Groups::new(&settings),
         controller: OnceCell::new(),
         image: RefCell::new(image),
         hosted: RefCell::new(BTreeMap::new()),
@@ -126,6 +129,8 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         .detach();
     spawner.spawn(broker.clone().flush_forever()).detach();
     spawner.spawn(broker.clone().retain_forever()).detach();
+    let timer = broker.groups.clone().keep_time(broker.io.clone());
+    spawner.spawn(timer).detach();
     for listener in boot.listeners {
         spawner
             .spawn(crate::net::accept_all(broker.clone(), listener))

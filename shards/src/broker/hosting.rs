@@ -17,6 +17,7 @@ use super::Broker;
 use crate::catalog::{Image, Topic};
 use crate::config::TopicConfig;
 use crate::config::choice;
+use crate::coordinators::topics_deleted;
 use crate::partition::{Opening, Partition, PartitionName};
 
 /// A partition of this shard, with its topic's settings.
@@ -192,13 +193,19 @@ impl Broker {
     /// this shard serves by it.
     pub async fn adopt(self: &Rc<Self>, image: Arc<Image>) {
         let old = self.image.replace(image.clone());
+        self.groups.adopt(&image, self.shard);
+        let mut gone = Vec::new();
         for topic in old.topics() {
             match image.topic_by_id(topic.id) {
-                None => self.remove(topic).await,
+                None => {
+                    gone.push((&*topic.name, topic.id));
+                    self.remove(topic).await;
+                }
                 Some(new) if new.config != topic.config => self.reconfigure(new),
                 Some(_) => {}
             }
         }
+        topics_deleted(self, &gone).await;
     }
 
     async fn remove(&self, topic: &Topic) {

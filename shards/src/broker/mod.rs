@@ -22,6 +22,8 @@ pub use self::hosting::{Hosted, Unhosted};
 pub use self::quiet::Quiet;
 use crate::catalog::{Controller, Image};
 use crate::config::Settings;
+use crate::coordinators::Groups;
+use crate::coordinators::producer_ids::ProducerIds;
 use crate::net::Admission;
 use crate::partition::{Ground, Notice};
 use crate::runtime::Mailboxes;
@@ -51,6 +53,10 @@ pub struct Broker {
     /// Rate limit of log lines about refused connections.
     pub refusals: Quiet,
     pub ground: Rc<Ground>,
+    /// Ids for idempotent producers.
+    pub producer_ids: ProducerIds,
+    /// The group coordinators here.
+    pub groups: Rc<Groups>,
     /// On shard 0.
     pub controller: OnceCell<Rc<Controller>>,
     image: RefCell<Arc<Image>>,
