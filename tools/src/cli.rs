@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{consume, group, produce, serve, topic};
+use crate::{consume, group, log, produce, serve, topic};
 
 /// A Kafka-compatible log node, and the tools around it.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ pub enum Command {
     Consume(Box<consume::ConsumeArgs>),
     #[command(subcommand)]
     Group(group::GroupCommand),
+    #[command(subcommand)]
+    Log(log::LogCommand),
     Bench(odradek_bench::cli::Args),
 }
 
@@ -67,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(*args),
         Command::Group(command) => group::run(command),
+        Command::Log(command) => log::run(command),
         Command::Bench(args) => Ok(odradek_bench::cli::run(args)),
     }
 }

@@ -8,6 +8,7 @@ pub mod client;
 mod common;
 pub mod consume;
 pub mod group;
+pub mod log;
 pub mod produce;
 pub mod serve;
 pub mod topic;

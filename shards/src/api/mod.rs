@@ -19,7 +19,6 @@ mod describe_configs;
 mod describe_groups;
 mod describe_topic_partitions;
 mod fetch;
-mod fetch;
 mod find_coordinator;
 mod heartbeat;
 mod init_producer_id;

@@ -50,11 +50,11 @@ pub static TABLE: &[Row] = &[
     row!(init_producer_id),
     row!(offset_for_leader_epoch),
     row!(describe_configs),
+    row!(delete_groups),
     row!(list_partition_reassignments),
+    row!(offset_delete),
     row!(describe_cluster),
     row!(describe_topic_partitions),
-    row!(delete_groups),
-    row!(offset_delete),
 ];
 
 /// The row of an API.

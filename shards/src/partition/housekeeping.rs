@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use odradek_engine::io::Errno;
-use odradek_engine::log::{Seal, file_stem};
+use odradek_engine::log::{Seal, Segment, file_stem};
 use odradek_engine::types::{Offset, Timestamp};
 
 use super::{Mark, Partition};
@@ -12,12 +12,12 @@ impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it. The
     /// `.index` comes last: its presence says that the segment is whole.
     pub(super) async fn seal(self: Rc<Self>, seal: Seal) {
-        if let Err(error) = self.finish(&seal).await {
+        let finished = self.finish(&seal).await;
+        self.state.borrow_mut().busy -= 1;
+        if let Err(error) = finished {
             let directory = self.directory.display();
-            self.poison(format!(
-                "finishing segment {} in {directory} failed: {error}",
-                seal.base.0
-            ));
+            let why = format!("finishing segment {} in {directory} failed", seal.base.0);
+            self.poison(why, error);
         }
     }
 
@@ -41,7 +41,7 @@ impl Partition {
     pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
         let (gone, start) = {
             let mut state = self.state.borrow_mut();
-            if self.check(&state).is_err() {
+            if self.check_read(&state).is_err() {
                 return Ok(state.log.log_start());
             }
             let visible = state.progress.visible();
@@ -50,13 +50,13 @@ impl Partition {
             for segment in &gone {
                 state.files.remove(&segment.base);
             }
+            state.busy += 1;
             (gone, state.log.log_start())
         };
-        for segment in &gone {
-            self.remove_segment(segment.base).await?;
-        }
+        let removed = self.remove_segments(&gone).await;
+        self.state.borrow_mut().busy -= 1;
+        removed?;
         if !gone.is_empty() {
-            self.ground.io.sync_directory(&self.directory).await?;
             tracing::info!(
                 partition = %self.name,
                 segments = gone.len(),
@@ -65,6 +65,16 @@ impl Partition {
             );
         }
         Ok(start)
+    }
+
+    async fn remove_segments(&self, gone: &[Segment]) -> Result<(), Errno> {
+        for segment in gone {
+            self.remove_segment(segment.base).await?;
+        }
+        match gone {
+            [] => Ok(()),
+            _ => self.ground.io.sync_directory(&self.directory).await,
+        }
     }
 
     /// The `.log` goes first: an index without its segment is ignored, a segment without its
