@@ -171,8 +171,8 @@ fn append(broker: &Broker, hosted: &Hosted, records: &[u8], now: Timestamp) -> A
     };
     let info = validate_produce(records, &rules, depth, &mut scratch).map_err(refuse)?;
     if info.is_transactional() {
-        let why = "transactions are not supported yet".to_owned();
-        return Err((ErrorCode::InvalidTxnState, Some(why)));
+        let why = "the batch is transactional, the request is not".to_owned();
+        return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
     }
     let appended = hosted
         .partition
