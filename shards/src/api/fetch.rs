@@ -69,17 +69,23 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         Ok(begun) => begun,
         Err(error) => return session_error(&call, error),
     };
-    let deadline = broker.io.now() + u64::from(request.max_wait_ms.max(0) as u32) * 1_000_000;
+    let mut wait_ms = i64::from(request.max_wait_ms.max(0));
+    if broker.settings.connections_max_idle_ms >= 0 {
+        // A connection that is silent for longer is of no use to anybody.
+        wait_ms = wait_ms.min(broker.settings.connections_max_idle_ms);
+    }
+    let deadline = broker.io.now() + wait_ms as u64 * 1_000_000;
     let least = request.min_bytes.max(0) as u64;
     let notice = Rc::new(Notice::default());
     loop {
         let answer = gather(&call, &request, &wanted, &notice).await;
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
-        if enough || broker.io.now() >= deadline || broker.stopping() {
+        let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
+        if enough || over {
             return respond(&call, &request, kind, wanted, answer);
         }
         let pause = broker.io.sleep_until(deadline);
-        either(notice.raised(), pause).await;
+        either(notice.raised(), either(pause, call.peer.leaves())).await;
     }
 }
 

@@ -153,7 +153,7 @@ async fn find(
             .offset_for_time(Timestamp(time))
             .await
             .map_err(Failure::Read),
-        _ => Err(Failure::Asked(ErrorCode::InvalidRequest)),
+        _ => Err(Failure::Asked(ErrorCode::UnsupportedVersion)),
     }
 }
 

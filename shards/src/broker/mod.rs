@@ -23,6 +23,7 @@ pub use self::quiet::Quiet;
 use crate::api::fetch_sessions::FetchSessions;
 use crate::catalog::{Controller, Image};
 use crate::config::Settings;
+use crate::coordinators::Groups;
 use crate::coordinators::producer_ids::ProducerIds;
 use crate::net::Admission;
 use crate::partition::{Ground, Notice};
@@ -57,6 +58,8 @@ pub struct Broker {
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
+    /// The group coordinators here.
+    pub groups: Rc<Groups>,
     /// On shard 0.
     pub controller: OnceCell<Rc<Controller>>,
     image: RefCell<Arc<Image>>,
