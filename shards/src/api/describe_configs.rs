@@ -57,7 +57,8 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         results: results
             .map(|(asked, answer)| {
                 let (error, why, entries) = match answer {
-                    Ok(entries) => (ErrorCode::None, None, entries.as_slice()),
+                    // Kafka says "" and not null.
+                    Ok(entries) => (ErrorCode::None, Some(""), entries.as_slice()),
                     Err((error, why)) => (*error, Some(why.as_str()), &[][..]),
                 };
                 DescribeConfigsResult {

@@ -25,6 +25,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: InitProducerIdRequest<'_> = call.decode()?;
     let failed = |error: ErrorCode| InitProducerIdResponse {
         error_code: error.code(),
+        producer_epoch: -1,
         ..InitProducerIdResponse::default()
     };
     let response = match check(&request) {

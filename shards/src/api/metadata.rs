@@ -88,9 +88,11 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         topics: asked
             .iter()
             .map(|asked| MetadataResponseTopic {
-                topic_authorized_operations: match request.include_topic_authorized_operations {
-                    true => authorized::TOPIC,
-                    false => authorized::NOT_ASKED,
+                topic_authorized_operations: match asked {
+                    // Nothing is told of an id that is unknown.
+                    Asked::Missing(None, ..) => authorized::NOT_ASKED,
+                    _ if request.include_topic_authorized_operations => authorized::TOPIC,
+                    _ => authorized::NOT_ASKED,
                 },
                 ..describe(broker, asked, call.version)
             })
