@@ -58,7 +58,8 @@ impl ProducerIds {
         }
         let shard = broker.shard;
         let task = move |controller: Rc<Broker>| {
-            Box::pin(async move { new_block(&controller, shard).await }) as LocalFuture<Result<Block, NoProducerId>>
+            Box::pin(async move { new_block(&controller, shard).await })
+                as LocalFuture<Result<Block, NoProducerId>>
         };
         let answer = broker.mail.call(broker, 0, task).await;
         *block = answer.map_err(|_| NoProducerId::Stopping)??;
