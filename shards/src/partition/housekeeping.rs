@@ -138,8 +138,7 @@ impl Partition {
         {
             let mut state = self.state.borrow_mut();
             state.closed = true;
-            state.written.fail();
-            state.visible.fail();
+            self.abandon(&mut state);
             state.files.clear();
         }
         let io = &self.ground.io;

@@ -200,7 +200,7 @@ fn a_reader_that_went_away_is_noticed_while_its_fetch_waits() {
         waiting.push(client);
     }
     // They wait: all are connected, none is answered.
-    wait_until("all are connected", || node.descriptors() >= before + 50);
+    wait_until("all are connected", || node.descriptors() >= before + 40);
     drop(waiting);
     wait_until("the connections are given back", || {
         node.descriptors() <= before
