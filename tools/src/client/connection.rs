@@ -153,11 +153,11 @@ impl Connection {
         }
         Err(ClientError::Version {
             address: self.address.clone(),
-            api: Q::NAME,
+            api: Q::NAME.trim_end_matches("Request"),
             wanted: format!("{} to {most}", Q::MIN_VERSION),
             offered: match offered {
                 Some((low, high)) => format!("it has {low} to {high}"),
-                None => "it does not have it at all".to_owned(),
+                None => "it does not have that at all".to_owned(),
             },
         })
     }
@@ -242,7 +242,7 @@ impl Connection {
                 correlation: self.correlation,
                 key: Q::API_KEY,
                 version,
-                api: Q::NAME,
+                api: Q::NAME.trim_end_matches("Request"),
             });
         }
         Ok(())

@@ -45,7 +45,7 @@ pub enum ClientError {
         api: &'static str,
         reason: EncodeError,
     },
-    #[error("{address} does not serve {api} in versions {wanted}; {offered}")]
+    #[error("{address} does not serve {api} in versions {wanted}: {offered}")]
     Version {
         address: String,
         api: &'static str,

@@ -3,8 +3,8 @@
 use std::fs;
 
 use nix::sched::{CpuSet, sched_getaffinity};
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
-use nix::unistd::{Pid, geteuid};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
 use odradek_shards::config::Settings;
 
 use super::{Finding, State};
@@ -205,11 +205,12 @@ fn limit(
         limit => shown(&limit),
     };
     let found = format!("{}, at most {}", text(soft), text(hard));
-    // At start the node asks for what it wants; root may exceed the hard limit.
-    let reached = match geteuid().is_root() {
-        true => soft.max(wanted),
-        false => soft.max(hard.min(wanted)),
-    };
+    // What the node does at start, tried out on this process; root may exceed the hard limit.
+    if soft < wanted {
+        let _ = setrlimit(resource, wanted, hard.max(wanted))
+            .or_else(|_| setrlimit(resource, wanted.min(hard), hard));
+    }
+    let reached = getrlimit(resource).map_or(soft, |limits| limits.0);
     let advice = "raise it in /etc/security/limits.conf or the service's unit";
     if reached < least {
         let why = format!("{} are needed at least: {advice}", shown(&least));

@@ -77,7 +77,7 @@ fn entries<'a, const N: usize>(path: &Path, bytes: &'a [u8]) -> anyhow::Result<&
     let (entries, rest) = bytes.as_chunks::<N>();
     if !rest.is_empty() {
         anyhow::bail!(
-            "{} has {} bytes, which is no multiple of an entry's {N}",
+            "{}: {} bytes are no multiple of an entry's {N}",
             path.display(),
             bytes.len()
         );
@@ -101,24 +101,16 @@ impl IndexCheck {
     /// For the segment at `log`; indexes that are missing are not checked.
     ///
     /// # Errors
-    /// As [`offset_entries`].
-    pub fn open(log: &Path, base: Offset) -> anyhow::Result<Self> {
+    /// An index that cannot be read.
+    pub fn open(log: &Path, base: Offset) -> Result<Self, Fault> {
         let index_path = log.with_extension("index");
         let time_path = log.with_extension("timeindex");
-        let offsets = match index_path.exists() {
-            true => offset_entries(&index_path, base)?,
-            false => Vec::new(),
-        };
-        let times = match time_path.exists() {
-            true => time_entries(&time_path, base)?,
-            false => Vec::new(),
-        };
         Ok(Self {
+            offsets: existing(&index_path, base, offset_entries)?,
             index_path,
-            offsets,
             offsets_passed: 0,
+            times: existing(&time_path, base, time_entries)?,
             time_path,
-            times,
             times_passed: 0,
             latest: Timestamp::NONE,
         })
@@ -192,4 +184,19 @@ impl IndexCheck {
             reason,
         })
     }
+}
+
+fn existing<T>(
+    path: &Path,
+    base: Offset,
+    read: fn(&Path, Offset) -> anyhow::Result<Vec<T>>,
+) -> Result<Vec<T>, Fault> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    read(path, base).map_err(|error| Fault {
+        path: path.to_owned(),
+        position: 0,
+        reason: format!("{error:#}"),
+    })
 }

@@ -131,14 +131,8 @@ impl Walk {
         self.next = Some(base);
         let mut index = match IndexCheck::open(path, base) {
             Ok(index) => Some(index),
-            Err(error) => {
-                let reason = format!("{error:#}");
-                let (path, position) = (path.to_owned(), 0);
-                self.fault(Fault {
-                    path,
-                    position,
-                    reason,
-                });
+            Err(fault) => {
+                self.fault(fault);
                 None
             }
         };

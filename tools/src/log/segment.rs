@@ -2,7 +2,8 @@
 //!
 //! Whatever the bytes claim, no more memory is taken than the file has bytes. Behind the last
 //! batch there may be zeros up to the end of the file (space that was allocated ahead): they are
-//! told apart from a torn or foreign tail.
+//! told apart from a torn or foreign tail, as far as that can be: a batch that is torn within the
+//! zeros that its base offset begins with looks like them.
 
 use std::fmt;
 use std::fs::File;
@@ -103,9 +104,16 @@ impl Segment {
             return Ok(Step::End { padding: 0 });
         }
         let position = self.position;
-        if self.batch.iter().all(|&byte| byte == 0) && self.rest_is_zero()? {
-            let padding = self.length - position;
-            return Ok(Step::End { padding });
+        if self.batch.iter().all(|&byte| byte == 0) {
+            if self.rest_is_zero()? {
+                let padding = self.length - position;
+                return Ok(Step::End { padding });
+            }
+            let reason = "zeros, but not up to the end of the file".to_owned();
+            return Ok(Step::Fault {
+                fault: self.fault(position, reason),
+                goes_on: false,
+            });
         }
         match validate(&self.batch, &Rules::LOG) {
             Ok(info) => {

@@ -14,8 +14,8 @@ use anyhow::{Context, anyhow, bail};
 use odradek_engine::types::Timestamp;
 use odradek_wire::ErrorCode;
 
-use crate::client::Topic;
 use crate::client::producer::{ProduceError, Producer, Totals};
+use crate::client::{ClientError, Topic};
 use crate::common;
 
 pub use args::ProduceArgs;
@@ -34,7 +34,10 @@ pub fn run(args: ProduceArgs) -> anyhow::Result<ExitCode> {
         .topic(&args.topic, true)
         .with_context(|| format!("cannot produce to {}", args.topic))?;
     let partition = partition(&args, &topic)?;
-    let producer = Producer::new(cluster, &topic, args.options())?;
+    let producer = Producer::new(cluster, &topic, args.options()).map_err(|error| match error {
+        ClientError::Version { .. } => anyhow!("{error}; --no-idempotence does without"),
+        error => error.into(),
+    })?;
     let started = Instant::now();
     let mut lines = Lines::new(input);
     let mut progress = Progress::new(length);
