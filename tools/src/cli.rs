@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{consume, group, log, produce, serve, topic};
+use crate::{consume, doctor, group, log, produce, serve, topic};
 
 /// A Kafka-compatible log node, and the tools around it.
 #[derive(Debug, Parser)]
@@ -44,6 +44,7 @@ pub enum Command {
     Group(group::GroupCommand),
     #[command(subcommand)]
     Log(log::LogCommand),
+    Doctor(doctor::DoctorArgs),
     Bench(odradek_bench::cli::Args),
 }
 
@@ -70,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Consume(args) => consume::run(*args),
         Command::Group(command) => group::run(command),
         Command::Log(command) => log::run(command),
+        Command::Doctor(args) => doctor::run(args),
         Command::Bench(args) => Ok(odradek_bench::cli::run(args)),
     }
 }

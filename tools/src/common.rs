@@ -80,6 +80,14 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// `1 segment`, `2 segments`.
+pub fn count(number: u64, what: &str, what_many: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what_many}"),
+    }
+}
+
 /// Prints rows in columns under a head, to stdout.
 pub fn print_table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
     use std::io::Write;

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 mod common;
 pub mod consume;
+pub mod doctor;
 pub mod group;
 pub mod log;
 pub mod produce;

@@ -13,6 +13,14 @@ use crate::common;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+// Not a doc comment: it would become the help of whatever has these arguments.
+// The settings of a node.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
     /// Settings in Kafka's properties format; without it, all defaults
     #[arg(value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -31,7 +39,7 @@ Examples:
 /// # Errors
 /// Settings that cannot be read or are refused, each with what to mend; what stops the node.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let settings = settings(&args)?;
+    let settings = settings(&args.node)?;
     node(settings)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -40,7 +48,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// A file that cannot be read, a setting that is refused.
-pub fn settings(args: &ServeArgs) -> anyhow::Result<Settings> {
+pub fn settings(args: &NodeArgs) -> anyhow::Result<Settings> {
     let text = match &args.config {
         Some(path) => Some(
             std::fs::read_to_string(path)

@@ -5,6 +5,7 @@
 //!
 //! Source: Kafka `ControllerApis.createTopics`, `ReplicationControlManager.createTopic`.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use odradek_wire::create_topics::{
@@ -43,13 +44,21 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let mut checked: Vec<Result<(i32, Given), Refused>> = Vec::with_capacity(request.topics.len());
     let mut names: Vec<&str> = request.topics.iter().map(|topic| topic.name).collect();
     names.sort_unstable();
+    let mut asked_once: Vec<&CreatableTopic<'_>> = Vec::with_capacity(request.topics.len());
+    let mut seen = BTreeSet::new();
     for asked in &request.topics {
+        // A name that is given twice is answered once.
+        if !seen.insert(asked.name) {
+            continue;
+        }
+        asked_once.push(asked);
         let at = names.partition_point(|name| *name < asked.name);
-        let twice = names.get(at + 1) == Some(&asked.name);
-        let result = if twice {
-            Err((ErrorCode::InvalidRequest, "Duplicate topic name.".into()))
-        } else {
-            check(broker, asked)
+        let result = match names.get(at + 1) == Some(&asked.name) {
+            true => Err((
+                ErrorCode::InvalidRequest,
+                "the request names this topic more than once".into(),
+            )),
+            false => check(broker, asked),
         };
         checked.push(result.map(|topic| {
             let kept = (topic.partitions as i32, topic.config.clone());
@@ -78,8 +87,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     }
     call.reply(&CreateTopicsResponse {
         throttle_time_ms: 0,
-        topics: request
-            .topics
+        topics: asked_once
             .iter()
             .zip(&made)
             .map(|(asked, made)| answer(asked.name, made))
@@ -121,7 +129,7 @@ fn answer<'a>(name: &'a str, made: &'a Result<Made, Refused>) -> CreatableTopicR
 /// What can be said without the controller.
 fn check(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<NewTopic, Refused> {
     if asked.name == "__cluster_metadata" {
-        let why = format!("Creation of internal topic {} is prohibited.", asked.name);
+        let why = format!("'{}' is the name of the metadata log", asked.name);
         return Err((ErrorCode::InvalidRequest, why));
     }
     topics::valid_name(asked.name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
@@ -148,7 +156,7 @@ fn count(broker: &Broker, asked: i32) -> Result<usize, Refused> {
         -1 => broker.settings.num_partitions,
         1.. => asked,
         _ => {
-            let why = "Number of partitions was set to an invalid non-positive value.";
+            let why = "a topic needs at least 1 partition (-1: num.partitions)";
             return Err((ErrorCode::InvalidPartitions, why.into()));
         }
     };
@@ -159,9 +167,7 @@ fn count(broker: &Broker, asked: i32) -> Result<usize, Refused> {
 }
 
 fn too_many() -> Refused {
-    let why = format!(
-        "Excessively large number of partitions per request: at most {PARTITIONS_MAX} are possible."
-    );
+    let why = format!("at most {PARTITIONS_MAX} partitions can be made at once");
     (ErrorCode::PolicyViolation, why)
 }
 
@@ -173,15 +179,14 @@ fn factor(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<(), Refused> {
         1.. => i32::from(asked.replication_factor),
         _ => {
             return refuse(
-                "Replication factor must be larger than 0, or -1 to use the default value.".into(),
+                "the replication factor must be at least 1 (-1: default.replication.factor)".into(),
             );
         }
     };
     let brokers = broker.shards();
     if i64::from(factor) > i64::from(brokers) {
         return refuse(format!(
-            "Unable to replicate the partition {factor} time(s): only {brokers} broker(s) are \
-             registered."
+            "replication factor {factor} needs as many brokers, and there are {brokers}"
         ));
     }
     excess(broker, asked.name, factor as usize)
@@ -196,8 +201,8 @@ fn excess(broker: &Broker, name: &str, factor: usize) -> Result<(), Refused> {
             }
             FactorExcess::Refuse => {
                 let why = format!(
-                    "Unable to replicate the partition {factor} time(s): all brokers are one node, \
-                     and replication.factor.excess=refuse"
+                    "replication factor {factor} needs as many nodes: all brokers here are one node, and \
+                     replication.factor.excess=refuse"
                 );
                 return Err((ErrorCode::InvalidReplicationFactor, why));
             }
@@ -210,13 +215,11 @@ fn excess(broker: &Broker, name: &str, factor: usize) -> Result<(), Refused> {
 fn assigned(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<Vec<u32>, Refused> {
     let invalid = |why: String| Err((ErrorCode::InvalidReplicaAssignment, why));
     if asked.replication_factor != -1 {
-        let why = "A manual partition assignment was specified, but replication factor was not \
-                   set to -1.";
+        let why = "with replicas assigned by hand the replication factor must be -1";
         return Err((ErrorCode::InvalidRequest, why.into()));
     }
     if asked.num_partitions != -1 {
-        let why = "A manual partition assignment was specified, but numPartitions was not set to \
-                   -1.";
+        let why = "with replicas assigned by hand the number of partitions must be -1";
         return Err((ErrorCode::InvalidRequest, why.into()));
     }
     if asked.assignments.len() > PARTITIONS_MAX {
@@ -231,43 +234,27 @@ fn assigned(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<Vec<u32>, Ref
             .and_then(|index| shards.get_mut(index));
         match slot {
             None => {
-                return invalid(
-                    "partitions should be a consecutive 0-based integer sequence".into(),
-                );
+                return invalid("partitions must be numbered from 0 without gaps".into());
             }
             Some(Some(_)) => {
-                return invalid(format!(
-                    "Found multiple manual partition assignments for partition {index}"
-                ));
+                return invalid(format!("partition {index} is assigned twice"));
             }
             Some(slot) => {
                 if assignment.broker_ids.is_empty() {
-                    return invalid(
-                        "The manual partition assignment includes an empty replica list.".into(),
-                    );
+                    return invalid("a partition has no replicas".into());
                 }
                 if assignment.broker_ids.len() != factor {
-                    return invalid(
-                        "The manual partition assignment includes a partition with a different \
-                         number of replicas than the others."
-                            .into(),
-                    );
+                    return invalid("all partitions need the same number of replicas".into());
                 }
                 let known =
                     |id: &i32| (0..broker.shards()).find(|shard| broker.id_of(*shard) == *id);
                 let mut seen = Vec::new();
                 for id in &assignment.broker_ids {
                     if known(id).is_none() {
-                        return invalid(format!(
-                            "The manual partition assignment includes broker {id}, but no such \
-                             broker is registered."
-                        ));
+                        return invalid(format!("there is no broker {id}"));
                     }
                     if seen.contains(id) {
-                        return invalid(format!(
-                            "The manual partition assignment includes the broker {id} more than \
-                             once."
-                        ));
+                        return invalid(format!("broker {id} is named twice for one partition"));
                     }
                     seen.push(*id);
                 }

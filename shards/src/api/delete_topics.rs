@@ -67,7 +67,7 @@ fn disabled(version: i16) -> Refused {
         0..3 => ErrorCode::InvalidRequest,
         _ => ErrorCode::TopicDeletionDisabled,
     };
-    (error, "Topic deletion is disabled.".into())
+    (error, "delete.topic.enable=false".into())
 }
 
 /// The id of each topic asked for, or why it cannot be removed.
@@ -87,27 +87,29 @@ fn resolve(image: &Image, asked: &[DeleteTopicState<'_>]) -> Vec<Result<Uuid, Re
         .map(|topic| {
             let found = match topic.name {
                 Some(_) if topic.topic_id != Uuid::ZERO => {
-                    return invalid("You may not specify both topic name and topic id.");
+                    return invalid("a topic is named by its name or by its id, not both");
                 }
-                Some(name) if names[name] > 1 => return invalid("Duplicate topic name."),
+                Some(name) if names[name] > 1 => {
+                    return invalid("the request names this topic more than once");
+                }
                 Some(name) => image.topic(name).ok_or((
                     ErrorCode::UnknownTopicOrPartition,
-                    "This server does not host this topic-partition.".to_owned(),
+                    "there is no topic of this name".to_owned(),
                 ))?,
                 None if topic.topic_id == Uuid::ZERO => {
-                    return invalid("Neither topic name nor id were specified.");
+                    return invalid("neither a name nor an id is given");
                 }
-                None if given[&topic.topic_id] > 1 => return invalid("Duplicate topic id."),
+                None if given[&topic.topic_id] > 1 => {
+                    return invalid("the request names this topic more than once");
+                }
                 None => image.topic_by_id(topic.topic_id).ok_or((
                     ErrorCode::UnknownTopicId,
-                    "This server does not host this topic ID.".to_owned(),
+                    "there is no topic with this id".to_owned(),
                 ))?,
             };
             match taken.insert(found.id) {
                 true => Ok(found.id),
-                false => {
-                    invalid("The provided topic name maps to an ID that was already supplied.")
-                }
+                false => invalid("the request names this topic by name and by id"),
             }
         })
         .collect()

@@ -26,12 +26,11 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         BROKERS => None,
         CONTROLLERS => Some((
             ErrorCode::MismatchedEndpointType,
-            "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type \
-             CONTROLLER",
+            "this endpoint is a broker's, and a controller's was asked for",
         )),
         _ => Some((
             ErrorCode::UnsupportedEndpointType,
-            "Unsupported endpoint type",
+            "there is no such type of endpoint",
         )),
     };
     if let Some((error, why)) = refused {

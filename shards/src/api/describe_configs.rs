@@ -113,7 +113,7 @@ fn entries(
             topics::valid_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
             let topic = image.topic(name).ok_or((
                 ErrorCode::UnknownTopicOrPartition,
-                "This server does not host this topic-partition.".to_owned(),
+                "there is no topic of this name".to_owned(),
             ))?;
             describe_topic(&broker.settings, &topic.config).map_err(unreadable)
         }
@@ -123,20 +123,23 @@ fn entries(
         resource::BROKER if is_ours(broker, name) => {
             describe_broker(&broker.settings).map_err(unreadable)
         }
-        resource::BROKER_LOGGER if name.is_empty() => invalid("Broker id must not be empty".into()),
+        resource::BROKER_LOGGER if name.is_empty() => invalid("a broker id is needed".into()),
         resource::BROKER_LOGGER if is_ours(broker, name) => Ok(Vec::new()),
+        resource::BROKER | resource::BROKER_LOGGER if name.parse::<i32>().is_err() => {
+            invalid(format!("a broker id is a number, not '{name}'"))
+        }
         resource::BROKER | resource::BROKER_LOGGER => {
             let (first, last) = (broker.id_of(0), broker.id_of(broker.shards() - 1));
             invalid(format!(
-                "Unexpected broker id, expected {first} to {last}, but received {name}"
+                "this node's brokers are {first} to {last}, not {name}"
             ))
         }
         resource::CLIENT_METRICS if name.is_empty() => {
-            invalid("Client metrics subscription name must not be empty".into())
+            invalid("a subscription's name is needed".into())
         }
-        resource::GROUP if name.is_empty() => invalid("Group name must not be empty".into()),
+        resource::GROUP if name.is_empty() => invalid("a group's name is needed".into()),
         resource::CLIENT_METRICS | resource::GROUP => Ok(Vec::new()),
-        other => invalid(format!("Unsupported resource type: {other}")),
+        other => invalid(format!("resources of type {other} have no settings")),
     }
 }
 

@@ -29,7 +29,7 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 /// Latest in a tier: there is none.
 const LATEST_TIERED: i64 = -5;
-/// Earliest waiting for a tier: as without one.
+/// Earliest waiting for a tier: nothing waits.
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
@@ -146,10 +146,8 @@ async fn find(
     let standing = partition.standing();
     match timestamp {
         LATEST => Ok(Some((Timestamp(-1), standing.visible))),
-        EARLIEST | EARLIEST_LOCAL | EARLIEST_PENDING_UPLOAD => {
-            Ok(Some((Timestamp(-1), standing.log_start)))
-        }
-        LATEST_TIERED => Ok(None),
+        EARLIEST | EARLIEST_LOCAL => Ok(Some((Timestamp(-1), standing.log_start))),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(None),
         MAX_TIMESTAMP => partition.latest_record().await.map_err(Failure::Read),
         time if time >= 0 => partition
             .offset_for_time(Timestamp(time))

@@ -59,21 +59,26 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         None => image.topics().cloned().map(Asked::Known).collect(),
         Some(topics) => topics
             .iter()
-            .map(|topic| match topic.name {
-                Some(name) => match image.topic(name) {
-                    Some(topic) => Asked::Known(topic.clone()),
-                    None if super::topics::valid_name(name).is_err() => {
-                        Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::InvalidTopicException)
-                    }
-                    None => {
-                        Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::UnknownTopicOrPartition)
-                    }
+            // Clients that ask by id send an empty name, or none.
+            .map(
+                |topic| match topic.name.filter(|_| topic.topic_id.is_zero()) {
+                    Some(name) => match image.topic(name) {
+                        Some(topic) => Asked::Known(topic.clone()),
+                        None if super::topics::valid_name(name).is_err() => {
+                            Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::InvalidTopicException)
+                        }
+                        None => Asked::Missing(
+                            Some(name),
+                            Uuid::ZERO,
+                            ErrorCode::UnknownTopicOrPartition,
+                        ),
+                    },
+                    None => match image.topic_by_id(topic.topic_id) {
+                        Some(topic) => Asked::Known(topic.clone()),
+                        None => Asked::Missing(None, topic.topic_id, ErrorCode::UnknownTopicId),
+                    },
                 },
-                None => match image.topic_by_id(topic.topic_id) {
-                    Some(topic) => Asked::Known(topic.clone()),
-                    None => Asked::Missing(None, topic.topic_id, ErrorCode::UnknownTopicId),
-                },
-            })
+            )
             .collect(),
     };
     let response = MetadataResponse {

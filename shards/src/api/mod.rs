@@ -19,6 +19,7 @@ mod describe_configs;
 mod describe_groups;
 mod describe_topic_partitions;
 mod fetch;
+pub mod fetch_sessions;
 mod find_coordinator;
 mod heartbeat;
 mod init_producer_id;

@@ -120,8 +120,7 @@ async fn create_here(
         let size = 1 + topic.config.len() + topic.partitions;
         if records.len() + size > RECORDS_PER_REQUEST_MAX {
             let why = format!(
-                "Excessively large request: it makes more than {RECORDS_PER_REQUEST_MAX} \
-                 partitions and settings"
+                "one request can make at most {RECORDS_PER_REQUEST_MAX} partitions and settings"
             );
             results.push(Err((ErrorCode::PolicyViolation, why)));
             continue;
@@ -198,7 +197,7 @@ async fn delete_here(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refu
             }
             // Another request was faster.
             None => {
-                let why = "This server does not host this topic ID.".to_owned();
+                let why = "there is no topic with this id".to_owned();
                 Err((ErrorCode::UnknownTopicId, why))
             }
         });

@@ -20,6 +20,7 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
 
 use super::{Broker, Endpoint, Quiet};
+use crate::api::fetch_sessions::{self, FetchSessions};
 use crate::catalog::{Controller, ControllerError, Image};
 use crate::config::{Settings, choice};
 use crate::coordinators::Groups;
@@ -86,6 +87,12 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         Some((facts, image)) => (facts, image, None, Vec::new()),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
+    // The setting is the node's.
+    let slots = settings.max_incremental_fetch_session_cache_slots.max(0) as usize;
+    let fetch_sessions = FetchSessions::new(
+        slots.div_ceil(boot.mail.shards() as usize),
+        fetch_sessions::PARTITIONS_MAX,
+    );
     let broker = Rc::new(Broker {
         shard: boot.shard,
         io,
@@ -97,6 +104,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         connections: Cell::new(0),
         refusals: Quiet::default(),
         ground,
+        fetch_sessions: RefCell::new(fetch_sessions),
         producer_ids: Default::default(),
         groups: Groups::new(&settings),
         controller: OnceCell::new(),

@@ -20,6 +20,7 @@ pub use self::boot::{Boot, BootError, Facts, start};
 use self::hosting::Slot;
 pub use self::hosting::{Hosted, Unhosted};
 pub use self::quiet::Quiet;
+use crate::api::fetch_sessions::FetchSessions;
 use crate::catalog::{Controller, Image};
 use crate::config::Settings;
 use crate::coordinators::Groups;
@@ -53,6 +54,8 @@ pub struct Broker {
     /// Rate limit of log lines about refused connections.
     pub refusals: Quiet,
     pub ground: Rc<Ground>,
+    /// What clients need not repeat with each fetch.
+    pub fetch_sessions: RefCell<FetchSessions>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// The group coordinators here.

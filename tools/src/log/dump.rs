@@ -67,6 +67,7 @@ fn dump_segment(path: &Path, records: bool, out: &mut impl Write) -> anyhow::Res
     let mut segment = Segment::open(path)?;
     writeln!(out, "{} ({} bytes)", path.display(), segment.length())?;
     let mut scratch = Vec::new();
+    let mut whole = true;
     loop {
         match segment.step()? {
             Step::Batch {
@@ -82,14 +83,17 @@ fn dump_segment(path: &Path, records: bool, out: &mut impl Write) -> anyhow::Res
                     }
                 }
             }
-            Step::End { padding: 0 } => return Ok(true),
+            Step::End { padding: 0 } => return Ok(whole),
             Step::End { padding } => {
                 writeln!(out, "zeros to the end of the file: {padding} bytes")?;
-                return Ok(true);
+                return Ok(whole);
             }
-            Step::Fault(fault) => {
+            Step::Fault { fault, goes_on } => {
                 writeln!(out, "FAULT at byte {}: {}", fault.position, fault.reason)?;
-                return Ok(false);
+                whole = false;
+                if !goes_on {
+                    return Ok(false);
+                }
             }
         }
     }

@@ -179,10 +179,14 @@ impl Walk {
                     }
                     return Ok(());
                 }
-                Step::Fault(fault) => {
+                Step::Fault { fault, goes_on } => {
                     self.fault(fault);
                     self.next = None;
-                    return Ok(());
+                    // What it points to may be the batch that is damaged.
+                    index = None;
+                    if !goes_on {
+                        return Ok(());
+                    }
                 }
             }
         }

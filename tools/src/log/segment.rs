@@ -40,10 +40,12 @@ pub enum Step<'a> {
         bytes: &'a [u8],
     },
     /// The end. So many zeros follow the last batch.
-    End {
-        padding: u64,
+    End { padding: u64 },
+    Fault {
+        fault: Fault,
+        /// The batch has a length, so that the one behind it may be looked for.
+        goes_on: bool,
     },
-    Fault(Fault),
 }
 
 /// See the [module](self).
@@ -90,7 +92,7 @@ impl Segment {
         self.length
     }
 
-    /// The next batch. Not to be called again after an end or a fault.
+    /// The next batch. Not to be called again after an end, or a fault that does not go on.
     ///
     /// # Errors
     /// The file's.
@@ -114,7 +116,14 @@ impl Segment {
                     bytes: &self.batch,
                 })
             }
-            Err(error) => Ok(Step::Fault(self.fault(position, explain(&error)))),
+            Err(error) => {
+                let goes_on = matches!(error, RecordError::Crc { .. });
+                if goes_on {
+                    self.position += self.batch.len() as u64;
+                }
+                let fault = self.fault(position, explain(&error));
+                Ok(Step::Fault { fault, goes_on })
+            }
         }
     }
 

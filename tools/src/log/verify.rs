@@ -69,20 +69,21 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 fn summary(report: &Report) -> String {
     let state = match report.faults.len() {
         0 => "ok".to_owned(),
-        count => format!("{count} faults"),
+        faults => common::count(faults as u64, "fault", "faults"),
     };
     let offsets = match report.offsets {
         Some((first, next)) => format!("offsets {first} to {}", next.0 - 1),
         None => "empty".to_owned(),
     };
-    let mut text = format!(
-        "{state}: {offsets}, {} records, {} batches, {} segments, {}, {} index entries",
-        report.records,
-        report.batches,
-        report.segments,
+    let mut text = [
+        format!("{state}: {offsets}"),
+        common::count(report.records, "record", "records"),
+        common::count(report.batches, "batch", "batches"),
+        common::count(report.segments as u64, "segment", "segments"),
         common::bytes(report.bytes),
-        report.index_entries,
-    );
+        common::count(report.index_entries as u64, "index entry", "index entries"),
+    ]
+    .join(", ");
     if report.padding > 0 {
         text.push_str(&format!(", {} bytes of zeros at the end", report.padding));
     }
