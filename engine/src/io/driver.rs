@@ -66,6 +66,12 @@ pub trait Driver {
     /// What a peer names in [`Op::Wake`] to wake this driver, if that is possible.
     fn wake_handle(&self) -> Option<Handle>;
 
+    /// Whether dropping it lets go at once of all memory of the operations in flight. If not,
+    /// that memory must outlive it.
+    fn abandonable(&self) -> bool {
+        false
+    }
+
     /// One line on what the driver got from the system.
     fn describe(&self) -> String;
 }

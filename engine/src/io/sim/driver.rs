@@ -159,6 +159,10 @@ impl Driver for SimDriver {
         Some(self.handle)
     }
 
+    fn abandonable(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         format!("simulated, seed {}", self.world.seed())
     }
