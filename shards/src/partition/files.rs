@@ -29,11 +29,14 @@ impl Partition {
         if state.files.len() > CLOSED_OPEN_MAX {
             // The oldest goes; whoever uses it keeps it open until done.
             let durable = state.progress.durable();
-            let oldest = state
-                .files
-                .keys()
-                .copied()
-                .find(|key| *key != base && Some(*key) != active && *key < durable);
+            // Its end, not its base: a flush covers only files that are open.
+            let ends = |key: Offset| {
+                let mut bases = state.log.segments().map(|segment| segment.base);
+                bases.find(|base| *base > key)
+            };
+            let oldest = state.files.keys().copied().find(|key| {
+                *key != base && Some(*key) != active && ends(*key).is_none_or(|end| end <= durable)
+            });
             if let Some(oldest) = oldest {
                 state.files.remove(&oldest);
             }

@@ -12,7 +12,13 @@ impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it. The
     /// `.index` comes last: its presence says that the segment is whole.
     pub(super) async fn seal(self: Rc<Self>, seal: Seal) {
-        if let Err(error) = self.finish(&seal).await {
+        let finished = self.finish(&seal).await;
+        {
+            let mut state = self.state.borrow_mut();
+            state.log.finished(seal.base);
+            state.finished.raise();
+        }
+        if let Err(error) = finished {
             let directory = self.directory.display();
             self.poison(format!(
                 "finishing segment {} in {directory} failed: {error}",
@@ -39,7 +45,7 @@ impl Partition {
 
     /// Lets go of what retention no longer keeps. Gives the log start offset.
     pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
-        let (gone, start) = {
+        let (gone, start, first) = {
             let mut state = self.state.borrow_mut();
             if self.check(&state).is_err() {
                 return Ok(state.log.log_start());
@@ -50,8 +56,19 @@ impl Partition {
             for segment in &gone {
                 state.files.remove(&segment.base);
             }
-            (gone, state.log.log_start())
+            self.start_seals(&mut state);
+            let first = state.log.segments().next().map(|segment| segment.base);
+            (
+                gone,
+                state.log.log_start(),
+                first.expect("an active segment"),
+            )
         };
+        if !gone.is_empty() {
+            // Where the log starts is known by its first file: without one, a restart would hand
+            // out its offsets again.
+            self.file(first, true).await?;
+        }
         for segment in &gone {
             self.remove_segment(segment.base).await?;
         }
@@ -90,18 +107,24 @@ impl Partition {
 
     /// Takes no more, writes everything, and leaves files that need no recovery.
     pub async fn close(&self) -> Result<(), Errno> {
-        let next = self.with_log(|log| log.next());
         if self.poisoned().is_some() {
             return Ok(());
         }
+        // First of all: what came after `next` would be neither written nor refused.
+        self.state.borrow_mut().closed = true;
+        let next = self.with_log(|log| log.next());
         if self.wait(Mark::Written, next).done().await.is_err() {
             return Ok(());
         }
-        let seal = {
-            let mut state = self.state.borrow_mut();
-            state.closed = true;
-            state.log.close()
-        };
+        let finished = self.state.borrow().finished.clone();
+        self.start_seals(&mut self.state.borrow_mut());
+        while self.with_log(|log| log.finishing()) {
+            finished.raised().await;
+        }
+        if self.poisoned().is_some() {
+            return Ok(());
+        }
+        let seal = self.state.borrow_mut().log.close();
         if seal.size > 0 {
             self.finish(&seal).await?;
         }

@@ -91,11 +91,17 @@ struct State {
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
     flushing: bool,
+    /// Completed writes, and whether each was durable; from the first that the written mark
+    /// has not passed.
+    landed: BTreeMap<u64, bool>,
+    landed_first: u64,
     /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
     lagging_since: Option<u64>,
     tail_bytes: usize,
     poisoned: Option<String>,
     closed: bool,
+    /// Raised when a rolled segment's files are finished, or cannot be.
+    finished: Rc<Notice>,
 }
 
 /// Why an append or a read is not possible now.
@@ -213,9 +219,12 @@ impl Partition {
     /// The partition serves nothing more until it is opened again.
     fn poison(&self, why: String) {
         let mut state = self.state.borrow_mut();
-        if state.poisoned.is_none() && !state.closed {
-            tracing::error!(partition = %self.name, "{why}; the partition is offline");
+        if state.poisoned.is_none() {
+            if !state.closed {
+                tracing::error!(partition = %self.name, "{why}; the partition is offline");
+            }
             state.poisoned = Some(why);
+            state.finished.raise();
             state.written.fail();
             state.visible.fail();
             for reader in state.readers.drain(..) {
