@@ -79,7 +79,9 @@ impl Plan {
         let durable = !rng.one_in(4);
         let lag_ms = rng.pick(&[20, 100, 1000]);
         let value_bytes_max = rng.pick(&[64, 600, 5_000, 40_000]);
-        let segment = rng.range(1, 16) * rng.pick(&[256, 4096, 10_000]);
+        // A batch or many; not so few that thousands of files make the run slow.
+        let segment = rng.range(1, 16) * rng.pick(&[1_000, 4_096, 10_000]);
+        let segment = segment.max(value_bytes_max);
         let strategy = rng.pick(&["direct", "buffered"]);
         let set = [
             ("listeners", "PLAINTEXT://127.0.0.1:9092".to_owned()),

@@ -35,6 +35,8 @@ pub struct Site {
 struct Batch {
     bytes: Vec<u8>,
     ids: Vec<Id>,
+    /// The life in which it was made.
+    life: usize,
 }
 
 /// A producer's memory, over all lives.
@@ -70,6 +72,17 @@ impl Producer {
         }
     }
 
+    /// Whether the node may have forgotten how its sequence went: what it was told is stored was
+    /// lost, or a restart kept the last batch alone, as Kafka's snapshots do, and older ones are
+    /// sent again. It starts at a new epoch then, as Kafka's own does.
+    fn may_start_anew(&self, oracle: &Oracle) -> bool {
+        let restarted = self
+            .pending
+            .front()
+            .is_some_and(|one| one.life < oracle.life);
+        oracle.lossy || restarted && self.pending.len() > 1
+    }
+
     fn batch(&mut self, site: &Site) -> Batch {
         let mut builder = BatchBuilder::new();
         if self.home.is_some() {
@@ -92,6 +105,7 @@ impl Producer {
         Batch {
             bytes: builder.build().expect("a batch"),
             ids,
+            life: site.oracle.borrow().life,
         }
     }
 }
@@ -221,8 +235,7 @@ async fn idempotent(
                 }
                 verify::STORAGE => failed = true,
                 0 | OUT_OF_ORDER_SEQUENCE if failed => {}
-                OUT_OF_ORDER_SEQUENCE if site.oracle.borrow().lossy => {
-                    // What it was told is stored was lost: it starts anew, as Kafka's does.
+                OUT_OF_ORDER_SEQUENCE if producer.may_start_anew(&site.oracle.borrow()) => {
                     producer.epoch += 1;
                     producer.sequence = 0;
                     producer.pending.clear();

@@ -52,8 +52,8 @@ pub fn run(seed: u64) -> u64 {
         let length = match rng.range(0, 5) {
             0 => rng.range(10, 5_000),
             1 => rng.range(5_000, 50_000),
-            2 => rng.range(300_000, 1_000_000),
-            _ => rng.range(30_000, 200_000),
+            2 => rng.range(100_000, 400_000),
+            _ => rng.range(20_000, 100_000),
         };
         let length = Duration::from_micros(length);
         live(&world, &plan, &cast, rng.fork(), length, end);
