@@ -173,6 +173,11 @@ impl Io {
         self.0.flying.get()
     }
 
+    /// Whether the driver lets go of everything in flight when it is dropped.
+    pub(crate) fn abandonable(&self) -> bool {
+        self.0.driver.borrow().abandonable()
+    }
+
     /// Monotonic time as of this pass, nanoseconds.
     pub fn now(&self) -> u64 {
         self.0.now.get()

@@ -68,6 +68,12 @@ pub trait Driver {
     /// A handle by which other threads wake this driver.
     fn remote(&self) -> Arc<dyn RemoteWake>;
 
+    /// Whether dropping it lets go at once of all memory of the operations in flight. If not,
+    /// that memory must outlive it.
+    fn abandonable(&self) -> bool {
+        false
+    }
+
     /// One line on what the driver got from the system.
     fn describe(&self) -> String;
 }

@@ -117,6 +117,8 @@ pub struct Log {
     tail: Tail,
     recent: VecDeque<Recent>,
     seals: VecDeque<Seal>,
+    /// Rolled segments whose files are not finished; they stay until they are.
+    unfinished: VecDeque<Offset>,
 }
 
 impl Log {
@@ -135,6 +137,7 @@ impl Log {
             tail,
             recent: VecDeque::new(),
             seals: VecDeque::new(),
+            unfinished: VecDeque::new(),
         }
     }
 
@@ -278,6 +281,7 @@ impl Log {
             return;
         }
         let seal = self.close();
+        self.unfinished.push_back(seal.base);
         self.seals.push_back(seal);
         self.segments.push_back(Segment::new(self.next));
         self.tail.roll(self.next);
@@ -301,12 +305,23 @@ impl Log {
     }
 
     /// A rolled segment whose files can be finished, because all its bytes are written.
-    pub fn take_seal(&mut self, written: Written) -> Option<Seal> {
+    pub fn take_seal(&mut self) -> Option<Seal> {
+        let written = self.tail.written();
         let first = self.seals.front()?;
         if (first.base, first.size) <= (written.segment, written.pos) {
             return self.seals.pop_front();
         }
         None
+    }
+
+    /// The files of a rolled segment are finished.
+    pub fn finished(&mut self, base: Offset) {
+        self.unfinished.retain(|other| *other != base);
+    }
+
+    /// Whether there are rolled segments whose files are not finished.
+    pub fn finishing(&self) -> bool {
+        !self.unfinished.is_empty()
     }
 
     /// Whether bytes wait to be written.
@@ -548,7 +563,8 @@ impl Log {
     }
 
     /// Takes out the segments that retention lets go of, oldest first. The active one stays
-    /// unless it, too, is past its time: then it is rolled first, as in Kafka.
+    /// unless it, too, is past its time: then it is rolled first, as in Kafka, and goes once its
+    /// files are finished.
     ///
     /// `end`: nothing at or after it is taken (the high watermark).
     pub fn expire(&mut self, now: Timestamp, end: Offset) -> Vec<Segment> {
@@ -573,7 +589,8 @@ impl Log {
             let over =
                 rules.retention_bytes >= 0 && total - oldest.size >= rules.retention_bytes as u64;
             let before_start = second <= self.log_start;
-            if second > end || !(over || aged(oldest) || before_start) {
+            let unfinished = self.unfinished.contains(&oldest.base);
+            if second > end || unfinished || !(over || aged(oldest) || before_start) {
                 break;
             }
             total -= oldest.size;

@@ -371,6 +371,11 @@ impl Tail {
         written
     }
 
+    /// End of the contiguous prefix of completed writes.
+    pub fn written(&self) -> Written {
+        self.written
+    }
+
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.bytes

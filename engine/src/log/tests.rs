@@ -71,10 +71,10 @@ fn offsets_are_contiguous_over_rolled_segments_and_found_again() {
             assert_eq!(first.base_offset(), base);
         }
     }
-    let (written, offset) = write_all(&mut log).expect("writes");
+    let (_, offset) = write_all(&mut log).expect("writes");
     assert_eq!(offset, Offset(200));
     let mut sealed = Vec::new();
-    while let Some(seal) = log.take_seal(written) {
+    while let Some(seal) = log.take_seal() {
         sealed.push(seal.next);
     }
     assert_eq!(sealed.len(), log.segments().count() - 1);

@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: stealing, priorities, and any knowledge of what tasks do.
 
+mod alive;
 mod stall;
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +21,7 @@ use async_task::Runnable;
 pub use async_task::Task;
 use crossbeam_queue::SegQueue;
 
+use self::alive::Alive;
 use crate::io::{Io, Op, RemoteWake};
 use crate::limits;
 
@@ -57,8 +59,8 @@ impl Remote {
 #[derive(Clone)]
 pub struct Spawner {
     remote: Arc<Remote>,
-    // Keeps the handle on its thread.
-    _local: std::marker::PhantomData<Rc<()>>,
+    // Also keeps the handle on its thread.
+    alive: Rc<Alive>,
 }
 
 impl Spawner {
@@ -77,10 +79,12 @@ impl Spawner {
                 remote.wake();
             }
         };
+        let (index, future) = Alive::track(&self.alive, future);
         // SAFETY: the future is not Send, and is made, polled and dropped on this thread only:
         // a wake-up from elsewhere sends the runnable home through the remote queue. It borrows
         // nothing (both bounds are 'static), and `schedule` is Send + Sync.
         let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
+        self.alive.set(index, runnable.waker());
         runnable.schedule();
         task
     }
@@ -90,6 +94,7 @@ impl Spawner {
 pub struct Executor {
     io: Io,
     remote: Arc<Remote>,
+    alive: Rc<Alive>,
     stall: stall::Detector,
     passes: Cell<u64>,
 }
@@ -107,6 +112,7 @@ impl Executor {
         Executor {
             io,
             remote,
+            alive: Rc::default(),
             stall: stall::Detector::default(),
             passes: Cell::new(0),
         }
@@ -116,7 +122,7 @@ impl Executor {
     pub fn spawner(&self) -> Spawner {
         Spawner {
             remote: self.remote.clone(),
-            _local: std::marker::PhantomData,
+            alive: self.alive.clone(),
         }
     }
 
@@ -186,10 +192,21 @@ impl Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        // Tasks left hold operations and buffers of this executor's driver: they go first.
-        // Dropping one may wake another, so until none is left.
-        while let Some(runnable) = self.next() {
-            drop(runnable);
+        // Tasks left hold operations and buffers of this executor's driver: they go first, those
+        // that wait (woken, so that they are queued) and those that are ready. Dropping one may
+        // wake or spawn another, so until none is left.
+        loop {
+            while let Some(runnable) = self.next() {
+                drop(runnable);
+            }
+            // A panic may have left anything borrowed; more drops would end in an abort.
+            if std::thread::panicking() || !self.alive.wake_all() {
+                break;
+            }
+        }
+        if self.io.flying() > 0 && !self.io.abandonable() {
+            // The kernel may still write to what the operation table owns.
+            std::mem::forget(self.io.clone());
         }
         HERE.set(None);
     }

@@ -117,12 +117,21 @@ impl Broker {
             })
             .await;
         }
+        if self.stopping() {
+            // It would be missed by the stop, and the marker of a clean one would be wrong.
+            return Err(Unhosted::Failed);
+        }
         let waiting = Rc::new(RefCell::new(Vec::<Waker>::new()));
         self.hosted
             .borrow_mut()
             .insert(key, Slot::Opening(waiting.clone()));
         let opened = self.open(topic, index, entry.leader_epoch).await;
         let result = match opened {
+            // Opened while the node stopped: not used, so there is nothing to close.
+            Ok(_) if self.stopping() => {
+                self.hosted.borrow_mut().remove(&key);
+                Err(Unhosted::Failed)
+            }
             Ok(open) => {
                 self.hosted
                     .borrow_mut()

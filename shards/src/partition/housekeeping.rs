@@ -17,7 +17,12 @@ impl Partition {
             // Retention was faster.
             finished = self.remove_segment(seal.base).await;
         }
-        self.state.borrow_mut().busy -= 1;
+        {
+            let mut state = self.state.borrow_mut();
+            state.busy -= 1;
+            state.log.finished(seal.base);
+            state.finished.raise();
+        }
         if let Err(error) = finished {
             let directory = self.directory.display();
             let why = format!("finishing segment {} in {directory} failed", seal.base.0);
@@ -54,6 +59,7 @@ impl Partition {
             for segment in &gone {
                 state.files.remove(&segment.base);
             }
+            self.start_seals(&mut state);
             state.busy += 1;
             (gone, state.log.log_start(), state.log.next())
         };
@@ -115,18 +121,24 @@ impl Partition {
 
     /// Takes no more, writes everything, and leaves files that need no recovery.
     pub async fn close(&self) -> Result<(), Errno> {
-        let next = self.with_log(|log| log.next());
         if self.poisoned().is_some() {
             return Ok(());
         }
+        // First of all: what came after `next` would be neither written nor refused.
+        self.state.borrow_mut().closed = true;
+        let next = self.with_log(|log| log.next());
         if self.wait(Mark::Written, next).done().await.is_err() {
             return Ok(());
         }
-        let seal = {
-            let mut state = self.state.borrow_mut();
-            state.closed = true;
-            state.log.close()
-        };
+        let finished = self.state.borrow().finished.clone();
+        self.start_seals(&mut self.state.borrow_mut());
+        while self.with_log(|log| log.finishing()) {
+            finished.raised().await;
+        }
+        if self.poisoned().is_some() {
+            return Ok(());
+        }
+        let seal = self.state.borrow_mut().log.close();
         if seal.size > 0 {
             self.finish(&seal).await?;
         }

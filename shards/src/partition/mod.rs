@@ -93,6 +93,10 @@ struct State {
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
     flushing: bool,
+    /// Completed writes, and whether each was durable; from the first that the written mark
+    /// has not passed.
+    landed: BTreeMap<u64, bool>,
+    landed_first: u64,
     /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
     lagging_since: Option<u64>,
     tail_bytes: usize,
@@ -100,6 +104,8 @@ struct State {
     /// Writes, finishing of segments and retention under way: they touch the files.
     busy: usize,
     closed: bool,
+    /// Raised when a rolled segment's files are finished, or cannot be.
+    finished: Rc<Notice>,
 }
 
 /// Why a partition takes nothing more.
@@ -228,7 +234,7 @@ impl Partition {
     /// The partition takes nothing more until it is opened again, through recovery.
     fn poison(&self, why: String, error: Errno) {
         let mut state = self.state.borrow_mut();
-        if state.poisoned.is_some() || state.closed {
+        if state.poisoned.is_some() {
             return;
         }
         let full = matches!(error, Errno(libc::ENOSPC | libc::EDQUOT));
@@ -246,6 +252,7 @@ impl Partition {
             why: format!("{why}: {error}"),
             full_since: full.then(|| self.ground.io.now()),
         });
+        state.finished.raise();
         self.abandon(&mut state);
     }
 

@@ -108,6 +108,9 @@ impl Partition {
                 poisoned: None,
                 busy: 0,
                 closed: false,
+                landed: Default::default(),
+                landed_first: 0,
+                finished: Rc::default(),
             }),
         });
         {
@@ -152,7 +155,21 @@ async fn recover(
             _ => {}
         }
     }
+    for base in &finished {
+        if !bases.contains(base) {
+            // Must not vouch for a segment that comes to begin here.
+            for extension in ["index", "timeindex"] {
+                let orphan = directory.join(file_stem(*base)).with_extension(extension);
+                match io.remove(&orphan).await {
+                    Ok(()) | Err(Errno(libc::ENOENT)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
     if bases.is_empty() {
+        // Nothing was ever written here: a kill may have come while it was being made.
+        make(io, opening).await?;
         let mut empty = Recovered::empty();
         empty.segments = VecDeque::from([Segment::new(opening.log_start)]);
         (empty.log_start, empty.next) = (opening.log_start, opening.log_start);
@@ -212,7 +229,7 @@ async fn recover(
                 .map(|segment| (segment, until)),
             _ => None,
         };
-        let segment = match known {
+        let mut segment = match known {
             Some((segment, until)) => {
                 found.next = until;
                 segment
@@ -229,6 +246,18 @@ async fn recover(
         file.cut(segment.size).await?;
         if !trusted {
             io.data_sync(file.handle()).await?;
+        }
+        if let (Some(index), false, false) = (&mut segment.index, trusted, damaged)
+            && following.is_some()
+        {
+            // The process ended before it was finished. It is whole, so it need not be read again.
+            index.seal();
+            let stem = directory.join(file_stem(base));
+            let (times, offsets) = (index.times().as_bytes(), index.offsets().as_bytes());
+            io.replace_file(&stem.with_extension("timeindex"), times.to_vec())
+                .await?;
+            io.replace_file(&stem.with_extension("index"), offsets.to_vec())
+                .await?;
         }
         if following.is_none() || damaged {
             let page = odradek_engine::bytes::page_floor(segment.size);
@@ -247,6 +276,14 @@ async fn recover(
     }
     found.log_start = found.log_start.min(found.next);
     found.epochs.truncate_from_end(found.next);
+    for base in snapshots.iter().filter(|base| **base > found.next) {
+        // Of records that are gone. The newest snapshot is taken for the log's end.
+        let path = directory.join(format!("{}.snapshot", file_stem(*base)));
+        match io.remove(&path).await {
+            Ok(()) | Err(Errno(libc::ENOENT)) => {}
+            Err(error) => return Err(error),
+        }
+    }
     // The active segment is unfinished from now on; its index must not say otherwise.
     let active = found.segments.back_mut().expect("at least one segment");
     let stem = directory.join(file_stem(active.base));

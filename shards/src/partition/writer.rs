@@ -73,27 +73,22 @@ impl Partition {
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
         }
-        let mut sealed = false;
+        let sealed;
         {
             let mut state = self.state.borrow_mut();
             if state.poisoned.is_some() {
                 return;
             }
-            if let Some((written, offset)) = state.log.wrote(id) {
+            state.landed.insert(id, durable);
+            let wrote = state.log.wrote(id);
+            sealed = self.start_seals(&mut state);
+            if let Some((_, offset)) = wrote {
+                let durable = state.take_landed();
                 state.progress.wrote(offset, durable);
                 if state.progress.durable() < state.progress.written()
                     && state.lagging_since.is_none()
                 {
                     state.lagging_since = Some(ground.io.now());
-                }
-                while let Some(seal) = state.log.take_seal(written) {
-                    sealed = true;
-                    state.busy += 1;
-                    let me = self.clone();
-                    ground
-                        .spawner
-                        .spawn(async move { me.seal(seal).await })
-                        .detach();
                 }
                 self.advanced(&mut state);
             }
@@ -102,6 +97,21 @@ impl Partition {
         if sealed || ground.tail_bytes.get() > ground.tail_bytes_max {
             ground.trim();
         }
+    }
+
+    /// Finishes rolled segments that are written; whether there were any.
+    pub(super) fn start_seals(&self, state: &mut State) -> bool {
+        let mut any = false;
+        while let Some(seal) = state.log.take_seal() {
+            any = true;
+            state.busy += 1;
+            let me = self.me.upgrade().expect("a partition in use");
+            self.ground
+                .spawner
+                .spawn(async move { me.seal(seal).await })
+                .detach();
+        }
+        any
     }
 
     /// Marks moved: wakes who waited for them, and sees to those who wait for more.
@@ -138,5 +148,18 @@ impl Partition {
         });
         let file = self.file(base, true).await?;
         file.reserve(size + bytes as u64, segment_bytes).await
+    }
+}
+
+impl State {
+    /// Takes out the writes that the written mark has just passed. Whether all were durable: they
+    /// complete in any order, so the one that moved the mark says nothing about the others.
+    fn take_landed(&mut self) -> bool {
+        let mut durable = true;
+        while let Some(one) = self.landed.remove(&self.landed_first) {
+            durable &= one;
+            self.landed_first += 1;
+        }
+        durable
     }
 }

@@ -185,7 +185,8 @@ def odd_batches(env):
             answers[name] += f", then error {follow[0]}, offset {follow[1]}"
     # What header validation let in is no data for the suites that follow.
     ours_made = [topic for node, topic in made if node is env.shared_node()]
-    deleted = AdminClient({"bootstrap.servers": env.bootstrap}).delete_topics(ours_made)
+    client = AdminClient({"bootstrap.servers": env.bootstrap})  # it must outlive its answers
+    deleted = client.delete_topics(ours_made)
     for topic in ours_made:
         deleted[topic].result(20)
     expected = {row["name"]: (row["kafka"], row["odradek"]) for row in allowed(env, "batch")}

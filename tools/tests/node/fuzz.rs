@@ -142,7 +142,6 @@ fn mutated_requests_harm_nobody() {
         &ApiVersionsRequest {
             client_software_name: "test",
             client_software_version: "1",
-            ..ApiVersionsRequest::default()
         },
     );
     let body = body.expect("the versions");

@@ -106,15 +106,15 @@ fn another_number_of_shards_serves_the_same_data() {
         assert_eq!(node.shards().len().to_string(), shards);
         let (error, leaders) = node.client().metadata("t", false);
         assert_eq!((error, leaders.len()), (ErrorCode::None, 4));
-        for index in 0..4 {
+        for (index, stored) in stored.iter_mut().enumerate() {
             let mut client = node.leader("t", index);
             for _ in 0..5 {
                 let offset = client.store("t", index as i32, &batch(&[&[index as u8; 100]]));
-                assert_eq!(offset, stored[index], "partition {index}, {shards} shards");
-                stored[index] += 1;
+                assert_eq!(offset, *stored, "partition {index}, {shards} shards");
+                *stored += 1;
             }
             let found = client.consume("t", index as i32, 0);
-            assert_eq!(found.len() as i64, stored[index]);
+            assert_eq!(found.len() as i64, *stored);
             assert!(
                 found
                     .iter()

@@ -159,6 +159,10 @@ impl Driver for SimDriver {
         self.wake.clone()
     }
 
+    fn abandonable(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         format!("simulated, seed {}", self.world.seed())
     }

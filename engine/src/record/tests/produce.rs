@@ -267,6 +267,9 @@ fn records_must_keep_to_their_batch() {
     let fine = [16, 0, 0, 0, 2, b'k', 2, b'v', 0];
     assert!(full(&records(&fine, 1)).is_ok());
     let error = |bytes: &[u8], count| full(&records(bytes, count)).unwrap_err();
+    for count in [2, i32::MAX] {
+        assert_eq!(error(&fine, count), RecordError::Count { count });
+    }
     let trailing = [&fine[..], &[0]].concat();
     assert_eq!(error(&trailing, 1), RecordError::TrailingBytes { bytes: 1 });
     let delta = [16, 0, 0, 2, 2, b'k', 2, b'v', 0];
@@ -275,8 +278,8 @@ fn records_must_keep_to_their_batch() {
         RecordError::RecordOffset { index: 0, delta: 1 }
     );
     for (what, bytes) in [
-        ("too few records", &[][..]),
-        ("negative length", &[1, 0]),
+        ("too few records", &[0; 7][..]),
+        ("negative length", &[1, 0, 0, 0, 0, 0, 0]),
         ("too long", &[18, 0, 0, 0, 2, b'k', 2, b'v', 0]),
         ("too short", &[14, 0, 0, 0, 2, b'k', 2, b'v', 0]),
         ("byte left", &[18, 0, 0, 0, 2, b'k', 2, b'v', 0, 0]),
