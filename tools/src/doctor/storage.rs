@@ -106,8 +106,8 @@ fn file_system(path: &Path) -> String {
 fn space(existing: &Path) -> Finding {
     match statvfs(existing) {
         Ok(about) => {
-            let free = about.blocks_available() as u64 * about.fragment_size() as u64;
-            let total = about.blocks() as u64 * about.fragment_size() as u64;
+            let free = about.blocks_available() * about.fragment_size();
+            let total = about.blocks() * about.fragment_size();
             let found = format!("{} of {} free", common::bytes(free), common::bytes(total));
             match free {
                 FREE_BYTES_LEAST.. => Finding::new(
