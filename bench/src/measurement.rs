@@ -66,6 +66,15 @@ pub(crate) struct Measurement {
 }
 
 impl Measurement {
+    /// Whether the machine's figure can be believed: little else ran before, and it is not less
+    /// than its part, the process (ticks may be off by a little).
+    pub(crate) fn machine_was_quiet(&self) -> bool {
+        const CORES_MAX: f64 = 0.1;
+        let cost = &self.cost;
+        let process = cost.process_cpu_s.unwrap_or(0.0);
+        cost.idle_baseline_s <= CORES_MAX * cost.seconds && cost.machine_cpu_s >= 0.9 * process
+    }
+
     fn gb(&self) -> f64 {
         self.bytes as f64 / 1e9
     }

@@ -75,7 +75,7 @@ fn floors_run() {
     let saved = std::fs::read(&saved).expect("the result");
     let saved: Value = serde_json::from_slice(&saved).expect("JSON");
     let runs = saved["runs"].as_array().expect("runs");
-    assert_eq!(runs.len(), 7);
+    assert_eq!(runs.len(), 8);
     for run in runs {
         let name = &run["name"];
         let cost = &run["cost"];

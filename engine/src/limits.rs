@@ -2,8 +2,6 @@
 //!
 //! These are the bounds that no setting can lift. A setting may ask for less.
 
-use crate::record::HEADER_BYTES;
-
 /// Bytes of one record batch, header included. Positions and lengths inside a batch fit an `i32`;
 /// a request cannot be longer than `socket.request.max.bytes` anyway.
 pub const BATCH_BYTES_MAX: usize = 1 << 30;
@@ -29,7 +27,6 @@ pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
 /// Tasks that run before completions are reaped again.
 pub const TASKS_PER_PASS_MAX: usize = 256;
 
-const _: () = assert!(BATCH_BYTES_MAX > HEADER_BYTES);
 const _: () = assert!(BATCH_BYTES_MAX <= i32::MAX as usize);
 const _: () = assert!(RECORDS_OPENED_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(1 << ZSTD_WINDOW_LOG_MAX <= RECORDS_OPENED_BYTES_MAX);

@@ -66,6 +66,10 @@ fn report(runs: &[Measurement], dir: &Path, save: Option<&Path>, notes: &[String
     for note in notes {
         println!("{note}");
     }
+    for run in runs.iter().filter(|run| !run.machine_was_quiet()) {
+        let cores = run.cost.idle_baseline_s / run.cost.seconds;
+        println!("{}: {BUSY} ({cores:.2} cores before the run)", run.name);
+    }
     if let Some(path) = save {
         #[derive(serde::Serialize)]
         struct Saved<'a> {
@@ -83,6 +87,8 @@ fn report(runs: &[Measurement], dir: &Path, save: Option<&Path>, notes: &[String
     }
     Ok(())
 }
+
+pub(crate) const BUSY: &str = "the machine was busy with something else, its figure means nothing";
 
 pub(crate) const LEGEND: &str = "\
 process: CPU of the server's process. machine: CPU of all cores less the idle baseline and less

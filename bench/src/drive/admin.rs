@@ -170,10 +170,14 @@ impl Admin {
 
     /// The topic's partitions, once all have leaders; the topic is created if it is missing.
     pub(crate) fn topic(&mut self, spec: &TopicSpec) -> Result<Vec<Partition>> {
-        self.create(spec)?;
+        // A server without CreateTopics may create a topic when it is asked about it.
+        let creates = self.versions.contains_key(&CreateTopicsRequest::API_KEY);
+        if creates {
+            self.create(spec)?;
+        }
         let deadline = Instant::now() + LEADERS_WITHIN;
         loop {
-            match self.partitions(spec)? {
+            match self.partitions(spec, !creates)? {
                 Some(partitions) => return Ok(partitions),
                 None if Instant::now() > deadline => {
                     bail!(
@@ -217,14 +221,14 @@ impl Admin {
     }
 
     /// None while a partition has no leader.
-    fn partitions(&mut self, spec: &TopicSpec) -> Result<Option<Vec<Partition>>> {
+    fn partitions(&mut self, spec: &TopicSpec, create: bool) -> Result<Option<Vec<Partition>>> {
         let version = self.version::<MetadataRequest>(12)?;
         let request = MetadataRequest {
             topics: Some(vec![MetadataRequestTopic {
                 name: Some(&spec.name),
                 ..Default::default()
             }]),
-            allow_auto_topic_creation: false,
+            allow_auto_topic_creation: create,
             ..Default::default()
         };
         let reply = self.call(&request, version)?;

@@ -30,8 +30,10 @@ use crate::window::{Baseline, Window};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
-    /// recv, crc32c
+    /// recv
     Receive,
+    /// recv, crc32c
+    Check,
     /// recv, crc32c, O_DIRECT write (1 MiB, depth 8)
     Store,
     /// recv, crc32c, O_DIRECT write with RWF_DSYNC
@@ -49,7 +51,8 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Kind::Receive => "floor: recv + crc",
+            Kind::Receive => "floor: recv",
+            Kind::Check => "floor: recv + crc",
             Kind::Store => "floor: recv + crc + direct write",
             Kind::StoreDurable => "floor: recv + crc + direct write, DSYNC",
             Kind::StoreCopy => "floor: recv + crc + copy + direct write",

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use io_uring::{IoUring, cqueue, opcode, types};
 
 use super::Kind;
+use super::store::{Target, Then};
 use super::{echo, send, store};
 
 /// What the driver starts; not for hands.
@@ -33,6 +34,8 @@ pub struct ServerArgs {
 }
 
 pub(crate) fn serve(args: &ServerArgs) -> Result<()> {
+    // However the driver ends, this process does too.
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     // Before READY: what takes time must not fall into the measured window.
     let prepared = match args.kind {
@@ -44,15 +47,16 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<()> {
     let streams = accept(&listener, args.connections, deadline)?;
     let first = streams.first().context("a floor needs a connection")?;
     match args.kind {
-        Kind::Receive => store::run(first, None, deadline),
-        Kind::Store => store::run(first, Some(store::Target::new(&args.dir)), deadline),
+        Kind::Receive => store::run(first, Then::Drop, deadline),
+        Kind::Check => store::run(first, Then::Check, deadline),
+        Kind::Store => store::run(first, Then::Write(Target::new(&args.dir)), deadline),
         Kind::StoreDurable => {
-            let target = store::Target::new(&args.dir).durable();
-            store::run(first, Some(target), deadline)
+            let target = Target::new(&args.dir).durable();
+            store::run(first, Then::Write(target), deadline)
         }
         Kind::StoreCopy => {
-            let target = store::Target::new(&args.dir).copying();
-            store::run(first, Some(target), deadline)
+            let target = Target::new(&args.dir).copying();
+            store::run(first, Then::Write(target), deadline)
         }
         Kind::Send => send::from_memory(first, deadline),
         Kind::Sendfile => match prepared {

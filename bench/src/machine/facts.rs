@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// The machine and the build.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Facts {
     pub(crate) cpu_model: String,
     pub(crate) cores: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Facts {
 }
 
 /// Where the data lies.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FileSystem {
     pub(crate) kind: String,
     pub(crate) options: String,

@@ -27,7 +27,7 @@ pub(super) struct ContestRuns {
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Configuration {
     pub(super) rounds: usize,
     pub(super) seconds: f64,
@@ -49,7 +49,7 @@ pub(super) struct Configuration {
 }
 
 /// The whole.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Outcome {
     pub(super) started: String,
     pub(super) machine: Facts,

@@ -3,8 +3,8 @@
 use super::idle;
 use super::outcome::{ContestRuns, Outcome, RSS_BYTES_MAX};
 use super::summary::{Spread, noise};
-use crate::cli::LEGEND;
-use crate::measurement::markdown as table;
+use crate::cli::{BUSY, LEGEND};
+use crate::measurement::{Measurement, markdown as table};
 
 pub(super) fn markdown(outcome: &Outcome) -> String {
     let started = &outcome.started;
@@ -19,6 +19,15 @@ pub(super) fn markdown(outcome: &Outcome) -> String {
             let (name, done) = (runs.contest.name(), runs.node.len());
             page.push_str(&format!("\n{name} failed after {done} rounds: {failure}\n"));
         }
+    }
+    let mut every = outcome
+        .contests
+        .iter()
+        .flat_map(|runs| runs.floor.iter().chain(&runs.node));
+    if !every.all(Measurement::machine_was_quiet) {
+        page.push_str(&format!(
+            "\nIn some runs {BUSY}; their ratios are left out.\n"
+        ));
     }
     page.push_str(&format!("\n{LEGEND}\n\n"));
     page.push_str(
@@ -131,7 +140,9 @@ fn ratios(outcome: &Outcome) -> String {
 
 fn ratio_row(runs: &ContestRuns) -> Vec<String> {
     let ratio = |node: Option<Spread>, floor: Option<Spread>| Some(node?.median / floor?.median);
-    let machine = ratio(runs.machine(&runs.node), runs.machine(&runs.floor));
+    let mut all = runs.floor.iter().chain(&runs.node);
+    let quiet = all.all(Measurement::machine_was_quiet);
+    let machine = ratio(runs.machine(&runs.node), runs.machine(&runs.floor)).filter(|_| quiet);
     let process = ratio(runs.process(&runs.node), runs.process(&runs.floor));
     let most = runs.contest.ratio_max();
     let show = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
@@ -143,7 +154,10 @@ fn ratio_row(runs: &ContestRuns) -> Vec<String> {
         show(machine),
         show(process),
         format!("{most}"),
-        yes(within),
+        match quiet {
+            true => yes(within),
+            false => "unknown".to_owned(),
+        },
     ]
 }
 
@@ -208,4 +222,69 @@ fn runs(outcome: &Outcome) -> String {
         "stolen",
     ];
     table(&columns, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measurement::Cost;
+    use crate::record::contest::Contest;
+
+    /// A run of one second and one GB.
+    fn run(machine_cpu_s: f64, idle_baseline_s: f64) -> Measurement {
+        Measurement {
+            name: String::new(),
+            bytes: 1_000_000_000,
+            requests: 0,
+            cost: Cost {
+                seconds: 1.0,
+                process_cpu_s: Some(machine_cpu_s),
+                machine_cpu_s,
+                machine_busy_s: 1.0,
+                idle_baseline_s,
+                driver_cpu_s: 0.1,
+                steal_s: 0.0,
+            },
+            latency: None,
+            memory: None,
+        }
+    }
+
+    fn verdict(floor: Vec<Measurement>, node: Vec<Measurement>) -> Vec<String> {
+        let runs = ContestRuns {
+            contest: Contest::ProduceOne,
+            floor,
+            node,
+            failure: None,
+        };
+        let outcome = Outcome {
+            contests: vec![runs],
+            ..Default::default()
+        };
+        let page = markdown(&outcome);
+        let row = page
+            .lines()
+            .find(|line| line.starts_with("| produce acks=1"));
+        row.expect("a row")
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn ratios_are_of_medians() {
+        let floor = vec![run(0.2, 0.0), run(0.1, 0.0), run(0.9, 0.0)];
+        let near = verdict(floor.clone(), vec![run(0.3, 0.0)]);
+        assert_eq!(near[2..6], ["1.50", "1.50", "1.5", "yes"]);
+        let far = verdict(floor, vec![run(0.31, 0.0)]);
+        assert_eq!(far[2..6], ["1.55", "1.55", "1.5", "no"]);
+    }
+
+    #[test]
+    fn a_busy_machine_decides_nothing() {
+        let busy = verdict(vec![run(0.2, 0.5)], vec![run(0.2, 0.0)]);
+        assert_eq!(busy[2..6], ["-", "1.00", "1.5", "unknown"]);
+        let nothing = verdict(vec![], vec![]);
+        assert_eq!(nothing[2..6], ["-", "-", "1.5", "no"]);
+    }
 }

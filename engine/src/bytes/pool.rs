@@ -2,8 +2,11 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::rc::Rc;
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use super::PAGE;
 use crate::limits;
@@ -37,6 +40,20 @@ impl Drop for Shelf {
 
 fn layout(capacity: usize) -> Layout {
     Layout::from_size_align(capacity, PAGE).expect("capacity is a bounded multiple of a page")
+}
+
+/// Memory of a length that is not recycled, straight from the system: pages that nobody touches
+/// take no room, so a length that was only announced costs nothing. (An aligned `alloc_zeroed`
+/// writes every byte.)
+fn map(capacity: usize) -> NonNull<u8> {
+    let length = NonZeroUsize::new(capacity).expect("above the largest class");
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new private mapping at an address of the kernel's choice overlaps nothing.
+    let mapped = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE) };
+    match mapped {
+        Ok(address) => address.cast(),
+        Err(_) => handle_alloc_error(layout(capacity)),
+    }
 }
 
 /// A shard's recycled memory. Cheap to clone (one shelf behind all clones).
@@ -78,6 +95,7 @@ impl Pool {
                 shelf.kept.set(shelf.kept.get() - capacity);
                 ptr
             }
+            None if class == u8::MAX => map(capacity),
             None => {
                 // SAFETY: the layout's size is not zero (the smallest class is a page).
                 let raw = unsafe { alloc_zeroed(layout(capacity)) };
@@ -119,6 +137,11 @@ impl Drop for Memory {
         if self.class != u8::MAX && home.kept.get() + capacity <= limits::POOL_KEPT_BYTES_MAX {
             home.kept.set(home.kept.get() + capacity);
             home.free.borrow_mut()[self.class as usize].push(self.ptr);
+        } else if self.class == u8::MAX {
+            // SAFETY: the pointer came from `map` with this length; this was its last holder,
+            // operations in flight included.
+            let unmapped = unsafe { munmap(self.ptr.cast(), capacity) };
+            debug_assert!(unmapped.is_ok());
         } else {
             // SAFETY: the pointer came from `alloc_zeroed` with this layout; this was its last
             // holder, operations in flight included.

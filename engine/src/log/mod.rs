@@ -580,6 +580,9 @@ impl Log {
             gone.extend(self.segments.pop_front());
             self.raise_start(second);
         }
+        // What is gone needs no finishing.
+        let first = self.segments[0].base;
+        self.seals.retain(|seal| seal.base >= first);
         gone
     }
 

@@ -20,6 +20,8 @@ mod stamp;
 mod validate;
 mod varint;
 
+const _: () = assert!(crate::limits::BATCH_BYTES_MAX > HEADER_BYTES);
+
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,7 @@
 
 use super::header::{HEADER_BYTES, MAGIC, MAGIC_END_BYTES};
 use super::{Attributes, BatchHeader, Compression, RecordError, TimestampType};
-use crate::limits::BATCH_BYTES_MAX;
+use crate::limits::{BATCH_BYTES_MAX, RECORDS_OPENED_BYTES_MAX};
 use crate::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 /// Where a batch comes from, and so how much of it must be checked.
@@ -257,11 +257,20 @@ fn check_fields(
     Ok(info)
 }
 
+/// Bytes of the shortest record.
+const RECORD_BYTES_MIN: usize = 7;
+
 fn check_offsets(info: &BatchInfo, origin: Origin) -> Result<(), RecordError> {
     let count = info.record_count;
     let last_offset_delta = info.last_offset_delta;
     let emptied = origin == Origin::Log && count == 0;
-    if count < 1 && !emptied {
+    // No record is shorter than seven bytes (its length, attributes, two deltas, two lengths and a
+    // count of headers), so a count that claims more cannot be true.
+    let opened = match info.compression {
+        Compression::None => info.size - HEADER_BYTES,
+        _ => RECORDS_OPENED_BYTES_MAX,
+    };
+    if (count < 1 && !emptied) || count as usize > opened / RECORD_BYTES_MIN {
         return Err(RecordError::Count { count });
     }
     let range_fits = match origin {

@@ -4,7 +4,9 @@
 
 use std::ops::RangeInclusive;
 
-use odradek_wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use odradek_wire::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use odradek_wire::{ErrorCode, Message};
 
 use super::{Call, Outcome, Refusal, Reply, encode_reply, table};
@@ -12,6 +14,9 @@ use super::{Call, Outcome, Refusal, Reply, encode_reply, table};
 pub(super) const KEY: i16 = super::API_VERSIONS_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> = 0..=ApiVersionsRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+/// The level of metadata records: that of the pinned Apache Kafka, and its oldest.
+const METADATA_VERSION: RangeInclusive<i16> = 7..=30;
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let mut response = ApiVersionsResponse {
@@ -23,6 +28,16 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
                 max_version: *row.advertised.end(),
             })
             .collect(),
+        supported_features: vec![SupportedFeatureKey {
+            name: "metadata.version",
+            min_version: *METADATA_VERSION.start(),
+            max_version: *METADATA_VERSION.end(),
+        }],
+        finalized_features: vec![FinalizedFeatureKey {
+            name: "metadata.version",
+            max_version_level: *METADATA_VERSION.end(),
+            min_version_level: *METADATA_VERSION.end(),
+        }],
         finalized_features_epoch: call.broker.image().version,
         ..ApiVersionsResponse::default()
     };

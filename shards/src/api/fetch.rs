@@ -5,15 +5,17 @@
 
 use std::ops::RangeInclusive;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use odradek_engine::bytes::Part;
 use odradek_engine::types::Offset;
 use odradek_wire::fetch::{
-    FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, LeaderIdAndEpoch,
-    NodeEndpoint, PartitionData,
+    FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    PartitionData,
 };
-use odradek_wire::{ErrorCode, Message, Records};
+use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
+use super::fetch_sessions::{Asked, Kind, Told, TopicKey, Wanted};
 use super::{Call, Outcome, Refusal, Reply, ReplyPiece, encode_reply, topics};
 use crate::broker::{Broker, Hosted};
 use crate::catalog::Topic;
@@ -52,89 +54,138 @@ impl Slice {
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: FetchRequest<'_> = call.decode()?;
     let broker = call.broker;
-    // Sessions: every fetch is answered whole and no session is offered, which clients accept.
-    if request.session_id != 0 && request.session_epoch > 0 {
-        let response = FetchResponse {
-            error_code: ErrorCode::FetchSessionIdNotFound.code(),
-            ..FetchResponse::default()
-        };
-        return call.reply(&response);
+    let asked = Asked {
+        id: request.session_id,
+        epoch: request.session_epoch,
+        by_ids: call.version >= 13,
+    };
+    let begun = broker.fetch_sessions.borrow_mut().begin(
+        broker.io.now(),
+        asked,
+        wanted(&request, asked.by_ids),
+        &forgotten(&request, asked.by_ids),
+    );
+    let (kind, wanted) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return session_error(&call, error),
+    };
+    let mut wait_ms = i64::from(request.max_wait_ms.max(0));
+    if broker.settings.connections_max_idle_ms >= 0 {
+        // A connection that is silent for longer is of no use to anybody.
+        wait_ms = wait_ms.min(broker.settings.connections_max_idle_ms);
     }
-    let deadline = broker.io.now() + u64::from(request.max_wait_ms.max(0) as u32) * 1_000_000;
+    let deadline = broker.io.now() + wait_ms as u64 * 1_000_000;
     let least = request.min_bytes.max(0) as u64;
     let notice = Rc::new(Notice::default());
     loop {
-        let answer = gather(&call, &request, &notice).await;
-        let enough = answer.bytes >= least || answer.failed;
-        if enough || broker.io.now() >= deadline || broker.stopping() {
-            return respond(&call, &request, answer);
+        let answer = gather(&call, &request, &wanted, &notice).await;
+        let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
+        let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
+        if enough || over {
+            return respond(&call, &request, kind, wanted, answer);
         }
         let pause = broker.io.sleep_until(deadline);
-        either(notice.raised(), pause).await;
+        either(notice.raised(), either(pause, call.peer.leaves())).await;
     }
 }
 
+/// The client begins a new session after any of these.
+fn session_error(call: &Call<'_>, error: ErrorCode) -> Result<Outcome, Refusal> {
+    call.reply(&FetchResponse {
+        error_code: error.code(),
+        ..FetchResponse::default()
+    })
+}
+
+fn key(topic: &str, id: Uuid, by_ids: bool) -> TopicKey {
+    match by_ids {
+        true => TopicKey::Id(id),
+        false => TopicKey::Name(topic.into()),
+    }
+}
+
+fn wanted(request: &FetchRequest<'_>, by_ids: bool) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for topic in &request.topics {
+        let key = key(topic.topic, topic.topic_id, by_ids);
+        wanted.extend(topic.partitions.iter().map(|partition| Wanted {
+            topic: key.clone(),
+            index: partition.partition,
+            offset: partition.fetch_offset,
+            bytes_max: partition.partition_max_bytes,
+            leader_epoch: partition.current_leader_epoch,
+        }));
+    }
+    wanted
+}
+
+fn forgotten(request: &FetchRequest<'_>, by_ids: bool) -> Vec<(TopicKey, i32)> {
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let key = key(topic.topic, topic.topic_id, by_ids);
+        forgotten.extend(topic.partitions.iter().map(|index| (key.clone(), *index)));
+    }
+    forgotten
+}
+
 struct Answer {
-    slices: Vec<Vec<Slice>>,
+    /// One for each partition wanted.
+    slices: Vec<Slice>,
     bytes: u64,
     failed: bool,
 }
 
 /// Plans every partition once. `notice` is raised by the next progress of any that had nothing.
-async fn gather(call: &Call<'_>, request: &FetchRequest<'_>, notice: &Rc<Notice>) -> Answer {
+async fn gather(
+    call: &Call<'_>,
+    request: &FetchRequest<'_>,
+    wanted: &[Wanted],
+    notice: &Rc<Notice>,
+) -> Answer {
     let broker = call.broker;
     let image = broker.image();
     let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
     let mut answer = Answer {
-        slices: Vec::with_capacity(request.topics.len()),
+        slices: Vec::with_capacity(wanted.len()),
         bytes: 0,
         failed: false,
     };
-    for asked in &request.topics {
-        let topic = find(&image, asked, call.version);
-        let mut slices = Vec::with_capacity(asked.partitions.len());
-        for partition in &asked.partitions {
-            let left = max.saturating_sub(answer.bytes);
-            let bytes_max = left.min(partition.partition_max_bytes.max(0) as u64);
-            let first = answer.bytes == 0;
-            let slice = match topic {
-                None if call.version >= 13 => {
-                    Slice::failed(partition.partition, ErrorCode::UnknownTopicId)
-                }
-                None => Slice::failed(partition.partition, ErrorCode::UnknownTopicOrPartition),
-                Some(topic) => slice(broker, topic, partition, bytes_max, first, notice).await,
-            };
-            answer.bytes += slice.bytes;
-            answer.failed |= slice.error != ErrorCode::None;
-            slices.push(slice);
-        }
-        answer.slices.push(slices);
+    let mut last: Option<(&TopicKey, Option<&Arc<Topic>>)> = None;
+    for partition in wanted {
+        let topic = match last {
+            Some((key, topic)) if *key == partition.topic => topic,
+            _ => match &partition.topic {
+                TopicKey::Id(id) => image.topic_by_id(*id),
+                TopicKey::Name(name) => image.topic(name),
+            },
+        };
+        last = Some((&partition.topic, topic));
+        let left = max.saturating_sub(answer.bytes);
+        let bytes_max = left.min(partition.bytes_max.max(0) as u64);
+        let first = answer.bytes == 0;
+        let slice = match (topic, &partition.topic) {
+            (Some(topic), _) => slice(broker, topic, partition, bytes_max, first, notice).await,
+            (None, TopicKey::Id(_)) => Slice::failed(partition.index, ErrorCode::UnknownTopicId),
+            (None, TopicKey::Name(_)) => {
+                Slice::failed(partition.index, ErrorCode::UnknownTopicOrPartition)
+            }
+        };
+        answer.bytes += slice.bytes;
+        answer.failed |= slice.error != ErrorCode::None;
+        answer.slices.push(slice);
     }
     answer
-}
-
-fn find<'i>(
-    image: &'i crate::catalog::Image,
-    asked: &FetchTopic<'_>,
-    version: i16,
-) -> Option<&'i Topic> {
-    let topic = if version >= 13 {
-        image.topic_by_id(asked.topic_id)
-    } else {
-        image.topic(asked.topic)
-    };
-    topic.map(|topic| &**topic)
 }
 
 async fn slice(
     broker: &Rc<Broker>,
     topic: &Topic,
-    asked: &odradek_wire::fetch::FetchPartition,
+    asked: &Wanted,
     bytes_max: u64,
     first: bool,
     notice: &Rc<Notice>,
 ) -> Slice {
-    let index = asked.partition;
+    let index = asked.index;
     let hosted = match broker.hosted(topic, index).await {
         Ok(hosted) => hosted,
         Err(error) => {
@@ -146,7 +197,7 @@ async fn slice(
             return slice;
         }
     };
-    let mut slice = Slice::failed(index, epoch_error(&hosted, asked.current_leader_epoch));
+    let mut slice = Slice::failed(index, epoch_error(&hosted, asked.leader_epoch));
     if slice.error != ErrorCode::None {
         slice.leader = topic
             .partitions
@@ -156,7 +207,7 @@ async fn slice(
     }
     let read = hosted
         .partition
-        .read(Offset(asked.fetch_offset), bytes_max, first)
+        .read(Offset(asked.offset), bytes_max, first)
         .await;
     match read {
         Ok(read) => {
@@ -195,66 +246,114 @@ pub(super) fn epoch_error(hosted: &Hosted, asked: i32) -> ErrorCode {
     }
 }
 
+/// The session of the answer, and for each partition whether it is told.
+fn news(
+    call: &Call<'_>,
+    kind: Kind,
+    wanted: Vec<Wanted>,
+    slices: &[Slice],
+) -> Result<(i32, Vec<(Wanted, bool)>), ErrorCode> {
+    let broker = call.broker;
+    let told = slices.iter().map(|slice| Told {
+        visible: slice.visible,
+        log_start: slice.log_start,
+        bytes: slice.bytes,
+        failed: slice.error != ErrorCode::None,
+    });
+    let mut sessions = broker.fetch_sessions.borrow_mut();
+    let all = |wanted: Vec<Wanted>| wanted.into_iter().map(|wanted| (wanted, true)).collect();
+    match kind {
+        Kind::Sessionless => Ok((0, all(wanted))),
+        Kind::Full { by_ids } => {
+            let answered: Vec<_> = wanted.iter().cloned().zip(told).collect();
+            let random = || broker.io.random();
+            let id = sessions.create(broker.io.now(), by_ids, &answered, random);
+            Ok((id, all(wanted)))
+        }
+        Kind::Incremental { id, epoch } => {
+            let answered: Vec<_> = wanted.into_iter().zip(told).collect();
+            let news = sessions.tell(id, epoch, &answered)?;
+            let wanted = answered.into_iter().map(|(wanted, _)| wanted);
+            Ok((id, wanted.zip(news).collect()))
+        }
+    }
+}
+
 fn respond(
     call: &Call<'_>,
     request: &FetchRequest<'_>,
+    kind: Kind,
+    wanted: Vec<Wanted>,
     answer: Answer,
 ) -> Result<Outcome, Refusal> {
     let broker = call.broker;
+    let (session_id, told) = match news(call, kind, wanted, &answer.slices) {
+        Ok(told) => told,
+        Err(error) => return session_error(call, error),
+    };
     let mut node_endpoints: Vec<NodeEndpoint<'_>> = Vec::new();
-    let mut responses = Vec::with_capacity(request.topics.len());
+    let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
+    let mut last: Option<&TopicKey> = None;
     let mut pieces = Vec::new();
-    for (asked, slices) in request.topics.iter().zip(answer.slices) {
-        let mut partitions = Vec::with_capacity(slices.len());
-        for slice in slices {
-            let mut data = PartitionData {
-                partition_index: slice.index,
-                error_code: slice.error.code(),
-                high_watermark: slice.visible,
-                last_stable_offset: slice.visible,
-                log_start_offset: slice.log_start,
-                // Without transactions none can be aborted; null means "not read_committed".
-                aborted_transactions: (request.isolation_level == 1).then(Vec::new),
-                preferred_read_replica: -1,
-                records: match slice.bytes {
-                    0 => Records::Bytes(&[]),
-                    bytes => Records::External(bytes as u32),
-                },
-                ..PartitionData::default()
+    let told_slices = told.iter().zip(answer.slices);
+    for ((wanted, _), slice) in told_slices.filter(|((_, told), _)| *told) {
+        let mut data = PartitionData {
+            partition_index: slice.index,
+            error_code: slice.error.code(),
+            high_watermark: slice.visible,
+            last_stable_offset: slice.visible,
+            log_start_offset: slice.log_start,
+            // Without transactions none can be aborted; null means "not read_committed".
+            aborted_transactions: (request.isolation_level == 1).then(Vec::new),
+            preferred_read_replica: -1,
+            records: match slice.bytes {
+                0 => Records::Bytes(&[]),
+                bytes => Records::External(bytes as u32),
+            },
+            ..PartitionData::default()
+        };
+        let moved = matches!(
+            slice.error,
+            ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+        );
+        if let (true, true, Some((shard, epoch))) = (call.version >= 16, moved, slice.leader) {
+            let leader_id = broker.id_of(shard);
+            data.current_leader = LeaderIdAndEpoch {
+                leader_id,
+                leader_epoch: epoch,
             };
-            let moved = matches!(
-                slice.error,
-                ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
-            );
-            if let (true, true, Some((shard, epoch))) = (call.version >= 16, moved, slice.leader) {
-                let leader_id = broker.id_of(shard);
-                data.current_leader = LeaderIdAndEpoch {
-                    leader_id,
-                    leader_epoch: epoch,
-                };
-                if node_endpoints.iter().all(|node| node.node_id != leader_id)
-                    && let Some(endpoint) = broker.endpoints.get(shard as usize)
-                {
-                    node_endpoints.push(NodeEndpoint {
-                        node_id: leader_id,
-                        host: &endpoint.host,
-                        port: i32::from(endpoint.port),
-                        rack: broker.settings.broker_rack.as_deref(),
-                    });
-                }
-            }
-            partitions.push(data);
-            if slice.bytes > 0 {
-                pieces.push(slice.pieces);
+            if node_endpoints.iter().all(|node| node.node_id != leader_id)
+                && let Some(endpoint) = broker.endpoints.get(shard as usize)
+            {
+                node_endpoints.push(NodeEndpoint {
+                    node_id: leader_id,
+                    host: &endpoint.host,
+                    port: i32::from(endpoint.port),
+                    rack: broker.settings.broker_rack.as_deref(),
+                });
             }
         }
-        responses.push(FetchableTopicResponse {
-            topic: asked.topic,
-            topic_id: asked.topic_id,
-            partitions,
-        });
+        if last != Some(&wanted.topic) {
+            last = Some(&wanted.topic);
+            let (topic, topic_id) = match &wanted.topic {
+                TopicKey::Name(name) => (&**name, Uuid::ZERO),
+                TopicKey::Id(id) => ("", *id),
+            };
+            responses.push(FetchableTopicResponse {
+                topic,
+                topic_id,
+                partitions: Vec::new(),
+            });
+        }
+        if let Some(topic) = responses.last_mut() {
+            topic.partitions.push(data);
+        }
+        if slice.bytes > 0 {
+            pieces.push(slice.pieces);
+        }
     }
     let response = FetchResponse {
+        session_id,
         responses,
         node_endpoints,
         ..FetchResponse::default()

@@ -2,6 +2,7 @@
 //!
 //! Source: Kafka `ReplicaManager.fetchOffset`, KIP-734 (max timestamp).
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
@@ -28,7 +29,7 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 /// Latest in a tier: there is none.
 const LATEST_TIERED: i64 = -5;
-/// Earliest waiting for a tier: as without one.
+/// Earliest waiting for a tier: nothing waits.
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
@@ -37,8 +38,18 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let mut answers = Vec::with_capacity(request.topics.len());
     for asked in &request.topics {
         let mut partitions = Vec::with_capacity(asked.partitions.len());
+        let mut times: BTreeMap<i32, usize> = BTreeMap::new();
+        for partition in &asked.partitions {
+            *times.entry(partition.partition_index).or_default() += 1;
+        }
         for partition in &asked.partitions {
             partitions.push(match image.topic(asked.name) {
+                _ if unsupported(partition.timestamp, call.version) => {
+                    failed(partition, ErrorCode::UnsupportedVersion)
+                }
+                _ if times[&partition.partition_index] > 1 => {
+                    failed(partition, ErrorCode::InvalidRequest)
+                }
                 Some(topic) => {
                     let mut answer = one(call.broker, topic, partition).await;
                     if call.version < 4 {
@@ -59,6 +70,22 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         topics: answers,
         ..ListOffsetsResponse::default()
     })
+}
+
+/// Whether a version does not know a negative timestamp's meaning.
+///
+/// Source: Kafka `ReplicaManager.isListOffsetsTimestampUnsupported`.
+fn unsupported(timestamp: i64, version: i16) -> bool {
+    let since = match timestamp {
+        0.. => return false,
+        LATEST | EARLIEST => 1,
+        MAX_TIMESTAMP => 7,
+        EARLIEST_LOCAL => 8,
+        LATEST_TIERED => 9,
+        EARLIEST_PENDING_UPLOAD => 11,
+        _ => return true,
+    };
+    version < since
 }
 
 fn failed(asked: &ListOffsetsPartition, error: ErrorCode) -> ListOffsetsPartitionResponse {
@@ -119,15 +146,32 @@ async fn find(
     let standing = partition.standing();
     match timestamp {
         LATEST => Ok(Some((Timestamp(-1), standing.visible))),
-        EARLIEST | EARLIEST_LOCAL | EARLIEST_PENDING_UPLOAD => {
-            Ok(Some((Timestamp(-1), standing.log_start)))
-        }
-        LATEST_TIERED => Ok(None),
+        EARLIEST | EARLIEST_LOCAL => Ok(Some((Timestamp(-1), standing.log_start))),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(None),
         MAX_TIMESTAMP => partition.latest_record().await.map_err(Failure::Read),
         time if time >= 0 => partition
             .offset_for_time(Timestamp(time))
             .await
             .map_err(Failure::Read),
-        _ => Err(Failure::Asked(ErrorCode::InvalidRequest)),
+        _ => Err(Failure::Asked(ErrorCode::UnsupportedVersion)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_timestamps_have_their_versions() {
+        assert!(!unsupported(0, 1) && !unsupported(LATEST, 1) && !unsupported(EARLIEST, 1));
+        for (timestamp, since) in [
+            (MAX_TIMESTAMP, 7),
+            (EARLIEST_LOCAL, 8),
+            (LATEST_TIERED, 9),
+            (EARLIEST_PENDING_UPLOAD, 11),
+        ] {
+            assert!(unsupported(timestamp, since - 1) && !unsupported(timestamp, since));
+        }
+        assert!(unsupported(-7, ListOffsetsRequest::MAX_VERSION));
     }
 }

@@ -4,12 +4,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use odradek_wire::metadata::{
-    MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
-    MetadataResponseTopic,
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use super::{Call, Outcome, Refusal};
+use super::{Call, Outcome, Refusal, authorized};
 use crate::broker::Broker;
 use crate::catalog::Topic;
 
@@ -26,6 +26,14 @@ enum Asked<'a> {
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: MetadataRequest<'_> = call.decode()?;
     let broker = call.broker;
+    if call.version < 12
+        && let Some(topics) = &request.topics
+        && topics
+            .iter()
+            .any(|topic| topic.name.is_none() || topic.topic_id != Uuid::ZERO)
+    {
+        return call.reply(&ill_ids(topics, call.version));
+    }
     let mut image = broker.image();
     // Version 0 has no null: an empty list means all.
     let topics = request
@@ -51,21 +59,26 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         None => image.topics().cloned().map(Asked::Known).collect(),
         Some(topics) => topics
             .iter()
-            .map(|topic| match topic.name {
-                Some(name) => match image.topic(name) {
-                    Some(topic) => Asked::Known(topic.clone()),
-                    None if super::topics::valid_name(name).is_err() => {
-                        Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::InvalidTopicException)
-                    }
-                    None => {
-                        Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::UnknownTopicOrPartition)
-                    }
+            // Clients that ask by id send an empty name, or none.
+            .map(
+                |topic| match topic.name.filter(|_| topic.topic_id.is_zero()) {
+                    Some(name) => match image.topic(name) {
+                        Some(topic) => Asked::Known(topic.clone()),
+                        None if super::topics::valid_name(name).is_err() => {
+                            Asked::Missing(Some(name), Uuid::ZERO, ErrorCode::InvalidTopicException)
+                        }
+                        None => Asked::Missing(
+                            Some(name),
+                            Uuid::ZERO,
+                            ErrorCode::UnknownTopicOrPartition,
+                        ),
+                    },
+                    None => match image.topic_by_id(topic.topic_id) {
+                        Some(topic) => Asked::Known(topic.clone()),
+                        None => Asked::Missing(None, topic.topic_id, ErrorCode::UnknownTopicId),
+                    },
                 },
-                None => match image.topic_by_id(topic.topic_id) {
-                    Some(topic) => Asked::Known(topic.clone()),
-                    None => Asked::Missing(None, topic.topic_id, ErrorCode::UnknownTopicId),
-                },
-            })
+            )
             .collect(),
     };
     let response = MetadataResponse {
@@ -74,11 +87,39 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         controller_id: broker.id_of(0),
         topics: asked
             .iter()
-            .map(|asked| describe(broker, asked, call.version))
+            .map(|asked| MetadataResponseTopic {
+                topic_authorized_operations: match asked {
+                    // Nothing is told of an id that is unknown.
+                    Asked::Missing(None, ..) => authorized::NOT_ASKED,
+                    _ if request.include_topic_authorized_operations => authorized::TOPIC,
+                    _ => authorized::NOT_ASKED,
+                },
+                ..describe(broker, asked, call.version)
+            })
             .collect(),
+        cluster_authorized_operations: match request.include_cluster_authorized_operations {
+            true => authorized::CLUSTER,
+            false => authorized::NOT_ASKED,
+        },
         ..MetadataResponse::default()
     };
     call.reply(&response)
+}
+
+/// Ids instead of names are possible from version 12 on; older versions have the field but not the
+/// meaning.
+fn ill_ids<'a>(topics: &[MetadataRequestTopic<'a>], version: i16) -> MetadataResponse<'a> {
+    let error_code = ErrorCode::InvalidRequest.code();
+    let topics = topics.iter().map(|topic| MetadataResponseTopic {
+        error_code,
+        name: topic.name.or((version < 12).then_some("")),
+        topic_id: topic.topic_id,
+        ..MetadataResponseTopic::default()
+    });
+    MetadataResponse {
+        topics: topics.collect(),
+        ..MetadataResponse::default()
+    }
 }
 
 fn brokers(broker: &Broker) -> Vec<MetadataResponseBroker<'_>> {

@@ -6,12 +6,35 @@
 mod call;
 pub mod table;
 
-mod api_versions;
-mod fetch;
-mod list_offsets;
-mod metadata;
-mod produce;
+mod groups;
 pub mod topics;
+
+mod api_versions;
+mod authorized;
+mod create_topics;
+mod delete_groups;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod describe_topic_partitions;
+mod fetch;
+pub mod fetch_sessions;
+mod find_coordinator;
+mod heartbeat;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod list_partition_reassignments;
+mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod sync_group;
 
 /// ApiVersions.
 pub const API_VERSIONS_KEY: i16 = 18;

@@ -62,9 +62,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         let mut partitions = Vec::with_capacity(1);
         for one in &data.partition_data {
             let refused = match (acks, topic, request.transactional_id) {
-                (..=-2 | 2.., ..) => Some(ErrorCode::InvalidRequiredAcks),
                 (_, None, _) if by_id => Some(ErrorCode::UnknownTopicId),
                 (_, None, _) => Some(ErrorCode::UnknownTopicOrPartition),
+                (..=-2 | 2.., ..) => Some(ErrorCode::InvalidRequiredAcks),
                 // Coordinators write there, nobody else.
                 (_, Some(topic), _) if topic.is_internal() => {
                     Some(ErrorCode::InvalidTopicException)
@@ -171,8 +171,8 @@ fn append(broker: &Broker, hosted: &Hosted, records: &[u8], now: Timestamp) -> A
     };
     let info = validate_produce(records, &rules, depth, &mut scratch).map_err(refuse)?;
     if info.is_transactional() {
-        let why = "transactions are not supported yet".to_owned();
-        return Err((ErrorCode::InvalidTxnState, Some(why)));
+        let why = "the batch is transactional, the request is not".to_owned();
+        return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
     }
     let appended = hosted
         .partition

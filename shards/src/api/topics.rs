@@ -1,13 +1,17 @@
 //! What several APIs need of topics: names, and making them through the controller.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
-use odradek_wire::metadata_records::{ConfigRecord, MetadataRecord, PartitionRecord, TopicRecord};
+use odradek_wire::metadata_records::{
+    ConfigRecord, MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
+};
 use odradek_wire::{ErrorCode, Uuid};
 
 use crate::broker::{Broker, Unhosted};
 use crate::catalog::image::TOPIC_RESOURCE;
-use crate::catalog::placement;
+use crate::catalog::{Image, placement};
 use crate::config::Given;
 
 /// Longest topic name, characters: a directory's name carries it.
@@ -54,14 +58,29 @@ pub struct NewTopic {
     pub config: Given,
 }
 
+/// A topic that was made, or would have been.
+#[derive(Clone, Copy, Debug)]
+pub struct Created {
+    /// Zero if it was only validated.
+    pub id: Uuid,
+}
+
+/// Why a topic was not made or removed.
+pub type Refused = (ErrorCode, String);
+
+/// Records that one request may cause, as in Kafka (`ReplicationControlManager`,
+/// `QuorumController.MAX_RECORDS_PER_USER_OP`). Bounds partitions and settings together.
+const RECORDS_PER_REQUEST_MAX: usize = 10_000;
+
 /// Makes topics, from any shard. For each: its id, or why not. On return every shard serves them.
 pub async fn create(
     broker: &Rc<Broker>,
     topics: Vec<NewTopic>,
-) -> Vec<Result<Uuid, (ErrorCode, String)>> {
+    validate_only: bool,
+) -> Vec<Result<Created, Refused>> {
     let count = topics.len();
     let task = move |controller: Rc<Broker>| {
-        Box::pin(async move { create_here(&controller, topics).await }) as _
+        Box::pin(async move { create_here(&controller, topics, validate_only).await }) as _
     };
     match broker.mail.call(broker, 0, task).await {
         Ok(results) => results,
@@ -72,12 +91,15 @@ pub async fn create(
 async fn create_here(
     broker: &Rc<Broker>,
     topics: Vec<NewTopic>,
-) -> Vec<Result<Uuid, (ErrorCode, String)>> {
+    validate_only: bool,
+) -> Vec<Result<Created, Refused>> {
     let controller = broker.controller();
     let mut change = controller.begin().await;
     let image = change.image().clone();
+    let mut load = placement::Load::of(&image, broker.shards());
+    let mut colliding = Colliding::of(&image);
     let mut records = Vec::new();
-    let mut results: Vec<Result<Uuid, (ErrorCode, String)>> = Vec::new();
+    let mut results: Vec<Result<Created, Refused>> = Vec::with_capacity(topics.len());
     for (number, topic) in topics.iter().enumerate() {
         let twice = topics[..number]
             .iter()
@@ -87,8 +109,28 @@ async fn create_here(
             results.push(Err((ErrorCode::TopicAlreadyExists, why)));
             continue;
         }
+        if let Some(other) = colliding.add(&topic.name) {
+            let why = format!(
+                "Topic '{}' collides with the topic '{other}': in metrics '.' and '_' are the same",
+                topic.name
+            );
+            results.push(Err((ErrorCode::InvalidTopicException, why)));
+            continue;
+        }
+        let size = 1 + topic.config.len() + topic.partitions;
+        if records.len() + size > RECORDS_PER_REQUEST_MAX {
+            let why = format!(
+                "one request can make at most {RECORDS_PER_REQUEST_MAX} partitions and settings"
+            );
+            results.push(Err((ErrorCode::PolicyViolation, why)));
+            continue;
+        }
+        if validate_only {
+            results.push(Ok(Created { id: Uuid::ZERO }));
+            continue;
+        }
         let id = new_topic_id(broker);
-        results.push(Ok(id));
+        results.push(Ok(Created { id }));
         records.push(MetadataRecord::Topic(TopicRecord {
             name: &topic.name,
             topic_id: id,
@@ -101,10 +143,10 @@ async fn create_here(
                 value: Some(value),
             }));
         }
-        let shards = topic
-            .shards
-            .clone()
-            .unwrap_or_else(|| placement::spread(&image, broker.shards(), topic.partitions));
+        let shards = match &topic.shards {
+            Some(shards) => load.place(shards),
+            None => load.spread(topic.partitions),
+        };
         for (index, shard) in shards.into_iter().enumerate() {
             records.push(MetadataRecord::Partition(PartitionRecord {
                 partition_id: index as i32,
@@ -121,11 +163,84 @@ async fn create_here(
     }
     if let Err(error) = change.commit(broker, &records).await {
         tracing::error!("{error}");
-        for result in &mut results {
+        for result in results.iter_mut().filter(|result| result.is_ok()) {
             *result = Err((ErrorCode::KafkaStorageError, error.to_string()));
         }
     }
     results
+}
+
+/// Removes topics, from any shard. For each: nothing, or why not. On return no shard serves them
+/// and their files are gone.
+pub(super) async fn delete(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refused>> {
+    let count = ids.len();
+    let task = move |controller: Rc<Broker>| {
+        Box::pin(async move { delete_here(&controller, ids).await }) as _
+    };
+    match broker.mail.call(broker, 0, task).await {
+        Ok(results) => results,
+        Err(_) => vec![Err((ErrorCode::BrokerNotAvailable, "the node is stopping".into())); count],
+    }
+}
+
+async fn delete_here(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refused>> {
+    let controller = broker.controller();
+    let mut change = controller.begin().await;
+    let image = change.image().clone();
+    let mut records = Vec::new();
+    let mut results: Vec<Result<(), Refused>> = Vec::with_capacity(ids.len());
+    for topic_id in ids {
+        results.push(match image.topic_by_id(topic_id) {
+            Some(_) => {
+                records.push(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }));
+                Ok(())
+            }
+            // Another request was faster.
+            None => {
+                let why = "there is no topic with this id".to_owned();
+                Err((ErrorCode::UnknownTopicId, why))
+            }
+        });
+    }
+    if let Err(error) = change.commit(broker, &records).await {
+        tracing::error!("{error}");
+        for result in results.iter_mut().filter(|result| result.is_ok()) {
+            *result = Err((ErrorCode::KafkaStorageError, error.to_string()));
+        }
+    }
+    results
+}
+
+/// Names that contain '.' or '_', by what they become in metrics, where both are '_'.
+///
+/// Source: Kafka `Topic.hasCollision`.
+struct Colliding(BTreeMap<String, String>);
+
+impl Colliding {
+    fn of(image: &Image) -> Self {
+        let mut names = Colliding(BTreeMap::new());
+        for topic in image.topics() {
+            names.add(&topic.name);
+        }
+        names
+    }
+
+    /// Adds a name unless another one collides with it: that one.
+    fn add(&mut self, name: &str) -> Option<&str> {
+        if !name.contains(['.', '_']) {
+            return None;
+        }
+        match self.0.entry(name.replace('.', "_")) {
+            Entry::Vacant(entry) => {
+                entry.insert(name.to_owned());
+                None
+            }
+            Entry::Occupied(entry) => match entry.get() == name {
+                true => None,
+                false => Some(entry.into_mut()),
+            },
+        }
+    }
 }
 
 /// A random id, none of Kafka's reserved ones, and none that starts with a dash: it would be
@@ -167,7 +282,7 @@ pub(super) async fn auto_create(broker: &Rc<Broker>, names: Vec<String>) {
             }
         })
         .collect();
-    for result in create(broker, topics).await {
+    for result in create(broker, topics, false).await {
         if let Err((code, why)) = result
             && code != ErrorCode::TopicAlreadyExists
         {
@@ -192,4 +307,28 @@ fn internal_config(broker: &Broker, name: &str) -> Given {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_metrics_would_mix_up_collide() {
+        let mut names = Colliding(BTreeMap::new());
+        assert_eq!(names.add("a.b"), None);
+        assert_eq!(names.add("a_b"), Some("a.b"));
+        assert_eq!(names.add("a.b"), None);
+        assert_eq!(names.add("a-b"), None);
+    }
+
+    #[test]
+    fn names_are_judged_as_kafka_does() {
+        for good in ["a", "A.b_c-9", "__consumer_offsets", &"x".repeat(249)] {
+            assert!(valid_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a b", "a/b", "ä", &"x".repeat(250)] {
+            assert!(valid_name(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -20,8 +20,10 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
 
 use super::{Broker, Endpoint, Quiet};
+use crate::api::fetch_sessions::{self, FetchSessions};
 use crate::catalog::{Controller, ControllerError, Image};
 use crate::config::{Settings, choice};
+use crate::coordinators::Groups;
 use crate::net::Admission;
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
 use crate::runtime::Mailboxes;
@@ -85,6 +87,12 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         Some((facts, image)) => (facts, image, None, Vec::new()),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
+    // The setting is the node's.
+    let slots = settings.max_incremental_fetch_session_cache_slots.max(0) as usize;
+    let fetch_sessions = FetchSessions::new(
+        slots.div_ceil(boot.mail.shards() as usize),
+        fetch_sessions::PARTITIONS_MAX,
+    );
     let broker = Rc::new(Broker {
         shard: boot.shard,
         io,
@@ -96,6 +104,9 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         connections: Cell::new(0),
         refusals: Quiet::default(),
         ground,
+        fetch_sessions: RefCell::new(fetch_sessions),
+        producer_ids: Default::default(),
+        groups: Groups::new(&settings),
         controller: OnceCell::new(),
         image: RefCell::new(image),
         hosted: RefCell::new(BTreeMap::new()),
@@ -126,6 +137,8 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         .detach();
     spawner.spawn(broker.clone().flush_forever()).detach();
     spawner.spawn(broker.clone().retain_forever()).detach();
+    let timer = broker.groups.clone().keep_time(broker.io.clone());
+    spawner.spawn(timer).detach();
     for listener in boot.listeners {
         spawner
             .spawn(crate::net::accept_all(broker.clone(), listener))
@@ -244,6 +257,7 @@ async fn meta(
         let (a, b) = (io.random(), io.random());
         Uuid((u128::from(a) << 64 | u128::from(b)).to_be_bytes()).to_string()
     };
+    let mut before = Vec::new();
     let mut known = BTreeMap::new();
     match io.read_file(&path, 64 << 10).await {
         Ok(bytes) => {
@@ -253,6 +267,7 @@ async fn meta(
                     known.insert(key.trim().to_owned(), value.trim().to_owned());
                 }
             }
+            before = bytes;
         }
         Err(Errno(libc::ENOENT)) => {}
         Err(error) => return Err(fail("reading meta.properties")(error)),
@@ -269,19 +284,22 @@ async fn meta(
         cluster_id: known.remove("cluster.id").unwrap_or_else(new_id),
         directory_id: known.remove("directory.id").unwrap_or_else(new_id),
     };
-    if let Some(before) = known
+    if let Some(count) = known
         .get("shards")
         .filter(|count| **count != shards.to_string())
     {
-        tracing::info!("the node had {before} shards and has {shards} now");
+        tracing::info!("the node had {count} shards and has {shards} now");
     }
     let text = format!(
         "version=1\nnode.id={node}\ncluster.id={}\ndirectory.id={}\nshards={shards}\n",
         facts.cluster_id, facts.directory_id
     );
-    io.replace_file(&path, text.into_bytes())
-        .await
-        .map_err(fail("writing meta.properties"))?;
+    // Not without need: a node starts on a full disk, too.
+    if before != text.as_bytes() {
+        io.replace_file(&path, text.into_bytes())
+            .await
+            .map_err(fail("writing meta.properties"))?;
+    }
     Ok(facts)
 }
 

@@ -17,7 +17,8 @@ use super::Broker;
 use crate::catalog::{Image, Topic};
 use crate::config::TopicConfig;
 use crate::config::choice;
-use crate::partition::{Opening, Partition, PartitionName};
+use crate::coordinators::topics_deleted;
+use crate::partition::{FULL_RETRY_NS, Opening, Partition, PartitionName};
 
 /// A partition of this shard, with its topic's settings.
 pub struct Hosted {
@@ -63,6 +64,8 @@ impl Hosted {
 pub(super) enum Slot {
     Open(Rc<Hosted>),
     Opening(Rc<RefCell<Vec<Waker>>>),
+    /// Opening it failed at this time.
+    Failed(u64),
 }
 
 /// Why a partition is not served here.
@@ -93,9 +96,16 @@ impl Broker {
         let key = (topic.id, index);
         loop {
             let waiting = match self.hosted.borrow().get(&key) {
+                Some(Slot::Open(open)) if open.partition.reopen_due() => {
+                    open.partition.retire();
+                    break;
+                }
                 Some(Slot::Open(open)) => return Ok(open.clone()),
                 Some(Slot::Opening(waiting)) => waiting.clone(),
-                None => break,
+                Some(Slot::Failed(at)) if self.io.now() < at + FULL_RETRY_NS => {
+                    return Err(Unhosted::Failed);
+                }
+                Some(Slot::Failed(_)) | None => break,
             };
             let mut asked = false;
             poll_fn(|context| {
@@ -121,7 +131,8 @@ impl Broker {
             }
             Err(error) => {
                 tracing::error!("{error}");
-                self.hosted.borrow_mut().remove(&key);
+                let failed = Slot::Failed(self.io.now());
+                self.hosted.borrow_mut().insert(key, failed);
                 Err(Unhosted::Failed)
             }
         };
@@ -134,7 +145,7 @@ impl Broker {
     /// A partition of this shard if it is open.
     pub fn open_now(&self, topic: &Topic, index: i32) -> Option<Rc<Hosted>> {
         match self.hosted.borrow().get(&(topic.id, index)) {
-            Some(Slot::Open(open)) => Some(open.clone()),
+            Some(Slot::Open(open)) if !open.partition.reopen_due() => Some(open.clone()),
             _ => None,
         }
     }
@@ -146,7 +157,7 @@ impl Broker {
             .values()
             .filter_map(|slot| match slot {
                 Slot::Open(open) => Some(open.clone()),
-                Slot::Opening(_) => None,
+                Slot::Opening(_) | Slot::Failed(_) => None,
             })
             .collect()
     }
@@ -192,13 +203,19 @@ impl Broker {
     /// this shard serves by it.
     pub async fn adopt(self: &Rc<Self>, image: Arc<Image>) {
         let old = self.image.replace(image.clone());
+        self.groups.adopt(&image, self.shard);
+        let mut gone = Vec::new();
         for topic in old.topics() {
             match image.topic_by_id(topic.id) {
-                None => self.remove(topic).await,
+                None => {
+                    gone.push((&*topic.name, topic.id));
+                    self.remove(topic).await;
+                }
                 Some(new) if new.config != topic.config => self.reconfigure(new),
                 Some(_) => {}
             }
         }
+        topics_deleted(self, &gone).await;
     }
 
     async fn remove(&self, topic: &Topic) {

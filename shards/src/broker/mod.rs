@@ -20,8 +20,11 @@ pub use self::boot::{Boot, BootError, Facts, start};
 use self::hosting::Slot;
 pub use self::hosting::{Hosted, Unhosted};
 pub use self::quiet::Quiet;
+use crate::api::fetch_sessions::FetchSessions;
 use crate::catalog::{Controller, Image};
 use crate::config::Settings;
+use crate::coordinators::Groups;
+use crate::coordinators::producer_ids::ProducerIds;
 use crate::net::Admission;
 use crate::partition::{Ground, Notice};
 use crate::runtime::Mailboxes;
@@ -51,6 +54,12 @@ pub struct Broker {
     /// Rate limit of log lines about refused connections.
     pub refusals: Quiet,
     pub ground: Rc<Ground>,
+    /// What clients need not repeat with each fetch.
+    pub fetch_sessions: RefCell<FetchSessions>,
+    /// Ids for idempotent producers.
+    pub producer_ids: ProducerIds,
+    /// The group coordinators here.
+    pub groups: Rc<Groups>,
     /// On shard 0.
     pub controller: OnceCell<Rc<Controller>>,
     image: RefCell<Arc<Image>>,

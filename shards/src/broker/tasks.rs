@@ -81,6 +81,7 @@ impl Broker {
     /// Stops taking requests, writes everything out, leaves files that need no recovery.
     pub async fn stop(self: Rc<Self>) {
         self.stopping.set(true);
+        self.groups.stop();
         let open = self.open_partitions();
         let logs = open.iter().map(|hosted| &hosted.partition);
         let metadata = self.controller.get().map(|controller| controller.log());

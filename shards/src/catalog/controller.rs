@@ -123,6 +123,11 @@ impl Change<'_> {
         let log = |error: &dyn std::fmt::Display| ControllerError::Log(error.to_string());
         let batch = records::encode(change, now).map_err(|error| log(&error))?;
         let info = validate(&batch, &Rules::NODE).map_err(|error| log(&error))?;
+        // A change that finds the disk full is refused; the log stays as it is.
+        let room = self.controller.log.prepare(batch.len()).await;
+        room.map_err(|error| {
+            ControllerError::Log(format!("no room for {} bytes: {error}", batch.len()))
+        })?;
         let appended = self
             .controller
             .log

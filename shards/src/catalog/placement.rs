@@ -2,25 +2,45 @@
 
 use super::image::Image;
 
-/// Shards for `count` new partitions: each to the shard that then has the fewest, the highest
-/// number first among equals, so that shard 0, which has the controller's work, comes last.
-pub fn spread(image: &Image, shards: u32, count: usize) -> Vec<u32> {
-    let mut load = vec![0usize; shards as usize];
-    for entry in image.topics().flat_map(|topic| &topic.partitions) {
-        if let Some(load) = load.get_mut(entry.shard as usize) {
-            *load += 1;
+/// How many partitions each shard has, those being placed included.
+pub struct Load(Vec<usize>);
+
+impl Load {
+    /// As an image has it.
+    pub fn of(image: &Image, shards: u32) -> Self {
+        let mut load = vec![0usize; shards as usize];
+        for entry in image.topics().flat_map(|topic| &topic.partitions) {
+            if let Some(load) = load.get_mut(entry.shard as usize) {
+                *load += 1;
+            }
         }
+        Load(load)
     }
-    (0..count)
-        .map(|_| {
-            let shard = (0..shards)
-                .rev()
-                .min_by_key(|shard| load[*shard as usize])
-                .expect("at least one shard");
-            load[shard as usize] += 1;
-            shard
-        })
-        .collect()
+
+    /// Shards for `count` new partitions: each to the shard that then has the fewest, the highest
+    /// number first among equals, so that shard 0, which has the controller's work, comes last.
+    pub fn spread(&mut self, count: usize) -> Vec<u32> {
+        (0..count)
+            .map(|_| {
+                let shard = (0..self.0.len())
+                    .rev()
+                    .min_by_key(|shard| self.0[*shard])
+                    .expect("at least one shard");
+                self.0[shard] += 1;
+                shard as u32
+            })
+            .collect()
+    }
+
+    /// Counts partitions that were placed by hand; gives their shards back.
+    pub fn place(&mut self, shards: &[u32]) -> Vec<u32> {
+        for shard in shards {
+            if let Some(load) = self.0.get_mut(*shard as usize) {
+                *load += 1;
+            }
+        }
+        shards.to_vec()
+    }
 }
 
 #[cfg(test)]
@@ -29,9 +49,13 @@ mod tests {
 
     #[test]
     fn partitions_spread_evenly() {
-        let mut shards = spread(&Image::default(), 4, 8);
+        let mut load = Load::of(&Image::default(), 4);
+        let mut shards = load.spread(8);
         assert_eq!(shards[..4], [3, 2, 1, 0]);
         shards.sort_unstable();
         assert_eq!(shards, [0, 0, 1, 1, 2, 2, 3, 3]);
+        // What was placed by hand counts.
+        load.place(&[3, 3, 2]);
+        assert_eq!(load.spread(3), [1, 0, 2]);
     }
 }

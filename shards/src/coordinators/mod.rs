@@ -1,3 +1,17 @@
 //! Coordinators: each decides over the records of one partition of an internal topic.
+//!
+//! [`groups`] decides and does nothing else. Around it: [`Host`] is one partition's coordinator
+//! at work, [`Groups`] the coordinators of a shard, [`partition_for`] says where a group belongs.
 
 pub mod groups;
+mod host;
+mod host_load;
+mod host_write;
+mod hosts;
+mod place;
+pub mod producer_ids;
+
+pub use host::{Answer, Host};
+pub(crate) use hosts::topics_deleted;
+pub use hosts::{Groups, OFFSETS_TOPIC, hosts, serving};
+pub use place::partition_for;

@@ -18,6 +18,7 @@ use super::frame::{FrameError, Frames};
 use super::send::Sender;
 use crate::api::{Call, Outcome, Refusal, Reply, table};
 use crate::broker::Broker;
+use crate::partition::Notice;
 
 /// Replies that may wait on one connection before its requests are not read any more.
 const REPLIES_MAX: usize = 256;
@@ -27,51 +28,41 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// What ApiVersions was told.
     pub software: RefCell<Option<(String, String)>>,
+    gone: Cell<bool>,
+    going: Notice,
 }
 
 impl Peer {
+    fn new(address: Option<SocketAddr>) -> Self {
+        Peer {
+            address,
+            software: RefCell::new(None),
+            gone: Cell::new(false),
+            going: Notice::default(),
+        }
+    }
+
+    /// Whether it has closed its side: nobody waits for an answer any more.
+    pub fn gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    /// Waits until it is gone, for the one handler that waits for long.
+    pub async fn leaves(&self) {
+        if !self.gone() {
+            self.going.raised().await;
+        }
+    }
+
+    fn left(&self) {
+        self.gone.set(true);
+        self.going.raise();
+    }
+
     /// The host, as group descriptions show it.
     pub fn host(&self) -> String {
         self.address
             .map_or_else(|| "unknown".into(), |address| address.ip().to_string())
-    }
-}
-
-/// Bytes of requests that a shard holds at once; past it, sockets are not read.
-pub struct Admission {
-    max: usize,
-    taken: Cell<usize>,
-    waiting: RefCell<VecDeque<Waker>>,
-}
-
-impl Admission {
-    pub fn new(max: usize) -> Rc<Self> {
-        Rc::new(Admission {
-            max,
-            taken: Cell::new(0),
-            waiting: RefCell::default(),
-        })
-    }
-
-    /// Waits for room. A request larger than the bound is admitted alone.
-    pub async fn admit(&self, bytes: usize) {
-        poll_fn(|context| {
-            let taken = self.taken.get();
-            if taken == 0 || taken + bytes <= self.max {
-                self.taken.set(taken + bytes);
-                return Poll::Ready(());
-            }
-            self.waiting.borrow_mut().push_back(context.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-
-    pub fn give_back(&self, bytes: usize) {
-        self.taken.set(self.taken.get() - bytes);
-        for waker in self.waiting.take() {
-            waker.wake();
-        }
     }
 }
 
@@ -141,10 +132,7 @@ fn wake(waker: &RefCell<Option<Waker>>) {
 /// Serves a connection until either side ends it.
 pub async fn serve(broker: Rc<Broker>, socket: Handle) {
     let address = broker.io.peer(socket).await;
-    let peer = Rc::new(Peer {
-        address,
-        software: RefCell::new(None),
-    });
+    let peer = Rc::new(Peer::new(address));
     let replies = Rc::new(Replies::default());
     let sending = {
         let (io, replies) = (broker.io.clone(), replies.clone());
@@ -197,29 +185,93 @@ async fn read_all(
     replies: &Rc<Replies>,
 ) -> Result<(), Ended> {
     let max = broker.settings.socket_request_max_bytes;
-    let mut frames = Frames::new(&broker.io, socket, max, broker.admission.clone());
+    let mut source = Source::Idle(Frames::new(
+        &broker.io,
+        socket,
+        max,
+        broker.admission.clone(),
+    ));
     let mut copy = Vec::new();
     loop {
         replies.room().await;
         if replies.broken.get() {
             return Err(Ended::Broken);
         }
+        let mut frames = source.frames().await?;
         let frame = frames.next().await?;
         let bytes = frames.bytes(&frame);
         let produce = bytes.first_chunk::<2>() == Some(&PRODUCE);
         if produce {
             handle(broker, peer, replies, bytes).await?;
             frames.consume(frame);
+            source = Source::Idle(frames);
         } else {
             // It may wait for long: the buffer it came in goes back first.
             copy.clear();
             copy.extend_from_slice(bytes);
             frames.consume(frame);
-            handle(broker, peer, replies, &copy).await?;
+            source = watched(handle(broker, peer, replies, &copy), frames, peer).await?;
             if copy.capacity() > 64 << 10 {
                 copy = Vec::new();
             }
         }
+    }
+}
+
+type Arriving = std::pin::Pin<Box<dyn Future<Output = (Frames, Result<(), FrameError>)>>>;
+
+/// Where the next request comes from.
+enum Source {
+    Idle(Frames),
+    /// Bytes are awaited already.
+    Arriving(Arriving),
+}
+
+impl Source {
+    async fn frames(self) -> Result<Frames, FrameError> {
+        match self {
+            Source::Idle(frames) => Ok(frames),
+            Source::Arriving(arriving) => {
+                let (frames, result) = arriving.await;
+                result.map(|()| frames)
+            }
+        }
+    }
+}
+
+/// Runs a handler to its end. If that takes a while, watches the socket meanwhile: a handler that
+/// waits for records must hear that nobody wants them any more. It is never cut off: it may be in
+/// the middle of a change.
+async fn watched(
+    handling: impl Future<Output = Result<(), Ended>>,
+    mut frames: Frames,
+    peer: &Peer,
+) -> Result<Source, Ended> {
+    let mut handling = std::pin::pin!(handling);
+    let first = poll_fn(|context| Poll::Ready(handling.as_mut().poll(context))).await;
+    if let Poll::Ready(handled) = first {
+        return handled.map(|()| Source::Idle(frames));
+    }
+    let mut arriving: Arriving = Box::pin(async move {
+        let result = frames.arrive().await;
+        (frames, result)
+    });
+    let mut arrived = None;
+    poll_fn(|context| {
+        if arrived.is_none()
+            && let Poll::Ready(end) = arriving.as_mut().poll(context)
+        {
+            if end.1.is_err() {
+                peer.left();
+            }
+            arrived = Some(end);
+        }
+        handling.as_mut().poll(context)
+    })
+    .await?;
+    match arrived {
+        Some((frames, result)) => Ok(result.map(|()| Source::Idle(frames))?),
+        None => Ok(Source::Arriving(arriving)),
     }
 }
 

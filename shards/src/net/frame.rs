@@ -2,14 +2,14 @@
 //!
 //! Small requests are read where the kernel put them. A request that is not whole gets a block
 //! of its own, and the rest is received straight into it. The claimed length is checked against
-//! the bound, and room for it is reserved, before anything is allocated.
+//! the bound, and room is reserved before bytes are received into it.
 
 use std::rc::Rc;
 
 use odradek_engine::bytes::Block;
 use odradek_engine::io::{Errno, Handle, Io, Provided, Received};
 
-use super::connection::Admission;
+use super::admission::{Admission, Reserved};
 
 /// Why no further request can be read.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,8 @@ pub enum FrameError {
         "a request of {length} bytes was announced; {max} is the limit (socket.request.max.bytes)"
     )]
     Length { length: i32, max: i32 },
+    #[error("the peer stalled within a request of {0} bytes while others waited for room")]
+    Stalled(usize),
     #[error("receiving failed: {0}")]
     Io(#[from] Errno),
 }
@@ -58,18 +60,6 @@ pub enum Frame {
     /// Within what the stream holds: so many bytes, to be consumed.
     Held(usize),
     Block(Block, usize, #[allow(dead_code)] Reserved),
-}
-
-/// Bytes reserved for a request; its end is what counts.
-pub struct Reserved {
-    admission: Rc<Admission>,
-    bytes: usize,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.admission.give_back(self.bytes);
-    }
 }
 
 /// A connection's incoming side.
@@ -113,15 +103,23 @@ impl Frames {
                 return self.rest(length).await;
             }
             if bytes.is_empty() {
-                self.held = match self.io.receive(self.socket).await? {
-                    Received::Provided(provided) => Held::Provided(provided),
-                    Received::Block(block, len) => Held::Block(block, 0, len as usize),
-                    Received::End => return Err(FrameError::End),
-                };
+                self.arrive().await?;
             } else {
                 self.fill_head().await?;
             }
         }
+    }
+
+    /// Waits until a byte of the next request is here.
+    pub async fn arrive(&mut self) -> Result<(), FrameError> {
+        if self.held.bytes().is_empty() {
+            self.held = match self.io.receive(self.socket).await? {
+                Received::Provided(provided) => Held::Provided(provided),
+                Received::Block(block, len) => Held::Block(block, 0, len as usize),
+                Received::End => return Err(FrameError::End),
+            };
+        }
+        Ok(())
     }
 
     /// Fewer than four bytes are here: gathers the length.
@@ -142,26 +140,38 @@ impl Frames {
         Ok(())
     }
 
-    /// Receives the rest of a request of `length` bytes into a block of its own.
+    /// Receives the rest of a request of `length` bytes into a block of its own, as far as there
+    /// is room for it.
     async fn rest(&mut self, length: usize) -> Result<Frame, FrameError> {
         self.held.advance(4);
-        self.admission.admit(length).await;
-        let reserved = Reserved {
-            admission: self.admission.clone(),
-            bytes: length,
-        };
-        let block = self.io.pool().take(length.max(1));
-        let have = self.held.bytes().len();
+        let mut reserved = Reserved::new(&self.admission, self.socket, self.io.now());
+        reserved.grow(&self.io, length).await;
+        let mut block = self.io.pool().take(length.max(1));
+        let mut have = self.held.bytes().len();
         // SAFETY: the block is new.
         unsafe { block.bytes_mut(0, have) }.copy_from_slice(self.held.bytes());
         self.held = Held::Nothing;
-        let (got, block) = self
-            .io
-            .receive_into(self.socket, block, have, length - have, true)
-            .await;
-        if got? < length - have {
-            return Err(FrameError::Cut);
+        while have < length {
+            if have >= reserved.granted() {
+                reserved.grow(&self.io, length).await;
+            }
+            let wanted = reserved.granted().min(length) - have;
+            let (got, back) = self
+                .io
+                .receive_into(self.socket, block, have, wanted, true)
+                .await;
+            block = back;
+            let got = got?;
+            if got < wanted {
+                return Err(match reserved.evicted() {
+                    true => FrameError::Stalled(length),
+                    false => FrameError::Cut,
+                });
+            }
+            have += got;
+            reserved.received(self.io.now());
         }
+        reserved.complete();
         Ok(Frame::Block(block, length, reserved))
     }
 

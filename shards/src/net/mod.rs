@@ -1,9 +1,11 @@
 //! Sockets: listening, reading requests, sending replies in order.
 
+mod admission;
 mod connection;
 mod frame;
 mod listener;
 mod send;
 
-pub use connection::{Admission, Peer};
+pub use admission::Admission;
+pub use connection::Peer;
 pub use listener::accept_all;

@@ -2,12 +2,17 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
-use odradek_engine::io::{Handle, ring};
+use odradek_engine::io::{Errno, Handle, ring};
 
 use super::NodeError;
 use crate::broker::Endpoint;
 use crate::config::{Settings, ShardLayout, ShardPorts};
+
+/// How often, and after what pause, a port in use is tried again: three seconds in all.
+const IN_USE_TRIES: u32 = 60;
+const IN_USE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Tries at finding a contiguous free range.
 const RANGE_TRIES: u32 = 64;
@@ -32,11 +37,24 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, NodeError> {
         .ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))
 }
 
+/// Listens. A port in use is tried again for a while: the rings of a process that was just killed
+/// keep its sockets for some milliseconds after it is gone.
 fn listen(address: SocketAddr, shared: bool) -> Result<(Handle, SocketAddr), NodeError> {
-    ring::listen(address, shared).map_err(|errno| NodeError::Listen {
-        address: address.to_string(),
-        error: errno.into(),
-    })
+    let mut tries = IN_USE_TRIES;
+    loop {
+        match ring::listen(address, shared) {
+            Err(Errno(libc::EADDRINUSE)) if tries > 0 => {
+                tries -= 1;
+                std::thread::sleep(IN_USE_PAUSE);
+            }
+            result => {
+                return result.map_err(|errno| NodeError::Listen {
+                    address: address.to_string(),
+                    error: errno.into(),
+                });
+            }
+        }
+    }
 }
 
 /// Binds the first listener; every shard binds the bootstrap port (SO_REUSEPORT).

@@ -44,7 +44,7 @@ impl Partition {
         state.flushing = false;
         if let Err(error) = result {
             drop(state);
-            return self.poison(format!("fdatasync failed: {error}"));
+            return self.poison("fdatasync failed".into(), error);
         }
         state.progress.flushed(upto);
         state.lagging_since =

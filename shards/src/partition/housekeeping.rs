@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use odradek_engine::io::Errno;
-use odradek_engine::log::{Seal, file_stem};
+use odradek_engine::log::{Seal, Segment, file_stem};
 use odradek_engine::types::{Offset, Timestamp};
 
 use super::{Mark, Partition};
@@ -12,12 +12,16 @@ impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it. The
     /// `.index` comes last: its presence says that the segment is whole.
     pub(super) async fn seal(self: Rc<Self>, seal: Seal) {
-        if let Err(error) = self.finish(&seal).await {
+        let mut finished = self.finish(&seal).await;
+        if self.with_log(|log| log.segments().all(|kept| kept.base != seal.base)) {
+            // Retention was faster.
+            finished = self.remove_segment(seal.base).await;
+        }
+        self.state.borrow_mut().busy -= 1;
+        if let Err(error) = finished {
             let directory = self.directory.display();
-            self.poison(format!(
-                "finishing segment {} in {directory} failed: {error}",
-                seal.base.0
-            ));
+            let why = format!("finishing segment {} in {directory} failed", seal.base.0);
+            self.poison(why, error);
         }
     }
 
@@ -39,9 +43,9 @@ impl Partition {
 
     /// Lets go of what retention no longer keeps. Gives the log start offset.
     pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
-        let (gone, start) = {
+        let (gone, start, end) = {
             let mut state = self.state.borrow_mut();
-            if self.check(&state).is_err() {
+            if self.check_read(&state).is_err() {
                 return Ok(state.log.log_start());
             }
             let visible = state.progress.visible();
@@ -50,13 +54,15 @@ impl Partition {
             for segment in &gone {
                 state.files.remove(&segment.base);
             }
-            (gone, state.log.log_start())
+            state.busy += 1;
+            (gone, state.log.log_start(), state.log.next())
         };
-        for segment in &gone {
-            self.remove_segment(segment.base).await?;
-        }
+        let removed = self
+            .remove_segments(&gone, (start == end).then_some(end))
+            .await;
+        self.state.borrow_mut().busy -= 1;
+        removed?;
         if !gone.is_empty() {
-            self.ground.io.sync_directory(&self.directory).await?;
             tracing::info!(
                 partition = %self.name,
                 segments = gone.len(),
@@ -65,6 +71,25 @@ impl Partition {
             );
         }
         Ok(start)
+    }
+
+    /// `emptied`: nothing is left, and the log goes on at this offset.
+    async fn remove_segments(
+        &self,
+        gone: &[Segment],
+        emptied: Option<Offset>,
+    ) -> Result<(), Errno> {
+        if let (Some(next), false) = (emptied, gone.is_empty()) {
+            // Only the name of a segment's file tells the next start where offsets go on.
+            self.file(next, true).await?;
+        }
+        for segment in gone {
+            self.remove_segment(segment.base).await?;
+        }
+        match gone {
+            [] => Ok(()),
+            _ => self.ground.io.sync_directory(&self.directory).await,
+        }
     }
 
     /// The `.log` goes first: an index without its segment is ignored, a segment without its
@@ -113,8 +138,7 @@ impl Partition {
         {
             let mut state = self.state.borrow_mut();
             state.closed = true;
-            state.written.fail();
-            state.visible.fail();
+            self.abandon(&mut state);
             state.files.clear();
         }
         let io = &self.ground.io;

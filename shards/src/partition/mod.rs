@@ -25,8 +25,8 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use odradek_engine::io::Io;
 use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::io::{Errno, Io};
 use odradek_engine::log::{Appended, Log, LogRules};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
@@ -96,9 +96,22 @@ struct State {
     /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
     lagging_since: Option<u64>,
     tail_bytes: usize,
-    poisoned: Option<String>,
+    poisoned: Option<Trouble>,
+    /// Writes, finishing of segments and retention under way: they touch the files.
+    busy: usize,
     closed: bool,
 }
+
+/// Why a partition takes nothing more.
+struct Trouble {
+    why: String,
+    /// The disk was full at this time: what was not written is dropped from memory, what is
+    /// visible is served, and the partition can be opened again.
+    full_since: Option<u64>,
+}
+
+/// How long a partition whose disk was full rests before it is tried again, nanoseconds.
+pub const FULL_RETRY_NS: u64 = 1_000_000_000;
 
 /// Why an append or a read is not possible now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -212,32 +225,80 @@ impl Partition {
         self.hurry(&mut state);
     }
 
-    /// The partition serves nothing more until it is opened again.
-    fn poison(&self, why: String) {
+    /// The partition takes nothing more until it is opened again, through recovery.
+    fn poison(&self, why: String, error: Errno) {
         let mut state = self.state.borrow_mut();
-        if state.poisoned.is_none() && !state.closed {
-            tracing::error!(partition = %self.name, "{why}; the partition is offline");
-            state.poisoned = Some(why);
-            state.written.fail();
-            state.visible.fail();
-            for reader in state.readers.drain(..) {
-                if let Some(reader) = reader.upgrade() {
-                    reader.raise();
-                }
+        if state.poisoned.is_some() || state.closed {
+            return;
+        }
+        let full = matches!(error, Errno(libc::ENOSPC | libc::EDQUOT));
+        match full {
+            true => tracing::error!(
+                partition = %self.name,
+                "{why}: {error}; free space in the log directory: records are refused until then"
+            ),
+            false => tracing::error!(
+                partition = %self.name,
+                "{why}: {error}; the partition is offline until the node is started again"
+            ),
+        }
+        state.poisoned = Some(Trouble {
+            why: format!("{why}: {error}"),
+            full_since: full.then(|| self.ground.io.now()),
+        });
+        self.abandon(&mut state);
+    }
+
+    /// Everybody who waits is told that it is in vain.
+    fn abandon(&self, state: &mut State) {
+        state.written.fail();
+        state.visible.fail();
+        for reader in state.readers.drain(..) {
+            if let Some(reader) = reader.upgrade() {
+                reader.raise();
             }
         }
     }
 
-    /// Why it serves nothing, if it does not.
+    /// Why it takes nothing more, if it does not.
     pub fn poisoned(&self) -> Option<Poisoned> {
-        self.state.borrow().poisoned.clone().map(Poisoned)
+        let state = self.state.borrow();
+        let trouble = state.poisoned.as_ref()?;
+        Some(Poisoned(trouble.why.clone()))
     }
 
+    /// Whether its disk was full a while ago, and nothing of it touches its files any more: then
+    /// it should be opened again.
+    pub fn reopen_due(&self) -> bool {
+        let state = self.state.borrow();
+        let quiet = state.busy == 0 && !state.writing && !state.flushing;
+        let since = state.poisoned.as_ref().and_then(|was| was.full_since);
+        since.is_some_and(|since| {
+            quiet && self.ground.io.now().saturating_sub(since) >= FULL_RETRY_NS
+        })
+    }
+
+    /// Another one takes its place: it serves nobody any more.
+    pub fn retire(&self) {
+        let mut state = self.state.borrow_mut();
+        state.closed = true;
+        self.abandon(&mut state);
+    }
+
+    /// Whether it can be appended to.
     fn check(&self, state: &State) -> Result<(), Poisoned> {
         match &state.poisoned {
-            Some(why) => Err(Poisoned(why.clone())),
+            Some(trouble) => Err(Poisoned(trouble.why.clone())),
             None if state.closed => Err(Poisoned("the partition is closed".into())),
             None => Ok(()),
+        }
+    }
+
+    /// Whether it can be read: also while its disk is full.
+    fn check_read(&self, state: &State) -> Result<(), Poisoned> {
+        match &state.poisoned {
+            Some(trouble) if trouble.full_since.is_some() && !state.closed => Ok(()),
+            _ => self.check(state),
         }
     }
 

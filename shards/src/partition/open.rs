@@ -106,6 +106,7 @@ impl Partition {
                 lagging_since: None,
                 tail_bytes: 0,
                 poisoned: None,
+                busy: 0,
                 closed: false,
             }),
         });
@@ -322,7 +323,9 @@ async fn judge(
                     walked += info.size;
                 }
                 Step::More(needed) if walked == 0 => {
-                    want = needed.max(CHUNK_BYTES * 2);
+                    // What garbage claims to be long is no longer than the file.
+                    let left = (end - at) as usize;
+                    want = needed.max(CHUNK_BYTES * 2).min(left);
                     break;
                 }
                 Step::More(_) => break,

@@ -64,7 +64,7 @@ impl Partition {
         loop {
             let (plan, log_start, visible) = {
                 let state = self.state.borrow();
-                self.check(&state)?;
+                self.check_read(&state)?;
                 let visible = state.progress.visible();
                 let limits = ReadLimits {
                     bytes_max,
@@ -188,7 +188,7 @@ impl Partition {
     async fn bytes(&self, segment: Offset, pos: u64, len: usize) -> Result<Vec<u8>, ReadError> {
         let plan = {
             let state = self.state.borrow();
-            self.check(&state)?;
+            self.check_read(&state)?;
             state.log.plan_bytes(segment, pos, len as u64)
         };
         let ReadPlan::Range { file, memory, .. } = plan else {
@@ -266,7 +266,7 @@ impl Partition {
         loop {
             let (plan, visible) = {
                 let state = self.state.borrow();
-                self.check(&state)?;
+                self.check_read(&state)?;
                 let plan = state.log.plan_time(timestamp, from);
                 (plan, state.progress.visible())
             };

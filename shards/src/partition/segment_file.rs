@@ -72,8 +72,16 @@ impl SegmentFile {
         }
         let step = have.clamp(STEP_MIN, STEP_MAX);
         let wanted = page_ceil(end).max((have + step).min(page_ceil(segment_bytes)));
-        self.io.allocate(self.handle, have, wanted - have).await?;
-        self.allocated.set(wanted);
+        let least = page_ceil(end);
+        let reached = match self.io.allocate(self.handle, have, wanted - have).await {
+            // A disk that is almost full may have room for what is needed now.
+            Err(Errno(libc::ENOSPC)) if least < wanted => {
+                self.io.allocate(self.handle, have, least - have).await?;
+                least
+            }
+            allocated => allocated.map(|()| wanted)?,
+        };
+        self.allocated.set(reached);
         Ok(())
     }
 

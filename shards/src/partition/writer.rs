@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use odradek_engine::io::Errno;
 use odradek_engine::log::tail::WritePlan;
 
 use super::{Partition, State};
@@ -42,18 +43,16 @@ impl Partition {
             let file = match self.file(plan.segment, true).await {
                 Ok(file) => file,
                 Err(error) => {
-                    let why = format!("cannot open segment {}: {error}", plan.segment.0);
-                    return self.give_up(why);
+                    let why = format!("cannot open segment {}", plan.segment.0);
+                    return self.give_up(why, error);
                 }
             };
             if let Err(error) = file.reserve(plan.end, segment_bytes).await {
-                let why = format!(
-                    "cannot grow {}/{}: {error}; free space in the log directory",
-                    self.directory.display(),
-                    plan.segment.0
-                );
-                return self.give_up(why);
+                let directory = self.directory.display();
+                let why = format!("cannot grow segment {} in {directory}", plan.segment.0);
+                return self.give_up(why, error);
             }
+            self.state.borrow_mut().busy += 1;
             let me = self.clone();
             self.ground
                 .spawner
@@ -69,9 +68,10 @@ impl Partition {
             .strategy
             .write(&ground.io, file.handle(), pos, parts, durable)
             .await;
+        self.state.borrow_mut().busy -= 1;
         if let Err(error) = result {
             let path = self.directory.display();
-            return self.give_up(format!("writing {path} at {pos} failed: {error}"));
+            return self.poison(format!("writing {path} at {pos} failed"), error);
         }
         let mut sealed = false;
         {
@@ -88,6 +88,7 @@ impl Partition {
                 }
                 while let Some(seal) = state.log.take_seal(written) {
                     sealed = true;
+                    state.busy += 1;
                     let me = self.clone();
                     ground
                         .spawner
@@ -119,8 +120,23 @@ impl Partition {
         self.hurry(state);
     }
 
-    fn give_up(&self, why: String) {
+    /// Ends the writer's task.
+    fn give_up(&self, why: String, error: Errno) {
         self.state.borrow_mut().writing = false;
-        self.poison(why);
+        self.poison(why, error);
+    }
+
+    /// Makes sure that `bytes` more can be written to the active segment: for whoever must know
+    /// before an append.
+    ///
+    /// # Errors
+    /// The disk is full, or does not work.
+    pub async fn prepare(&self, bytes: usize) -> Result<(), Errno> {
+        let (base, size, segment_bytes) = self.with_log(|log| {
+            let active = log.segments().next_back().expect("an active segment");
+            (active.base, active.size, log.rules().segment_bytes)
+        });
+        let file = self.file(base, true).await?;
+        file.reserve(size + bytes as u64, segment_bytes).await
     }
 }

@@ -50,12 +50,8 @@ def features(env):
     """The supported and finalized features that ApiVersions v4 tells."""
     kafka = wire.features(env.oracle().bootstrap)
     ours = wire.features(env.bootstrap)
-    expected = {row["name"]: (_range(row["kafka"]), _range(row["odradek"])) for row in allowed(env, "feature")}
+    expected = {name: (kafka.get(name), None) for row in allowed(env, "absent_features") for name in row["features"]}
     compare(kafka, ours, expected)
-
-
-def _range(value):
-    return None if value == "absent" else tuple(value)
 
 
 def create(node, topic, **config):
@@ -176,15 +172,21 @@ def batch_probes():
 @test(needs=["java", "python"], limit_s=150)
 def odd_batches(env):
     """(error code, base offset) of raw Produce requests, each to a topic of its own."""
-    kafka, ours = {}, {}
+    kafka, ours, made = {}, {}, []
     for name, records in batch_probes().items():
         for answers, node in ((kafka, env.oracle()), (ours, env.shared_node())):
             topic = env.name()
+            made.append((node, topic))
             leader = create(node, topic)
             answer = frames.produce(leader, topic, records)
             answers[name] = answer if isinstance(answer, str) else f"error {answer[0]}, offset {answer[1]}"
             # A batch that was refused left nothing behind it.
             follow = frames.produce(leader, topic, frames.batch())
             answers[name] += f", then error {follow[0]}, offset {follow[1]}"
+    # What header validation let in is no data for the suites that follow.
+    ours_made = [topic for node, topic in made if node is env.shared_node()]
+    deleted = AdminClient({"bootstrap.servers": env.bootstrap}).delete_topics(ours_made)
+    for topic in ours_made:
+        deleted[topic].result(20)
     expected = {row["name"]: (row["kafka"], row["odradek"]) for row in allowed(env, "batch")}
     compare(kafka, ours, expected)

@@ -1,0 +1,150 @@
+//! DescribeConfigs: what is set for topics and brokers, and by whom.
+//!
+//! Every shard answers for every id of the node: their settings are the node's. Loggers, groups
+//! and client metrics have no settings here yet: they are answered empty.
+//!
+//! Source: Kafka `ConfigHelper.describeConfigs`.
+
+use std::ops::RangeInclusive;
+
+use odradek_wire::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use odradek_wire::{ErrorCode, Message};
+
+use super::topics::{self, Refused};
+use super::{Call, Outcome, Refusal};
+use crate::broker::Broker;
+use crate::catalog::Image;
+use crate::config::ConfigError;
+use crate::config::describe::{
+    ConfigEntry, describe_broker, describe_broker_defaults, describe_topic,
+};
+
+pub(super) const KEY: i16 = 32;
+pub(super) const ADVERTISED: RangeInclusive<i16> =
+    DescribeConfigsRequest::MIN_VERSION..=DescribeConfigsRequest::MAX_VERSION;
+pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+/// `ConfigResource.Type`.
+mod resource {
+    pub const TOPIC: i8 = 2;
+    pub const BROKER: i8 = 4;
+    pub const BROKER_LOGGER: i8 = 8;
+    pub const CLIENT_METRICS: i8 = 16;
+    pub const GROUP: i8 = 32;
+}
+
+pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
+    let request: DescribeConfigsRequest<'_> = call.decode()?;
+    let broker = call.broker;
+    let image = broker.image();
+    let answers: Vec<Result<Vec<ConfigEntry>, Refused>> = request
+        .resources
+        .iter()
+        .map(|asked| {
+            let mut entries = entries(broker, &image, asked)?;
+            if let Some(keys) = asked.configuration_keys.as_ref().filter(|k| !k.is_empty()) {
+                entries.retain(|entry| keys.contains(&entry.name.as_str()));
+            }
+            Ok(entries)
+        })
+        .collect();
+    let results = request.resources.iter().zip(&answers);
+    call.reply(&DescribeConfigsResponse {
+        throttle_time_ms: 0,
+        results: results
+            .map(|(asked, answer)| {
+                let (error, why, entries) = match answer {
+                    // Kafka says "" and not null.
+                    Ok(entries) => (ErrorCode::None, Some(""), entries.as_slice()),
+                    Err((error, why)) => (*error, Some(why.as_str()), &[][..]),
+                };
+                DescribeConfigsResult {
+                    error_code: error.code(),
+                    error_message: why,
+                    resource_type: asked.resource_type,
+                    resource_name: asked.resource_name,
+                    configs: entries.iter().map(|entry| show(entry, &request)).collect(),
+                }
+            })
+            .collect(),
+    })
+}
+
+fn show<'a>(
+    entry: &'a ConfigEntry,
+    request: &DescribeConfigsRequest<'_>,
+) -> DescribeConfigsResourceResult<'a> {
+    DescribeConfigsResourceResult {
+        name: &entry.name,
+        value: entry.value.as_deref(),
+        read_only: entry.read_only,
+        config_source: entry.source as i8,
+        is_sensitive: entry.is_sensitive,
+        synonyms: entry
+            .synonyms
+            .iter()
+            .filter(|_| request.include_synonyms)
+            .map(|synonym| DescribeConfigsSynonym {
+                name: &synonym.name,
+                value: synonym.value.as_deref(),
+                source: synonym.source as i8,
+            })
+            .collect(),
+        config_type: entry.kind as i8,
+        documentation: entry
+            .documentation
+            .as_deref()
+            .filter(|_| request.include_documentation),
+    }
+}
+
+fn entries(
+    broker: &Broker,
+    image: &Image,
+    asked: &DescribeConfigsResource<'_>,
+) -> Result<Vec<ConfigEntry>, Refused> {
+    let name = asked.resource_name;
+    let invalid = |why: String| Err((ErrorCode::InvalidRequest, why));
+    let unreadable = |error: ConfigError| (ErrorCode::UnknownServerError, error.to_string());
+    match asked.resource_type {
+        resource::TOPIC => {
+            topics::valid_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
+            let topic = image.topic(name).ok_or((
+                ErrorCode::UnknownTopicOrPartition,
+                "there is no topic of this name".to_owned(),
+            ))?;
+            describe_topic(&broker.settings, &topic.config).map_err(unreadable)
+        }
+        resource::BROKER if name.is_empty() => {
+            describe_broker_defaults(&broker.settings).map_err(unreadable)
+        }
+        resource::BROKER if is_ours(broker, name) => {
+            describe_broker(&broker.settings).map_err(unreadable)
+        }
+        resource::BROKER_LOGGER if name.is_empty() => invalid("a broker id is needed".into()),
+        resource::BROKER_LOGGER if is_ours(broker, name) => Ok(Vec::new()),
+        resource::BROKER | resource::BROKER_LOGGER if name.parse::<i32>().is_err() => {
+            invalid(format!("a broker id is a number, not '{name}'"))
+        }
+        resource::BROKER | resource::BROKER_LOGGER => {
+            let (first, last) = (broker.id_of(0), broker.id_of(broker.shards() - 1));
+            invalid(format!(
+                "this node's brokers are {first} to {last}, not {name}"
+            ))
+        }
+        resource::CLIENT_METRICS if name.is_empty() => {
+            invalid("a subscription's name is needed".into())
+        }
+        resource::GROUP if name.is_empty() => invalid("a group's name is needed".into()),
+        resource::CLIENT_METRICS | resource::GROUP => Ok(Vec::new()),
+        other => invalid(format!("resources of type {other} have no settings")),
+    }
+}
+
+fn is_ours(broker: &Broker, name: &str) -> bool {
+    let id = name.parse::<i32>();
+    id.is_ok_and(|id| (0..broker.shards()).any(|shard| broker.id_of(shard) == id))
+}

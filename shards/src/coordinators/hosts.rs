@@ -1,0 +1,253 @@
+//! The group coordinators of a shard: one per partition of `__consumer_offsets` that it owns,
+//! loaded on first use.
+//!
+//! A partition whose records are malformed is not served: its groups are told NOT_COORDINATOR,
+//! the log names the offset, and all others go on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_lock::OnceCell;
+use odradek_engine::io::{Errno, Io};
+use odradek_wire::Uuid;
+
+use super::groups::{Settings, error};
+use super::host::{Alarm, Host};
+use super::host_load::{LoadError, load};
+use super::place::partition_for;
+use crate::broker::Broker;
+use crate::catalog::{Image, Topic};
+use crate::config;
+use crate::runtime::either;
+
+/// Where groups and their offsets are recorded.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// Longest sleep of the timer, milliseconds: the wall clock may be set.
+const SLEEP_MAX_MS: i64 = 60_000;
+
+/// The partition's records cannot be understood.
+#[derive(Clone, Copy)]
+struct Malformed;
+
+type Loaded = OnceCell<Result<Rc<Host>, Malformed>>;
+
+struct Entry {
+    topic: Uuid,
+    loaded: Rc<Loaded>,
+}
+
+/// See the module.
+pub struct Groups {
+    settings: Settings,
+    entries: RefCell<BTreeMap<i32, Entry>>,
+    alarm: Rc<Alarm>,
+}
+
+impl Groups {
+    /// Nothing loaded.
+    pub fn new(settings: &config::Settings) -> Rc<Groups> {
+        Rc::new(Groups {
+            settings: coordinator_settings(settings),
+            entries: RefCell::default(),
+            alarm: Rc::default(),
+        })
+    }
+
+    /// Lets sessions, joins and offsets expire, until the task is dropped.
+    pub(crate) async fn keep_time(self: Rc<Self>, io: Io) {
+        loop {
+            // What appears while this runs is seen below.
+            self.alarm.armed.set(i64::MIN);
+            let hosts = self.loaded();
+            for host in &hosts {
+                host.tick();
+            }
+            let next = hosts.iter().filter_map(|host| host.next_deadline()).min();
+            self.alarm.armed.set(next.unwrap_or(i64::MAX));
+            let raised = self.alarm.notice.raised();
+            match next {
+                Some(next) => {
+                    let wait = next.saturating_sub(io.wall_clock()).clamp(1, SLEEP_MAX_MS);
+                    either(raised, io.sleep(Duration::from_millis(wait as u64))).await;
+                }
+                None => raised.await,
+            }
+        }
+    }
+
+    /// Coordinators of partitions that are not this shard's any more send everybody away.
+    pub(crate) fn adopt(&self, image: &Image, shard: u32) {
+        let topic = image.topic(OFFSETS_TOPIC);
+        let owned = |index: i32, id: Uuid| {
+            topic.is_some_and(|topic| topic.id == id && owns(topic, index, shard))
+        };
+        let mut gone = Vec::new();
+        self.entries.borrow_mut().retain(|index, entry| {
+            let keep = owned(*index, entry.topic);
+            if let (false, Some(Ok(host))) = (keep, entry.loaded.get()) {
+                gone.push(host.clone());
+            }
+            keep
+        });
+        for host in gone {
+            host.retire();
+        }
+    }
+
+    /// Everybody is sent away: the shard stops.
+    pub(crate) fn stop(&self) {
+        for host in self.loaded() {
+            host.retire();
+        }
+    }
+
+    fn loaded(&self) -> Vec<Rc<Host>> {
+        let entries = self.entries.borrow();
+        let hosts = entries.values().filter_map(|entry| entry.loaded.get());
+        hosts.filter_map(|host| host.clone().ok()).collect()
+    }
+
+    fn is_loaded(&self, topic: &Topic, index: i32) -> bool {
+        let entries = self.entries.borrow();
+        let entry = entries.get(&index);
+        entry.is_some_and(|entry| entry.topic == topic.id)
+    }
+
+    async fn host(&self, broker: &Rc<Broker>, topic: &Topic, index: i32) -> Result<Rc<Host>, i16> {
+        if broker.stopping() || !owns(topic, index, broker.shard) {
+            return Err(error::NOT_COORDINATOR);
+        }
+        let loaded = {
+            let mut entries = self.entries.borrow_mut();
+            let known = entries.get(&index).filter(|entry| {
+                let retired = matches!(entry.loaded.get(), Some(Ok(host)) if host.retired());
+                entry.topic == topic.id && !retired
+            });
+            match known {
+                Some(entry) => entry.loaded.clone(),
+                None => {
+                    let loaded = Rc::new(Loaded::new());
+                    let entry = Entry {
+                        topic: topic.id,
+                        loaded: loaded.clone(),
+                    };
+                    entries.insert(index, entry);
+                    loaded
+                }
+            }
+        };
+        let host = loaded
+            .get_or_try_init(|| self.load(broker, topic, index))
+            .await?;
+        match host {
+            // While it was loaded the world may have changed.
+            Ok(host) if !host.retired() && !broker.stopping() => Ok(host.clone()),
+            _ => Err(error::NOT_COORDINATOR),
+        }
+    }
+
+    async fn load(
+        &self,
+        broker: &Rc<Broker>,
+        topic: &Topic,
+        index: i32,
+    ) -> Result<Result<Rc<Host>, Malformed>, i16> {
+        let hosted = broker
+            .hosted(topic, index)
+            .await
+            .map_err(|_| error::NOT_COORDINATOR)?;
+        match load(&hosted.partition, self.settings.clone()).await {
+            Ok(shard) => Ok(Ok(Host::new(
+                hosted.partition.clone(),
+                broker.io.clone(),
+                broker.spawner.clone(),
+                self.alarm.clone(),
+                shard,
+            ))),
+            Err(failed @ LoadError::Read { .. }) => {
+                broker.refusals.log(&broker.io, || {
+                    tracing::error!("groups of {topic}-{index}: {failed}", topic = topic.name);
+                });
+                Err(error::NOT_COORDINATOR)
+            }
+            Err(failed) => {
+                tracing::error!(
+                    "groups of {topic}-{index} are not served until the node starts again: \
+                     {failed}",
+                    topic = topic.name
+                );
+                Ok(Err(Malformed))
+            }
+        }
+    }
+}
+
+fn owns(topic: &Topic, index: i32, shard: u32) -> bool {
+    let entry = usize::try_from(index).ok();
+    let entry = entry.and_then(|index| topic.partitions.get(index));
+    entry.is_some_and(|entry| entry.shard == shard)
+}
+
+/// The coordinator of a group, if this shard has it; loads it if need be.
+///
+/// # Errors
+/// NOT_COORDINATOR.
+pub async fn serving(broker: &Rc<Broker>, group_id: &str) -> Result<Rc<Host>, i16> {
+    let image = broker.image();
+    let topic = image.topic(OFFSETS_TOPIC).ok_or(error::NOT_COORDINATOR)?;
+    let index = partition_for(group_id, topic.partitions.len());
+    broker.groups.host(broker, topic, index as i32).await
+}
+
+/// Every coordinator of this shard that may know a group; loads them if need be. Partitions that
+/// cannot be served are left out.
+pub async fn hosts(broker: &Rc<Broker>) -> Vec<Rc<Host>> {
+    let image = broker.image();
+    let Some(topic) = image.topic(OFFSETS_TOPIC) else {
+        return Vec::new();
+    };
+    let mut hosts = Vec::new();
+    for index in 0..topic.partitions.len() as i32 {
+        if !owns(topic, index, broker.shard) {
+            continue;
+        }
+        if !broker.groups.is_loaded(topic, index) {
+            // Nothing was ever recorded in a partition without a directory.
+            let directory = broker.directory(&topic.name, index);
+            if let Err(Errno(libc::ENOENT)) = broker.io.list(&directory).await {
+                continue;
+            }
+        }
+        hosts.extend(broker.groups.host(broker, topic, index).await);
+    }
+    hosts
+}
+
+/// Topics are gone: so are their offsets. On return that is durable.
+pub(crate) async fn topics_deleted(broker: &Rc<Broker>, topics: &[(&str, Uuid)]) {
+    if topics.is_empty() {
+        return;
+    }
+    for host in hosts(broker).await {
+        for (name, id) in topics {
+            host.ask(|shard, now, out| shard.topic_deleted(name, id.0, now, out));
+        }
+        host.settled().await;
+    }
+}
+
+fn coordinator_settings(settings: &config::Settings) -> Settings {
+    Settings {
+        session_timeout_min_ms: settings.group_min_session_timeout_ms,
+        session_timeout_max_ms: settings.group_max_session_timeout_ms,
+        group_size_max: settings.group_max_size.max(1) as usize,
+        initial_rebalance_delay_ms: i64::from(settings.group_initial_rebalance_delay_ms),
+        offset_metadata_max: settings.offset_metadata_max_bytes.max(0) as usize,
+        offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+        offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
+        ..Settings::default()
+    }
+}

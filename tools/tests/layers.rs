@@ -1,0 +1,116 @@
+//! Which module may import which. An import that is not in the table fails here, so that it is
+//! decided and not slipped in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// (module, modules of the same crate that it may import), bottom up.
+const ENGINE: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("limits", &[]),
+    ("bytes", &["limits"]),
+    ("record", &["types", "limits", "bytes"]),
+    ("log", &["types", "limits", "bytes", "record"]),
+    ("io", &["types", "limits", "bytes", "record", "log"]),
+    ("task", &["types", "limits", "bytes", "record", "log", "io"]),
+];
+
+/// The node. A broker holds the state that the network's tasks, the controller, the coordinators
+/// and the handlers work on, so those know each other; what stands below them does not know them.
+const SHARDS: &[(&str, &[&str])] = &[
+    ("config", &[]),
+    ("partition", &["config"]),
+    ("runtime", &["broker"]),
+    (
+        "coordinators",
+        &["api", "broker", "catalog", "config", "partition", "runtime"],
+    ),
+    ("catalog", &["broker", "config", "partition"]),
+    ("net", &["api", "broker", "config", "partition"]),
+    (
+        "api",
+        &[
+            "broker",
+            "catalog",
+            "config",
+            "coordinators",
+            "net",
+            "partition",
+            "runtime",
+        ],
+    ),
+    (
+        "broker",
+        &[
+            "api",
+            "catalog",
+            "config",
+            "coordinators",
+            "net",
+            "partition",
+            "runtime",
+        ],
+    ),
+    ("node", &["broker", "catalog", "config", "runtime"]),
+];
+
+#[test]
+fn modules_import_only_what_the_table_allows() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut faults = check(&root.join("engine/src"), ENGINE);
+    faults.extend(check(&root.join("shards/src"), SHARDS));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+fn check(source: &Path, table: &[(&str, &[&str])]) -> Vec<String> {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = table
+        .iter()
+        .map(|(module, imports)| (*module, imports.iter().copied().collect()))
+        .collect();
+    let (mut faults, mut seen) = (Vec::new(), 0);
+    for file in files(source) {
+        let inside = file.strip_prefix(source).expect("below the source");
+        let first = inside.components().next().expect("a name");
+        let module = first.as_os_str().to_string_lossy();
+        let module = module.trim_end_matches(".rs");
+        if module == "lib" {
+            continue;
+        }
+        let Some(imports) = allowed.get(module) else {
+            faults.push(format!("{}: {module} is not in the table", file.display()));
+            continue;
+        };
+        seen += 1;
+        let text = fs::read_to_string(&file).expect("a source file");
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for part in code.split("crate::").skip(1) {
+                let name: String = part
+                    .chars()
+                    .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                    .collect();
+                let known = allowed.contains_key(name.as_str());
+                if known && name != module && !imports.contains(name.as_str()) {
+                    let at = format!("{}:{}", file.display(), number + 1);
+                    faults.push(format!("{at}: {module} must not import {name}"));
+                }
+            }
+        }
+    }
+    assert!(seen > 10, "the sources are where this test looks");
+    faults
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}

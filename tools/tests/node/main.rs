@@ -1,0 +1,15 @@
+//! A real node, asked over the wire: what bad input gets, what storage keeps, how a process fails.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_batches;
+mod bad_frames;
+mod flow;
+mod full_disk;
+mod fuzz;
+mod process;
+mod recovery;
+mod rolling;
+mod topics;

@@ -1,0 +1,113 @@
+//! Topics and their directories: settings of their own, deletion, and the same name again.
+
+use odradek_wire::ErrorCode;
+
+use crate::common::{EARLIEST, LATEST, TestNode, batch, wait_until};
+
+#[test]
+fn a_deleted_topic_takes_its_directory_along_and_its_name_begins_anew() {
+    let mut node = TestNode::start(&[("shards", "2"), ("auto.create.topics.enable", "false")]);
+    let first = |node: &TestNode| {
+        assert_eq!(node.client().create_topic("t", 3, &[]), ErrorCode::None);
+        for index in 0..3 {
+            let mut leader = node.leader("t", index);
+            for offset in 0..10 {
+                let stored = leader.store("t", index as i32, &batch(&[&[7; 2000]]));
+                assert_eq!(stored, offset, "partition {index}");
+            }
+        }
+    };
+    let gone = |node: &TestNode| {
+        wait_until("the directories are gone", || {
+            (0..3).all(|index| !node.partition("t", index).exists())
+        });
+        let mut client = node.client();
+        assert_eq!(
+            client.metadata("t", false).0,
+            ErrorCode::UnknownTopicOrPartition
+        );
+        let produced = client.produce("t", 0, 1, &batch(&[b"x"]));
+        assert_eq!(produced.error, ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(
+            client.fetch("t", 0, 0, 1000).error,
+            ErrorCode::UnknownTopicOrPartition
+        );
+    };
+    for round in 0..3 {
+        first(&node);
+        if round == 1 {
+            // Nothing of it is open on the next start.
+            node.stop();
+            node.run();
+        }
+        assert_eq!(node.client().delete_topic("t"), ErrorCode::None);
+        gone(&node);
+        if round == 2 {
+            node.kill();
+            node.run();
+            gone(&node);
+        }
+    }
+    first(&node);
+    node.kill();
+    node.run();
+    let mut leader = node.leader("t", 1);
+    assert_eq!(leader.list_offsets("t", 1, EARLIEST).offset, 0);
+    assert_eq!(leader.list_offsets("t", 1, LATEST).offset, 10);
+    let unknown = node.client().delete_topic("never");
+    assert_eq!(unknown, ErrorCode::UnknownTopicOrPartition);
+}
+
+#[test]
+fn a_topic_keeps_its_own_settings() {
+    let mut node = TestNode::start(&[("log.retention.check.interval.ms", "50")]);
+    let mut client = node.client();
+    let settings = [("segment.bytes", "1048576"), ("retention.bytes", "1048576")];
+    assert_eq!(client.create_topic("small", 1, &settings), ErrorCode::None);
+    assert_eq!(client.create_topic("large", 1, &[]), ErrorCode::None);
+    for _ in 0..2 {
+        let mut client = node.client();
+        for _ in 0..30 {
+            client.store("small", 0, &batch(&[&[7; 100_000]]));
+            client.store("large", 0, &batch(&[&[7; 100_000]]));
+        }
+        let end = client.list_offsets("small", 0, LATEST).offset;
+        wait_until("old records go", || {
+            client.list_offsets("small", 0, EARLIEST).offset >= end - 20
+        });
+        assert_eq!(client.list_offsets("large", 0, EARLIEST).offset, 0);
+        node.stop();
+        node.run();
+    }
+    let refused = node
+        .client()
+        .create_topic("bad", 1, &[("segment.bytes", "12")]);
+    assert_eq!(refused, ErrorCode::InvalidConfig);
+}
+
+#[test]
+fn a_client_that_reads_a_topic_is_told_when_it_goes() {
+    let node = TestNode::start(&[]);
+    let mut client = node.client();
+    assert_eq!(client.create_topic("t", 1, &[]), ErrorCode::None);
+    client.store("t", 0, &batch(&[b"x"]));
+    let mut reader = node.client();
+    let mut request = crate::common::fetch_request("t", 0, 1, 1 << 20);
+    (request.max_wait_ms, request.min_bytes) = (25_000, 1);
+    let waiting = reader.send(crate::common::FETCH, &request).expect("sent");
+    // It waits once a later request of another connection has been served.
+    client.list_offsets("t", 0, LATEST);
+    assert_eq!(client.delete_topic("t"), ErrorCode::None);
+    let start = std::time::Instant::now();
+    let body = reader
+        .receive::<odradek_wire::fetch::FetchRequest<'_>>(crate::common::FETCH, waiting)
+        .expect("an answer");
+    assert!(
+        start.elapsed().as_secs() < 20,
+        "at once, not when its patience is over"
+    );
+    assert_eq!(
+        crate::common::fetched(&body).error,
+        ErrorCode::UnknownTopicOrPartition
+    );
+}
