@@ -102,9 +102,15 @@ fn produce(
             .context("cannot read the input")?;
         let now = now();
         while let Some((number, line)) = lines.next_line() {
-            let line = split
-                .line(line)
-                .with_context(|| format!("line {number} of the input"))?;
+            let line = match split.line(line) {
+                Ok(line) => line,
+                Err(error) => {
+                    producer.finish()?;
+                    return Err(error.context(format!(
+                        "line {number} of the input (those before it were produced)"
+                    )));
+                }
+            };
             producer
                 .send(partition, now, line.key, line.value)
                 .with_context(|| format!("at line {number} of the input"))?;
@@ -136,7 +142,7 @@ fn explain(error: anyhow::Error, args: &ProduceArgs) -> anyhow::Error {
             args.batch_bytes
         ),
         Some(ErrorCode::InvalidRecord) if args.key_separator.is_none() => {
-            anyhow!("{error:#}; a compacted topic needs keys: --key-separator")
+            anyhow!("{error:#} (--key-separator gives records keys)")
         }
         _ => error,
     }

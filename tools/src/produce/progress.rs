@@ -3,60 +3,52 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What is done sooner than this needs no bar.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 pub(super) struct Progress {
     since: Instant,
-    /// Of the input, in bytes, if it is known.
-    length: Option<u64>,
-    bar: Option<ProgressBar>,
+    // Counts from the start, so that its rates are right when it is shown.
+    bar: ProgressBar,
+    shown: bool,
+    /// Input typed by hand shows its own progress.
+    wanted: bool,
 }
 
 impl Progress {
+    /// For input of so many bytes, if that is known.
     pub(super) fn new(length: Option<u64>) -> Self {
+        let template = match length {
+            Some(_) => {
+                "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
+            }
+            None => "{spinner} {decimal_bytes} {decimal_bytes_per_sec}",
+        };
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden())
+            .with_style(ProgressStyle::with_template(template).expect("a good template"));
         Self {
             since: Instant::now(),
-            length,
-            bar: None,
+            bar,
+            shown: false,
+            wanted: io::stderr().is_terminal() && (length.is_some() || !io::stdin().is_terminal()),
         }
     }
 
     /// So many bytes of the input have been read.
     pub(super) fn at(&mut self, bytes: u64) {
-        if let Some(bar) = &self.bar {
-            return bar.set_position(bytes);
+        if !self.wanted {
+            return;
         }
-        // Input typed by hand shows its own progress.
-        let shown = io::stderr().is_terminal()
-            && (self.length.is_some() || !io::stdin().is_terminal())
-            && self.since.elapsed() >= PATIENCE;
-        if shown {
-            let bar = bar(self.length);
-            bar.set_position(bytes);
-            self.bar = Some(bar);
+        if !self.shown && self.since.elapsed() >= PATIENCE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.shown = true;
         }
+        self.bar.set_position(bytes);
     }
 
-    pub(super) fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
     }
-}
-
-fn bar(length: Option<u64>) -> ProgressBar {
-    let (bar, template) = match length {
-        Some(length) => (
-            ProgressBar::new(length),
-            "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
-        ),
-        None => (
-            ProgressBar::new_spinner(),
-            "{spinner} {decimal_bytes} {decimal_bytes_per_sec}",
-        ),
-    };
-    bar.with_style(ProgressStyle::with_template(template).expect("a good template"))
 }
