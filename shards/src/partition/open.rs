@@ -254,10 +254,11 @@ async fn recover(
             index.seal();
             let stem = directory.join(file_stem(base));
             let (times, offsets) = (index.times().as_bytes(), index.offsets().as_bytes());
-            io.replace_file(&stem.with_extension("timeindex"), times.to_vec())
-                .await?;
-            io.replace_file(&stem.with_extension("index"), offsets.to_vec())
-                .await?;
+            match write_index(io, &stem, times.to_vec(), offsets.to_vec()).await {
+                // On a full disk it is served as it is, and read again at the next start.
+                Ok(()) | Err(Errno(libc::ENOSPC | libc::EDQUOT)) => {}
+                Err(error) => return Err(error),
+            }
         }
         if following.is_none() || damaged {
             let page = odradek_engine::bytes::page_floor(segment.size);
@@ -402,6 +403,14 @@ async fn set_aside(io: &Io, directory: &Path, bases: &[Offset]) -> Result<(), Er
 
 async fn read_side(io: &Io, path: &Path) -> Option<Vec<u8>> {
     io.read_file(path, SIDE_FILE_BYTES_MAX).await.ok()
+}
+
+/// The `.index` comes last: its presence says that the segment is whole.
+async fn write_index(io: &Io, stem: &Path, times: Vec<u8>, offsets: Vec<u8>) -> Result<(), Errno> {
+    io.replace_file(&stem.with_extension("timeindex"), times)
+        .await?;
+    io.replace_file(&stem.with_extension("index"), offsets)
+        .await
 }
 
 /// A segment's index from its two files, if they are there and sane.
