@@ -147,6 +147,13 @@ fn evicted_bytes_are_searched_in_the_file() {
     assert_eq!(file.0, 500);
 }
 
+/// Rolled segments stay until their files are finished.
+fn finish_all(log: &mut Log) {
+    while let Some(seal) = log.take_seal() {
+        log.finished(seal.base);
+    }
+}
+
 #[test]
 fn retention_takes_old_segments_and_raises_the_start() {
     let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
@@ -154,11 +161,13 @@ fn retention_takes_old_segments_and_raises_the_start() {
         append(&mut log, 5, time);
     }
     write_all(&mut log);
+    finish_all(&mut log);
     let end = log.next();
     log.set_rules(LogRules {
         retention_ms: 15,
         ..rules()
     });
+    assert!(!log.finishing());
     let gone = log.expire(Timestamp(40), end);
     assert!(!gone.is_empty());
     assert_eq!(log.log_start(), log.segments().next().unwrap().base);
@@ -177,6 +186,9 @@ fn retention_takes_old_segments_and_raises_the_start() {
         retention_ms: 1,
         ..rules()
     });
+    // The active segment is rolled first, and goes once its files are finished.
+    log.expire(Timestamp(1_000), end);
+    finish_all(&mut log);
     log.expire(Timestamp(1_000), end);
     assert_eq!((log.log_start(), log.bytes()), (end, 0));
 }
