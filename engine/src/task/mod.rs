@@ -9,7 +9,7 @@
 mod alive;
 mod stall;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
@@ -96,7 +96,6 @@ pub struct Executor {
     remote: Arc<Remote>,
     alive: Rc<Alive>,
     stall: stall::Detector,
-    passes: Cell<u64>,
 }
 
 impl Executor {
@@ -114,7 +113,6 @@ impl Executor {
             remote,
             alive: Rc::default(),
             stall: stall::Detector::default(),
-            passes: Cell::new(0),
         }
     }
 
@@ -153,7 +151,6 @@ impl Executor {
 
     /// Runs tasks that are ready, at most a pass's budget.
     pub fn run_ready(&self) {
-        self.passes.set(self.passes.get() + 1);
         let mut ran = 0;
         while ran < limits::TASKS_PER_PASS_MAX {
             let Some(runnable) = self.next() else { break };
@@ -182,11 +179,6 @@ impl Executor {
             return Some(runnable);
         }
         self.remote.queue.pop()
-    }
-
-    /// Passes made so far.
-    pub fn passes(&self) -> u64 {
-        self.passes.get()
     }
 }
 

@@ -142,8 +142,6 @@ pub struct Standing {
     pub written: Offset,
     pub durable: Offset,
     pub epoch: Epoch,
-    /// Bytes of all segments.
-    pub bytes: u64,
 }
 
 impl Partition {
@@ -162,7 +160,6 @@ impl Partition {
             written: state.progress.written(),
             durable: state.progress.durable(),
             epoch: state.epoch,
-            bytes: state.log.bytes(),
         }
     }
 

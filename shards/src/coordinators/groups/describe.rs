@@ -6,7 +6,7 @@ use super::error;
 use super::group::{ClassicGroup, State};
 
 /// The group type of everything here, as ListGroups names it (KIP-848).
-pub const GROUP_TYPE: &str = "Classic";
+pub const GROUP_TYPE: &str = "classic";
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedGroup {
