@@ -7,6 +7,7 @@ use std::rc::Rc;
 use odradek_engine::bytes::{Part, Parts};
 use odradek_wire::{DecodeError, EncodeError, Message, Reader, Writer};
 
+use super::produce::Produced;
 use crate::broker::Broker;
 use crate::net::Peer;
 use crate::partition::FileRange;
@@ -57,6 +58,8 @@ pub enum Outcome {
     /// The reply comes later; the connection's next request is taken meanwhile, replies keep
     /// their order.
     Later(Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>),
+    /// Records were appended: the reply waits for their mark, as [`Outcome::Later`].
+    Produced(Produced),
     /// No reply (`acks=0`).
     Silent,
 }

@@ -39,4 +39,6 @@ mod sync_group;
 /// ApiVersions.
 pub const API_VERSIONS_KEY: i16 = 18;
 
+pub use produce::Produced;
+
 pub use call::{Call, Handled, Outcome, Refusal, Reply, ReplyPiece, encode_reply};

@@ -76,6 +76,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
             choice::WriteStrategy::Direct => WriteStrategy::Direct,
             choice::WriteStrategy::Buffered => WriteStrategy::Buffered,
         },
+        zeros: OnceCell::new(),
         write_depth: settings.log_write_depth.max(1) as usize,
         durable_lag_ms: settings.durable_lag_max_ms.max(1) as u64,
         durable_policy: settings.durable_acks_all,

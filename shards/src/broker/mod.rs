@@ -91,6 +91,11 @@ impl Broker {
         self.image.borrow().clone()
     }
 
+    /// A question to metadata that is answered at once.
+    pub fn with_image<R>(&self, ask: impl FnOnce(&Image) -> R) -> R {
+        ask(&self.image.borrow())
+    }
+
     /// The controller, for whoever runs on shard 0.
     pub fn controller(&self) -> Rc<Controller> {
         self.controller

@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use odradek_engine::io::{Handle, Io};
+use odradek_engine::io::{Errno, Handle, Io};
 use odradek_wire::Reader;
 
 use super::frame::{FrameError, Frames};
 use super::send::Sender;
-use crate::api::{Call, Outcome, Refusal, Reply, table};
+use crate::api::{Call, Outcome, Produced, Refusal, Reply, table};
 use crate::broker::Broker;
 use crate::partition::Notice;
 
@@ -71,6 +71,7 @@ type Later = std::pin::Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
 enum Queued {
     Ready(Reply),
     Later(Later),
+    Produced(Produced),
 }
 
 /// What the two tasks of a connection share.
@@ -91,14 +92,27 @@ impl Replies {
         wake(&self.sender);
     }
 
+    fn take(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Reply(reply) => self.push(Queued::Ready(reply)),
+            Outcome::Later(later) => self.push(Queued::Later(later)),
+            Outcome::Produced(produced) => self.push(Queued::Produced(produced)),
+            Outcome::Silent => {}
+        }
+    }
+
     fn end(&self) {
         self.ended.set(true);
         wake(&self.sender);
     }
 
+    fn has_room(&self) -> bool {
+        self.queue.borrow().len() < REPLIES_MAX
+    }
+
     async fn room(&self) {
         poll_fn(|context| {
-            if self.queue.borrow().len() < REPLIES_MAX || self.broken.get() {
+            if self.has_room() || self.broken.get() {
                 return Poll::Ready(());
             }
             self.reader.replace(Some(context.waker().clone()));
@@ -198,6 +212,11 @@ async fn read_all(
             return Err(Ended::Broken);
         }
         let mut frames = source.frames().await?;
+        let passed = pass_whole(broker, peer, replies, &mut frames)?;
+        if passed && !replies.has_room() {
+            source = Source::Idle(frames);
+            continue;
+        }
         let frame = frames.next().await?;
         let bytes = frames.bytes(&frame);
         let produce = bytes.first_chunk::<2>() == Some(&PRODUCE);
@@ -277,12 +296,36 @@ async fn watched(
 
 const PRODUCE: [u8; 2] = [0, 0];
 
-async fn handle(
+/// Takes the requests that are here whole and need no waiting, as far as there is room for their
+/// replies. Whether there was any.
+fn pass_whole(
     broker: &Rc<Broker>,
     peer: &Rc<Peer>,
-    replies: &Rc<Replies>,
-    bytes: &[u8],
-) -> Result<(), Ended> {
+    replies: &Replies,
+    frames: &mut Frames,
+) -> Result<bool, Ended> {
+    let mut any = false;
+    while replies.has_room()
+        && let Some(bytes) = frames.whole()?
+    {
+        let (row, call) = route(broker, peer, bytes)?;
+        let Some(outcome) = (row.at_once)(&call) else {
+            break;
+        };
+        let length = bytes.len();
+        replies.take(outcome);
+        frames.pass(length);
+        any = true;
+    }
+    Ok(any)
+}
+
+/// The row that a request is for, and the request as a handler takes it.
+fn route<'a>(
+    broker: &'a Rc<Broker>,
+    peer: &'a Rc<Peer>,
+    bytes: &'a [u8],
+) -> Result<(&'static table::Row, Call<'a>), Ended> {
     let mut reader = Reader::new(bytes);
     let api_key = reader.i16()?;
     let version = reader.i16()?;
@@ -291,14 +334,10 @@ async fn handle(
         odradek_wire::request_header_version(api_key, version).ok_or(Ended::UnknownApi(api_key))?;
     let mut reader = Reader::new(bytes);
     let header = odradek_wire::request_header::RequestHeader::decode(&mut reader, header_version)?;
-    let refused = |refusal| Ended::Refused {
-        api: table::name(api_key),
-        version,
-        refusal,
-    };
     // ApiVersions answers versions that it does not know, so that clients can find out.
     if !row.accepted.contains(&version) && api_key != crate::api::API_VERSIONS_KEY {
-        return Err(refused(Refusal::Closed("the version is not served")));
+        let refusal = Refusal::Closed("the version is not served");
+        return Err(refused(api_key, version, refusal));
     }
     let call = Call {
         broker,
@@ -309,11 +348,32 @@ async fn handle(
         client_id: header.client_id,
         body: &bytes[reader.position()..],
     };
-    match (row.handler)(call).await.map_err(refused)? {
-        Outcome::Reply(reply) => replies.push(Queued::Ready(reply)),
-        Outcome::Later(later) => replies.push(Queued::Later(later)),
-        Outcome::Silent => {}
+    Ok((row, call))
+}
+
+fn refused(api_key: i16, version: i16, refusal: Refusal) -> Ended {
+    Ended::Refused {
+        api: table::name(api_key),
+        version,
+        refusal,
     }
+}
+
+async fn handle(
+    broker: &Rc<Broker>,
+    peer: &Rc<Peer>,
+    replies: &Rc<Replies>,
+    bytes: &[u8],
+) -> Result<(), Ended> {
+    let (row, call) = route(broker, peer, bytes)?;
+    let (api_key, version) = (call.api_key, call.version);
+    let outcome = match (row.at_once)(&call) {
+        Some(outcome) => outcome,
+        None => (row.handler)(call)
+            .await
+            .map_err(|refusal| refused(api_key, version, refusal))?,
+    };
+    replies.take(outcome);
     Ok(())
 }
 
@@ -329,13 +389,13 @@ async fn send_all(io: &Io, socket: Handle, replies: &Rc<Replies>) {
             let _ = sender.flush().await;
             return;
         };
-        let reply = match next {
-            Queued::Ready(reply) => Ok(reply),
-            Queued::Later(later) => resolve(&mut sender, later).await,
-        };
-        let sent = match reply {
-            Ok(reply) => sender.push(reply).await.is_ok(),
-            Err(_) => false,
+        let sent = match next {
+            Queued::Ready(reply) => sender.push(reply).await.is_ok(),
+            Queued::Later(later) => match resolve(&mut sender, later).await {
+                Ok(reply) => sender.push(reply).await.is_ok(),
+                Err(_) => false,
+            },
+            Queued::Produced(produced) => answer(&mut sender, produced).await.is_ok(),
         };
         if !sent {
             break;
@@ -345,6 +405,18 @@ async fn send_all(io: &Io, socket: Handle, replies: &Rc<Replies>) {
     replies.broken.set(true);
     wake(&replies.reader);
     io.shutdown(socket).await;
+}
+
+/// Answers a produce request; if its mark is not reached, what has gathered is sent first.
+async fn answer(sender: &mut Sender, produced: Produced) -> Result<(), Errno> {
+    let outcome = match produced.settled() {
+        Some(outcome) => outcome,
+        None => {
+            sender.flush().await?;
+            produced.wait().await
+        }
+    };
+    sender.push_bytes(|out| produced.answer(outcome, out)).await
 }
 
 /// Waits for a reply; if it is not ready at once, what has gathered is sent first.

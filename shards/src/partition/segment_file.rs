@@ -10,6 +10,8 @@ use odradek_engine::io::{Errno, Handle, Io, Op, OpenMode};
 use odradek_engine::log::file_stem;
 use odradek_engine::types::Offset;
 
+use super::ahead::Ahead;
+
 /// Smallest and largest step by which a segment's file grows, bytes.
 const STEP_MIN: u64 = 64 << 10;
 const STEP_MAX: u64 = 64 << 20;
@@ -23,6 +25,7 @@ pub struct SegmentFile {
     /// For sendfile: a direct handle would read past the page cache.
     cached: Cell<Option<Handle>>,
     allocated: Cell<u64>,
+    pub(super) ahead: Ahead,
 }
 
 impl SegmentFile {
@@ -43,6 +46,7 @@ impl SegmentFile {
             handle,
             cached: Cell::new(None),
             allocated: Cell::new(0),
+            ahead: Ahead::default(),
         };
         file.allocated.set(io.size(handle).await?);
         Ok(Rc::new(file))
@@ -87,6 +91,8 @@ impl SegmentFile {
 
     /// Cuts the padding off after `size` bytes of data.
     pub async fn cut(&self, size: u64) -> Result<(), Errno> {
+        // Zeros that land later would make the file longer again.
+        self.ahead.clear(0, u64::MAX / 2).await;
         if self.allocated.get() > size {
             self.io.truncate(self.handle, size).await?;
             self.allocated.set(size);
