@@ -17,9 +17,8 @@ use odradek_wire::produce::{
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
-use super::{Call, Outcome, Refusal, Reply, encode_reply, topics};
-use crate::broker::{Broker, Hosted};
-use crate::catalog::Topic;
+use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
+use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Mark, Wait};
 
 pub(super) const KEY: i16 = 0;

@@ -12,13 +12,12 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use odradek_engine::io::{Handle, Io};
-use odradek_wire::Reader;
 
 use super::frame::{FrameError, Frames};
+use super::reply::{Later, Outcome, Refusal, Reply, Unserved};
 use super::send::Sender;
-use crate::api::{Call, Outcome, Refusal, Reply, table};
-use crate::broker::Broker;
-use crate::partition::Notice;
+use super::server::{Server, Service};
+use crate::runtime::Notice;
 
 /// Replies that may wait on one connection before its requests are not read any more.
 const REPLIES_MAX: usize = 256;
@@ -65,8 +64,6 @@ impl Peer {
             .map_or_else(|| "unknown".into(), |address| address.ip().to_string())
     }
 }
-
-type Later = std::pin::Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
 
 enum Queued {
     Ready(Reply),
@@ -130,17 +127,17 @@ fn wake(waker: &RefCell<Option<Waker>>) {
 }
 
 /// Serves a connection until either side ends it.
-pub async fn serve(broker: Rc<Broker>, socket: Handle) {
-    let address = broker.io.peer(socket).await;
+pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
+    let address = server.io.peer(socket).await;
     let peer = Rc::new(Peer::new(address));
     let replies = Rc::new(Replies::default());
     let sending = {
-        let (io, replies) = (broker.io.clone(), replies.clone());
-        broker
+        let (io, replies) = (server.io.clone(), replies.clone());
+        server
             .spawner
             .spawn(async move { send_all(&io, socket, &replies).await })
     };
-    let why = read_all(&broker, socket, &peer, &replies).await;
+    let why = read_all(&server, socket, &peer, &replies).await;
     if let Err(why) = why {
         let ended = matches!(
             &why,
@@ -149,47 +146,39 @@ pub async fn serve(broker: Rc<Broker>, socket: Handle) {
         if ended {
             tracing::debug!(?address, "connection ended: {why}");
         } else {
-            broker.refusals.log(&broker.io, || {
+            server.refusals.log(&server.io, || {
                 tracing::warn!(?address, "connection closed: {why}");
             });
         }
     }
     replies.end();
     let _ = sending.await;
-    broker.io.shutdown(socket).await;
-    broker.io.close(socket).await;
+    server.io.shutdown(socket).await;
+    server.io.close(socket).await;
 }
 
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error(transparent)]
     Frame(#[from] FrameError),
-    #[error("{api} version {version}: {refusal}")]
-    Refused {
-        api: &'static str,
-        version: i16,
-        refusal: Refusal,
-    },
-    #[error("malformed request header: {0}")]
-    Header(#[from] odradek_wire::DecodeError),
-    #[error("request for API key {0}, which is not served here")]
-    UnknownApi(i16),
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
     #[error("the peer takes no replies")]
     Broken,
 }
 
-async fn read_all(
-    broker: &Rc<Broker>,
+async fn read_all<S: Service>(
+    server: &Server<S>,
     socket: Handle,
     peer: &Rc<Peer>,
     replies: &Rc<Replies>,
 ) -> Result<(), Ended> {
-    let max = broker.settings.socket_request_max_bytes;
+    let max = server.settings.socket_request_max_bytes;
     let mut source = Source::Idle(Frames::new(
-        &broker.io,
+        &server.io,
         socket,
         max,
-        broker.admission.clone(),
+        server.admission.clone(),
     ));
     let mut copy = Vec::new();
     loop {
@@ -202,7 +191,7 @@ async fn read_all(
         let bytes = frames.bytes(&frame);
         let produce = bytes.first_chunk::<2>() == Some(&PRODUCE);
         if produce {
-            handle(broker, peer, replies, bytes).await?;
+            handle(server, peer, replies, bytes).await?;
             frames.consume(frame);
             source = Source::Idle(frames);
         } else {
@@ -210,7 +199,7 @@ async fn read_all(
             copy.clear();
             copy.extend_from_slice(bytes);
             frames.consume(frame);
-            source = watched(handle(broker, peer, replies, &copy), frames, peer).await?;
+            source = watched(handle(server, peer, replies, &copy), frames, peer).await?;
             if copy.capacity() > 64 << 10 {
                 copy = Vec::new();
             }
@@ -277,39 +266,13 @@ async fn watched(
 
 const PRODUCE: [u8; 2] = [0, 0];
 
-async fn handle(
-    broker: &Rc<Broker>,
+async fn handle<S: Service>(
+    server: &Server<S>,
     peer: &Rc<Peer>,
     replies: &Rc<Replies>,
     bytes: &[u8],
 ) -> Result<(), Ended> {
-    let mut reader = Reader::new(bytes);
-    let api_key = reader.i16()?;
-    let version = reader.i16()?;
-    let row = table::row(api_key).ok_or(Ended::UnknownApi(api_key))?;
-    let header_version =
-        odradek_wire::request_header_version(api_key, version).ok_or(Ended::UnknownApi(api_key))?;
-    let mut reader = Reader::new(bytes);
-    let header = odradek_wire::request_header::RequestHeader::decode(&mut reader, header_version)?;
-    let refused = |refusal| Ended::Refused {
-        api: table::name(api_key),
-        version,
-        refusal,
-    };
-    // ApiVersions answers versions that it does not know, so that clients can find out.
-    if !row.accepted.contains(&version) && api_key != crate::api::API_VERSIONS_KEY {
-        return Err(refused(Refusal::Closed("the version is not served")));
-    }
-    let call = Call {
-        broker,
-        peer,
-        api_key,
-        version,
-        correlation_id: header.correlation_id,
-        client_id: header.client_id,
-        body: &bytes[reader.position()..],
-    };
-    match (row.handler)(call).await.map_err(refused)? {
+    match server.service.handle(peer, bytes).await? {
         Outcome::Reply(reply) => replies.push(Queued::Ready(reply)),
         Outcome::Later(later) => replies.push(Queued::Later(later)),
         Outcome::Silent => {}

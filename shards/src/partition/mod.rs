@@ -15,7 +15,6 @@ mod housekeeping;
 mod open;
 mod progress;
 mod read;
-mod segment_file;
 mod waiters;
 mod writer;
 
@@ -26,7 +25,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use odradek_engine::io::strategy::WriteStrategy;
-use odradek_engine::io::{Errno, Io};
+use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::{Appended, Log, LogRules};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
@@ -34,9 +33,9 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
-pub use self::read::{FileRange, Piece, Read, ReadError};
-pub use self::segment_file::SegmentFile;
-pub use self::waiters::{Failed, Notice, Wait, Waiters};
+pub use self::read::{Piece, Read, ReadError};
+pub use self::waiters::{Failed, Wait, Waiters};
+use crate::runtime::Notice;
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
