@@ -12,9 +12,12 @@
 mod files;
 mod flush;
 mod housekeeping;
+mod judge;
+mod listing;
 mod open;
 mod progress;
 mod read;
+mod side_files;
 mod waiters;
 mod writer;
 

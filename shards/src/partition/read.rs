@@ -206,7 +206,7 @@ impl Partition {
             return Ok(());
         };
         let base = segment;
-        let index = match super::open::read_index(
+        let index = match super::side_files::read_index(
             &self.ground.io,
             &self.directory.join(file_stem(base)),
             base,
