@@ -2,10 +2,9 @@
 //! page cache. A cold page is never met on the shard's thread.
 
 use odradek_engine::bytes::{Part, Parts, page_ceil, page_floor};
-use odradek_engine::io::{Errno, Handle, Io};
+use odradek_engine::io::{Errno, FileRange, Handle, Io, SegmentFile};
 
-use crate::api::{Reply, ReplyPiece};
-use crate::partition::FileRange;
+use super::reply::{Reply, ReplyPiece};
 
 /// How much of a range is asked about, and sent, at once.
 const STEP_BYTES: u64 = 256 << 10;
@@ -108,12 +107,7 @@ impl Sender {
     }
 
     /// Reads past the page cache and sends from memory.
-    async fn cold(
-        &self,
-        file: &crate::partition::SegmentFile,
-        pos: u64,
-        len: u64,
-    ) -> Result<u64, Errno> {
+    async fn cold(&self, file: &SegmentFile, pos: u64, len: u64) -> Result<u64, Errno> {
         let start = page_floor(pos);
         let span = (page_ceil(pos + len) - start) as usize;
         let block = self.io.pool().take(span);

@@ -9,14 +9,15 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
-mod ahead;
 mod files;
 mod flush;
 mod housekeeping;
+mod judge;
+mod listing;
 mod open;
 mod progress;
 mod read;
-mod segment_file;
+mod side_files;
 mod waiters;
 mod writer;
 
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use odradek_engine::bytes::Block;
 use odradek_engine::io::strategy::WriteStrategy;
-use odradek_engine::io::{Errno, Io};
+use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::{Appended, Log, LogRules};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
@@ -36,9 +37,9 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
-pub use self::read::{FileRange, Piece, Read, ReadError};
-pub use self::segment_file::SegmentFile;
-pub use self::waiters::{Failed, Notice, Wait, Waiters};
+pub use self::read::{Piece, Read, ReadError};
+pub use self::waiters::{Failed, Wait, Waiters};
+use crate::runtime::Notice;
 
 /// What the partitions of a shard have in common.
 pub struct Ground {

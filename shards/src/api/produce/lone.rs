@@ -16,6 +16,7 @@ use odradek_wire::{ErrorCode, Reader, Uuid};
 use super::{Stored, append};
 use crate::api::Call;
 use crate::catalog::Topic;
+use crate::net::Pledge;
 use crate::partition::{Failed, Mark, Partition};
 
 /// First version whose fields are compact and tagged.
@@ -62,7 +63,7 @@ pub enum Taken {
 pub fn take(call: &Call<'_>) -> Option<Taken> {
     let request = parse(call.body, call.version)?;
     let broker = call.broker;
-    let topic = broker.with_image(|image| {
+    let topic = broker.holdings.with_image(|image| {
         match call.version >= BY_ID {
             true => image.topic_by_id(request.id),
             false => image.topic(request.name),
@@ -136,25 +137,30 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
     })
 }
 
-impl Produced {
-    /// Whether its mark is reached, or will never be.
-    pub fn settled(&self) -> Option<Result<(), Failed>> {
-        self.partition.settled(self.mark, self.end)
+impl Pledge for Produced {
+    fn due(&self) -> bool {
+        self.settled().is_some()
     }
 
-    /// Waits until it is settled.
-    pub async fn wait(&self) -> Result<(), Failed> {
-        self.partition.wait(self.mark, self.end).done().await
+    async fn wait(&self) {
+        // How it ended is asked again when it is written.
+        let _ = self.partition.wait(self.mark, self.end).done().await;
     }
 
-    /// Writes the answer.
-    pub fn answer(&self, outcome: Result<(), Failed>, out: &mut Vec<u8>) {
-        match outcome {
-            Ok(()) => self
+    fn write(&self, out: &mut Vec<u8>) {
+        match self.settled() {
+            Some(Ok(())) => self
                 .answer
                 .write(ErrorCode::None, self.answer.base_offset, out),
-            Err(Failed) => self.answer.write(ErrorCode::KafkaStorageError, -1, out),
+            // It is due; a mark that is not reached now never was.
+            Some(Err(Failed)) | None => self.answer.write(ErrorCode::KafkaStorageError, -1, out),
         }
+    }
+}
+
+impl Produced {
+    fn settled(&self) -> Option<Result<(), Failed>> {
+        self.partition.settled(self.mark, self.end)
     }
 }
 

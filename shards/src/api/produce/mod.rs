@@ -19,9 +19,8 @@ use odradek_wire::produce::{
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
-use super::{Call, Outcome, Refusal, Reply, encode_reply, topics};
-use crate::broker::{Broker, Hosted};
-use crate::catalog::Topic;
+use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
+use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Mark, Wait};
 pub use lone::Produced;
 
@@ -51,7 +50,7 @@ struct TopicAnswer {
 /// Takes a request that needs no waiting to be taken, if it is one.
 pub(super) fn at_once(call: &Call<'_>) -> Option<Outcome> {
     Some(match lone::take(call)? {
-        lone::Taken::Produced(produced) => Outcome::Produced(produced),
+        lone::Taken::Produced(produced) => Outcome::Pledged(produced),
         lone::Taken::Silent => Outcome::Silent,
     })
 }

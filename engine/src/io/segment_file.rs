@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use odradek_engine::bytes::{PAGE, page_ceil, page_floor};
-use odradek_engine::io::strategy::WriteStrategy;
-use odradek_engine::io::{Errno, Handle, Io, Op, OpenMode};
-use odradek_engine::log::file_stem;
-use odradek_engine::types::Offset;
+use super::strategy::WriteStrategy;
+use super::{Errno, Handle, Io, Op, OpenMode};
+use crate::bytes::{PAGE, page_ceil, page_floor};
+use crate::log::file_stem;
+use crate::types::Offset;
 
 use super::ahead::Ahead;
 
@@ -25,7 +25,16 @@ pub struct SegmentFile {
     /// For sendfile: a direct handle would read past the page cache.
     cached: Cell<Option<Handle>>,
     allocated: Cell<u64>,
-    pub(super) ahead: Ahead,
+    /// Zeros after the data.
+    pub ahead: Ahead,
+}
+
+/// A range of a segment's file.
+#[derive(Clone)]
+pub struct FileRange {
+    pub file: Rc<SegmentFile>,
+    pub pos: u64,
+    pub len: u64,
 }
 
 impl SegmentFile {

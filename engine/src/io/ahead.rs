@@ -10,12 +10,12 @@
 //!
 //! Absent on purpose: I/O, other than the wait.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::ops::Range;
+use std::task::{Poll, Waker};
 
-use odradek_engine::bytes::page_ceil;
-
-use super::Notice;
+use crate::bytes::page_ceil;
 
 /// Larger writes are worth their extent.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -27,7 +27,7 @@ const STEP_MAX: u64 = 1 << 20;
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Ahead {
+pub struct Ahead {
     /// Small writes since the last large one.
     run: Cell<u32>,
     /// Bytes of the last write of zeros.
@@ -35,14 +35,15 @@ pub(super) struct Ahead {
     /// Where the zeros end, those in flight included.
     end: Cell<u64>,
     flying: Cell<Option<(u64, u64)>>,
-    landed: Notice,
+    /// Who waits for what is in flight: the file's one writer, or whoever cuts it afterwards.
+    waiting: RefCell<Option<Waker>>,
     off: Cell<bool>,
 }
 
 impl Ahead {
     /// Data goes to `[start, end)` of a file with `allocated` bytes: the range to fill with zeros
     /// now, if any. Whoever is given one says [`done`](Self::done) when it is written.
-    pub(super) fn next(&self, start: u64, end: u64, allocated: u64) -> Option<Range<u64>> {
+    pub fn next(&self, start: u64, end: u64, allocated: u64) -> Option<Range<u64>> {
         if end - start >= SMALL_BYTES {
             self.run.set(0);
             return None;
@@ -68,21 +69,25 @@ impl Ahead {
     }
 
     /// The zeros are written, or could not be: then no more are tried in this file.
-    pub(super) fn done(&self, written: bool) {
+    pub fn done(&self, written: bool) {
         self.flying.set(None);
         self.off.set(self.off.get() || !written);
-        self.landed.raise();
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
     }
 
     /// Waits until no zeros are in flight to `[start, end)`.
-    pub(super) async fn clear(&self, start: u64, end: u64) {
-        while self
-            .flying
-            .get()
-            .is_some_and(|(from, to)| from < page_ceil(end) && start < to)
-        {
-            self.landed.raised().await;
-        }
+    pub async fn clear(&self, start: u64, end: u64) {
+        poll_fn(|context| {
+            let (from, to) = self.flying.get().unwrap_or_default();
+            if from < page_ceil(end) && start < to {
+                self.waiting.replace(Some(context.waker().clone()));
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await
     }
 }
 
