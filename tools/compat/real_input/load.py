@@ -1,0 +1,156 @@
+"""Two producers at once, and a node that is killed half way and started again."""
+import json
+import os
+import re
+import subprocess
+import time
+
+from harness import paths
+from harness.oracle import java_command
+from harness.process import die_with_parent, tail, wait_until
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+SUMMARY = re.compile(r"^(\d+) records, (?:.*; (\d+) batches sent again)?")
+JAVA_FLAGS = ["-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
+
+
+class Producer:
+    """A child process that produces a file of keyed lines."""
+
+    def __init__(self, argv, directory, name):
+        self.name = name
+        self.out = directory / f"{name}.out"
+        self.err = directory / f"{name}.err"
+        self.begun = time.monotonic()
+        self.seconds = None
+        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+            self.process = subprocess.Popen(
+                [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                preexec_fn=die_with_parent)
+
+    def running(self):
+        """False once it has ended well. Raises if it has failed."""
+        code = self.process.poll()
+        if code is None:
+            return True
+        if self.seconds is None:
+            self.seconds = time.monotonic() - self.begun
+        assert code == 0, f"{self.name} ended with {code}\n{tail(self.err, 20)}"
+        return False
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def odradek(node, topic, file, directory):
+    return Producer([
+        paths.odradek_binary(), "produce", topic, "--bootstrap-server", node.bootstrap, "--file", file,
+        "--key-separator", "\t"], directory, "odradek")
+
+
+def java(node, topic, file, directory):
+    argv = java_command("compat.LineProducer", node.bootstrap, topic, file, flags=JAVA_FLAGS)
+    return Producer(argv, directory, "java")
+
+
+PRODUCERS = {"odradek": odradek, "java": java}
+
+
+def told(producer):
+    """(records, batches sent again) as the producer says."""
+    text = producer.out.read_text()
+    if producer.name == "java":
+        answer = json.loads(text)
+        return answer["records"], answer["retries"]
+    records, retries = SUMMARY.match(text).groups()
+    return int(records), int(retries or 0)
+
+
+class Ends:
+    """How many records of a topic consumers may see."""
+
+    def __init__(self, bootstrap, topic, partitions):
+        self.request = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(partitions)}
+        # Without what librdkafka says of a node that is away.
+        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+    def total(self):
+        """None if the node does not answer."""
+        answers = self.admin.list_offsets(self.request, request_timeout=5)
+        try:
+            return sum(a.result(6).offset for a in answers.values())
+        except KafkaException:
+            return None
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def through_a_kill(node, topic, partitions, parts, directory, timeout_s=300.0):
+    """Produces every part ({producer: (file, records)}) at once, kills the node with SIGKILL as soon
+    as half of all records can be read, starts it again, and waits until the producers have ended.
+    The first part's producer has records in the log before the others start: one may be slow to
+    start. Returns what was seen. Raises if a producer fails, or was done before the kill."""
+    wanted = sum(records for _file, records in parts.values())
+    ends = Ends(node.bootstrap, topic, partitions)
+    producers = []
+    try:
+        begun = time.monotonic()
+        for name, (file, _records) in parts.items():
+            producers.append(PRODUCERS[name](node, topic, file, directory))
+            wait_until("records flow", lambda: not producers[0].running() or ends.total(), 60, interval_s=0.01)
+
+        def half():
+            early = [p.name for p in producers if not p.running()]
+            assert not early, f"done before half of all was in the log: {early}"
+            total = ends.total() or 0
+            return total if 2 * total >= wanted else None
+
+        at_kill = wait_until("half of the records are in the log", half, timeout_s, interval_s=0.01)
+        cpu = cpu_seconds(node.daemon.pid)
+        killed = time.monotonic()
+        node.kill()
+        assert all(p.running() for p in producers), "a producer was done before the kill"
+        started = time.monotonic()
+        node.start(timeout_s=60)
+        ready = time.monotonic()
+        # Anew: librdkafka's admin client keeps the leaders' epochs of before (towards Kafka, too).
+        ends = Ends(node.bootstrap, topic, partitions)
+        found = wait_until("the partitions answer", ends.total, 60, interval_s=0.005)
+        assert found >= at_kill, f"{at_kill} records could be read before the kill, {found} after it"
+        wait_until("records flow again", lambda: (ends.total() or 0) > found, 60, interval_s=0.005)
+        flowing = time.monotonic()
+        wait_until("the producers are done", lambda: not [p for p in producers if p.running()], timeout_s, 0.02)
+        ended = time.monotonic()
+        cpu += cpu_seconds(node.daemon.pid)
+    finally:
+        for producer in producers:
+            producer.kill()
+    report = {
+        "records": wanted,
+        "seconds": ended - begun,
+        "node_cpu_seconds": cpu,
+        "kill": {
+            "after_seconds": killed - begun,
+            "records_visible_before": at_kill,
+            "records_visible_after": found,
+            "restart_to_ready_seconds": ready - started,
+            "kill_to_ready_seconds": ready - killed,
+            "kill_to_new_records_seconds": flowing - killed,
+        },
+        "producers": {},
+    }
+    for producer in producers:
+        records, retries = told(producer)
+        expected = parts[producer.name][1]
+        assert records == expected, f"{producer.name} counts {records} acknowledged of {expected}"
+        report["producers"][producer.name] = {
+            "records": records, "seconds": producer.seconds, "batches_sent_again": retries}
+    return report
