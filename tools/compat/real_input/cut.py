@@ -41,6 +41,7 @@ def make(logs, directory, shares):
         file.close()
     merged.unlink()
     manifest = {
+        "shares": shares,
         "sources": sources,
         "parts": {name: {
             "file": f"{name}.keyed",
@@ -54,12 +55,14 @@ def make(logs, directory, shares):
     return manifest
 
 
-def load(directory):
-    """The manifest of what `make` has left in `directory`, if that is whole; else None."""
+def load(directory, shares):
+    """The manifest of what `make` has left in `directory`, if that is whole and so shared; else None."""
     file = directory / MANIFEST
     if not file.exists():
         return None
     manifest = json.loads(file.read_text())
+    if manifest.get("shares") != shares:
+        return None
     for part in manifest["parts"].values():
         file = directory / part["file"]
         if not file.exists() or sha256_of(file) != part["sha256"]:

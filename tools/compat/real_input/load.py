@@ -2,24 +2,22 @@
 import json
 import os
 import re
+import struct
 import subprocess
 import time
 
-from harness import paths
+from harness import paths, wire
 from harness.oracle import java_command
 from harness.process import die_with_parent, tail, wait_until
-
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 SUMMARY = re.compile(r"^(\d+) records, (?:.*; (\d+) batches sent again)?")
 JAVA_FLAGS = ["-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
 
 
 class Producer:
-    """A child process that produces a file of keyed lines."""
+    """A child process that produces a file of keyed lines (or its stdin, as /dev/stdin)."""
 
-    def __init__(self, argv, directory, name):
+    def __init__(self, name, argv, directory, stdin=subprocess.DEVNULL):
         self.name = name
         self.out = directory / f"{name}.out"
         self.err = directory / f"{name}.err"
@@ -27,7 +25,7 @@ class Producer:
         self.seconds = None
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
-                [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                [str(a) for a in argv], stdin=stdin, stdout=out, stderr=err,
                 preexec_fn=die_with_parent)
 
     def running(self):
@@ -45,45 +43,64 @@ class Producer:
         self.process.wait()
 
 
-def odradek(node, topic, file, directory):
-    return Producer([
+def odradek(node, topic, file, directory, **stdin):
+    return Producer("odradek", [
         paths.odradek_binary(), "produce", topic, "--bootstrap-server", node.bootstrap, "--file", file,
-        "--key-separator", "\t"], directory, "odradek")
+        "--key-separator", "\t"], directory, **stdin)
 
 
-def java(node, topic, file, directory):
-    argv = java_command("compat.LineProducer", node.bootstrap, topic, file, flags=JAVA_FLAGS)
-    return Producer(argv, directory, "java")
+def java(node, topic, file, directory, **stdin):
+    argv = java_command("compat.LineProducer", node.bootstrap, topic, str(file), flags=JAVA_FLAGS)
+    return Producer("java", argv, directory, **stdin)
 
 
 PRODUCERS = {"odradek": odradek, "java": java}
 
 
 def told(producer):
-    """(records, batches sent again) as the producer says."""
+    """(records acknowledged, what was sent again) as the producer says."""
     text = producer.out.read_text()
     if producer.name == "java":
         answer = json.loads(text)
-        return answer["records"], answer["retries"]
+        return answer["records"], f"{answer['retries']} records"
     records, retries = SUMMARY.match(text).groups()
-    return int(records), int(retries or 0)
+    return int(records), f"{retries or 0} batches"
 
 
 class Ends:
-    """How many records of a topic consumers may see."""
+    """How many records of a topic consumers may see.
 
-    def __init__(self, bootstrap, topic, partitions):
-        self.request = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(partitions)}
-        # Without what librdkafka says of a node that is away.
-        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    Asked by hand: librdkafka's admin client keeps the leaders' epochs over a restart, is refused
+    (by Kafka, too) and waits.
+    """
+
+    LIST_OFFSETS, VERSION, LATEST, NOT_LEADER = 2, 1, -1, 6
+
+    def __init__(self, addresses, topic, partitions):
+        self.addresses = addresses
+        self.partitions = partitions
+        wanted = b"".join(struct.pack(">iq", p, self.LATEST) for p in range(partitions))
+        self.request = struct.pack(">ii", -1, 1) + wire.string(topic) + struct.pack(">i", partitions) + wanted
+        self.behind_name = 4 + 2 + len(topic.encode())
+        self.connections = {}
 
     def total(self):
-        """None if the node does not answer."""
-        answers = self.admin.list_offsets(self.request, request_timeout=5)
-        try:
-            return sum(a.result(6).offset for a in answers.values())
-        except KafkaException:
-            return None
+        """None unless every partition answers. Waits for those that are being recovered."""
+        found = {}
+        for address in self.addresses:
+            try:
+                if address not in self.connections:
+                    self.connections[address] = wire.Connection(address, timeout_s=60)
+                answer = self.connections[address].call(self.LIST_OFFSETS, self.VERSION, self.request)
+            except OSError:
+                self.connections.pop(address, None)
+                return None
+            for row in struct.iter_unpack(">ihqq", answer[self.behind_name + 4:]):
+                partition, error, _time, offset = row
+                assert error in (0, self.NOT_LEADER), f"partition {partition}: error {error}"
+                if error == 0:
+                    found[partition] = offset
+        return sum(found.values()) if len(found) == self.partitions else None
 
 
 def cpu_seconds(pid):
@@ -99,7 +116,7 @@ def through_a_kill(node, topic, partitions, parts, directory, timeout_s=300.0):
     The first part's producer has records in the log before the others start: one may be slow to
     start. Returns what was seen. Raises if a producer fails, or was done before the kill."""
     wanted = sum(records for _file, records in parts.values())
-    ends = Ends(node.bootstrap, topic, partitions)
+    ends = Ends(node.broker_addresses, topic, partitions)
     producers = []
     try:
         begun = time.monotonic()
@@ -121,10 +138,9 @@ def through_a_kill(node, topic, partitions, parts, directory, timeout_s=300.0):
         started = time.monotonic()
         node.start(timeout_s=60)
         ready = time.monotonic()
-        # Anew: librdkafka's admin client keeps the leaders' epochs of before (towards Kafka, too).
-        ends = Ends(node.bootstrap, topic, partitions)
         found = wait_until("the partitions answer", ends.total, 60, interval_s=0.005)
         assert found >= at_kill, f"{at_kill} records could be read before the kill, {found} after it"
+        answering = time.monotonic()
         wait_until("records flow again", lambda: (ends.total() or 0) > found, 60, interval_s=0.005)
         flowing = time.monotonic()
         wait_until("the producers are done", lambda: not [p for p in producers if p.running()], timeout_s, 0.02)
@@ -143,14 +159,15 @@ def through_a_kill(node, topic, partitions, parts, directory, timeout_s=300.0):
             "records_visible_after": found,
             "restart_to_ready_seconds": ready - started,
             "kill_to_ready_seconds": ready - killed,
+            "kill_to_all_partitions_seconds": answering - killed,
             "kill_to_new_records_seconds": flowing - killed,
         },
         "producers": {},
     }
     for producer in producers:
-        records, retries = told(producer)
+        records, sent_again = told(producer)
         expected = parts[producer.name][1]
         assert records == expected, f"{producer.name} counts {records} acknowledged of {expected}"
         report["producers"][producer.name] = {
-            "records": records, "seconds": producer.seconds, "batches_sent_again": retries}
+            "records": records, "seconds": producer.seconds, "sent_again": sent_again}
     return report

@@ -43,9 +43,10 @@ def _paragraph(outcome):
         f"{size / 1e9:.2f} GB of real log lines ({given['what']}; {produced['records']:,} lines, {keys} keys) over "
         f"{outcome['configuration']['partitions']} partitions, by two producers at once; the node was killed with "
         f"SIGKILL when {100 * kill['records_visible_before'] / produced['records']:.0f} % of the records could be "
-        f"read, and was serving again {kill['kill_to_ready_seconds']:.2f} s after the kill, taking new records "
-        f"after {kill['kill_to_new_records_seconds']:.2f} s. Every key's values came back complete, once and in "
-        f"order, the same through {len(outcome['read'])} clients; `odradek log verify` and `kafka-dump-log` find all "
+        f"read. It was up again {kill['kill_to_ready_seconds']:.2f} s after the kill, had recovered all partitions "
+        f"after {kill['kill_to_all_partitions_seconds']:.2f} s and showed new records after "
+        f"{kill['kill_to_new_records_seconds']:.2f} s. Every key's values came back complete, once and in order, each "
+        f"partition the same through different clients; `odradek log verify` and `kafka-dump-log` find all "
         f"{outcome['disk']['dump_log_records']:,} records in {outcome['disk']['dump_log_batches']:,} valid batches.")
 
 
@@ -55,7 +56,7 @@ def _table(outcome):
     rows = [("", "records", "MB", "s", "MB/s", "node's CPU, s/GB")]
     for name, told in produced["producers"].items():
         rows.append((
-            f"{_name(name, 'produce', 'producer')} ({told['batches_sent_again']} batches sent again)",
+            f"{_name(name, 'produce', 'producer')} ({told['sent_again']} sent again)",
             f"{told['records']:,}", *_rate(told["value_bytes"], told["seconds"]), "-"))
     rows.append(("both, with the kill and the restart", f"{produced['records']:,}",
                  *_rate(size, produced["seconds"]), f"{produced['node_cpu_seconds'] / size * 1e9:.2f}"))

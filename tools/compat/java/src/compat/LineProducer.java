@@ -16,7 +16,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * Produces a file's lines, each a key, a tab and a value, with Kafka's producer as it is by default
- * (idempotent, acks=all). Prints one JSON line: records acknowledged, and batches that were sent
+ * (idempotent, acks=all). Prints one JSON line: records acknowledged, and records that were sent
  * again. Fails at the first record that is given up.
  *
  * <p>Arguments: bootstrap, topic, file.

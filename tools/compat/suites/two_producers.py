@@ -1,0 +1,77 @@
+"""A kill between two producers written independently, with real text: `odradek produce` and Kafka's
+Java producer, keyed; all of it comes back once, in each key's order, and in the same place whoever
+reads. tools/real-input does the same with a gigabyte of logs."""
+import pathlib
+import subprocess
+import sysconfig
+import threading
+
+from harness import paths, topics
+from harness.process import wait_until
+from harness.tests import Skip, test
+
+PARTITIONS = 6
+BYTES_MAX = 12 << 20
+
+
+def _source_text():
+    """Python's own library, as (key, line): a file's name and each of its lines."""
+    size = 0
+    for file in sorted(pathlib.Path(sysconfig.get_path("stdlib")).rglob("*.py")):
+        key = file.stem.encode()
+        for line in file.read_bytes().split(b"\n"):
+            yield key, line
+            size += len(line)
+        if size > BYTES_MAX:
+            return
+
+
+@test(needs=["python", "java"], limit_s=150)
+def kill_9_between_odradek_and_java(env):
+    from real_input import load, readback
+    from real_input.checksums import Keys, partition_of_key
+
+    if not paths.odradek_binary().exists():
+        raise Skip(f"no {paths.odradek_binary()}")
+    # Every other key goes to the other: a key's order is one producer's.
+    owner, lines, sent = {}, {"java": [], "odradek": []}, Keys()
+    for key, line in _source_text():
+        name = owner.setdefault(key, sorted(lines)[len(owner) % 2])
+        lines[name].append(key + b"\t" + line + b"\n")
+        sent.add(key, line)
+
+    node, topic = env.own_node(), env.name()
+    topics.create(node.bootstrap, topic, PARTITIONS)
+    ends = load.Ends(node.broker_addresses, topic, PARTITIONS)
+    restarted = threading.Event()
+    producers = [
+        load.PRODUCERS[name](node, topic, "/dev/stdin", env.directory, stdin=subprocess.PIPE) for name in lines]
+
+    def feed(producer):
+        # The last part only once the node is back: so the kill comes before the end, however
+        # quick the machine.
+        part = lines[producer.name]
+        early = len(part) * 2 // 3
+        with producer.process.stdin as stdin:
+            stdin.write(b"".join(part[:early]))
+            restarted.wait(100)
+            stdin.write(b"".join(part[early:]))
+
+    feeders = [threading.Thread(target=feed, args=(p,), daemon=True) for p in producers]
+    try:
+        for feeder in feeders:
+            feeder.start()
+        wait_until("a third is in the log", lambda: 3 * (ends.total() or 0) >= sent.records, 60, interval_s=0.01)
+        node.kill()
+        assert all(p.running() for p in producers)
+        node.start()
+        restarted.set()
+        wait_until("the producers are done", lambda: not [p for p in producers if p.running()], 90)
+    finally:
+        for producer in producers:
+            producer.kill()
+    for producer in producers:
+        records, _sent_again = load.told(producer)
+        assert records == len(lines[producer.name]), f"{producer.name} counts {records} acknowledged"
+    results = readback.by_all(node, topic, PARTITIONS, 60.0)
+    readback.compare(sent.table(), results, PARTITIONS, partition_of_key)
