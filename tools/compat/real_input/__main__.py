@@ -17,7 +17,7 @@ PARTITIONS = 6
 VALUE_BYTES_MIN = 1 << 30
 # Of the bytes. The quicker producer alone can reach the half: it is still at work then, and so is
 # the other, which starts first.
-SHARES = {"java": 0.4, "odradek": 0.6}
+SHARES = {"java": 0.3, "odradek": 0.7}
 DIRECTORY = paths.CACHE / "real-input"
 
 

@@ -43,10 +43,10 @@ class Producer:
         self.process.wait()
 
 
-def odradek(node, topic, file, directory, **stdin):
+def odradek(node, topic, file, directory, *options, **stdin):
     return Producer("odradek", [
         paths.odradek_binary(), "produce", topic, "--bootstrap-server", node.bootstrap, "--file", file,
-        "--key-separator", "\t"], directory, **stdin)
+        "--key-separator", "\t", *options], directory, **stdin)
 
 
 def java(node, topic, file, directory, **stdin):

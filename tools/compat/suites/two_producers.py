@@ -1,7 +1,9 @@
 """A kill between two producers written independently, with real text: `odradek produce` and Kafka's
 Java producer, keyed; all of it comes back once, in each key's order, and in the same place whoever
 reads. tools/real-input does the same with a gigabyte of logs."""
+import contextlib
 import pathlib
+import re
 import subprocess
 import sysconfig
 import threading
@@ -26,13 +28,17 @@ def _source_text():
             return
 
 
+def _need_odradek():
+    if not paths.odradek_binary().exists():
+        raise Skip(f"no {paths.odradek_binary()}")
+
+
 @test(needs=["python", "java"], limit_s=150)
 def kill_9_between_odradek_and_java(env):
     from real_input import load, readback
     from real_input.checksums import Keys, partition_of_key
 
-    if not paths.odradek_binary().exists():
-        raise Skip(f"no {paths.odradek_binary()}")
+    _need_odradek()
     # Every other key goes to the other: a key's order is one producer's.
     owner, lines, sent = {}, {"java": [], "odradek": []}, Keys()
     for key, line in _source_text():
@@ -75,3 +81,33 @@ def kill_9_between_odradek_and_java(env):
         assert records == len(lines[producer.name]), f"{producer.name} counts {records} acknowledged"
     results = readback.by_all(node, topic, PARTITIONS, 60.0)
     readback.compare(sent.table(), results, PARTITIONS, partition_of_key)
+
+
+@test(needs=["python"], limit_s=90)
+def odradek_produce_gives_up_in_time_and_says_how_far_it_got(env):
+    from real_input import load
+
+    _need_odradek()
+    node, topic = env.own_node(), env.name()
+    topics.create(node.bootstrap, topic, PARTITIONS)
+    ends = load.Ends(node.broker_addresses, topic, PARTITIONS)
+    lines = b"".join(b"key %d\tvalue\n" % i for i in range(1000))
+    producer = load.odradek(
+        node, topic, "/dev/stdin", env.directory, "--delivery-timeout-ms", "1500", stdin=subprocess.PIPE)
+    try:
+        stdin = producer.process.stdin
+        stdin.write(lines)
+        stdin.flush()
+        wait_until("they are in the log", lambda: ends.total() == 1000)
+        node.kill()
+        with contextlib.suppress(BrokenPipeError), stdin:
+            stdin.write(lines)
+        assert producer.process.wait(30) == 1
+    finally:
+        producer.kill()
+    said = producer.err.read_text()
+    got = re.search(rf"^odradek: (\d+) records were produced, then: .*producing to {topic}: gave up after", said)
+    # The last answers may have died with the node.
+    assert got and 0 < int(got[1]) <= 1000, said
+    node.start()
+    wait_until("they are there again", lambda: ends.total() == 1000)
