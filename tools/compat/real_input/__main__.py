@@ -1,6 +1,7 @@
 """See tools/real-input."""
 import argparse
 import datetime
+import fcntl
 import pathlib
 import shutil
 import sys
@@ -33,6 +34,13 @@ def main():
     parser.add_argument("--results", type=pathlib.Path, default=paths.ROOT / "bench" / "results", metavar="DIR")
     args = parser.parse_args()
 
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    lock = open(DIRECTORY / "lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("tools/real-input is running here already", file=sys.stderr)
+        return 2
     manifest = the_input(args.fresh_input)
     run = DIRECTORY / "run"
     shutil.rmtree(run, ignore_errors=True)

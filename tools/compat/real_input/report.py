@@ -1,5 +1,7 @@
 """The outcome: kept as JSON, on the terminal, and in the README between its markers."""
 import json
+import os
+import textwrap
 
 BEGIN = "<!-- real-input:begin -->"
 END = "<!-- real-input:end -->"
@@ -20,9 +22,8 @@ def text(outcome):
     return "\n" + markdown(outcome).replace("`", "")
 
 
-def markdown(outcome):
-    parts = [_paragraph(outcome), _table(outcome), _terms(outcome)]
-    return "\n\n".join(parts)
+def markdown(outcome, more=""):
+    return "\n\n".join([_filled(_paragraph(outcome)), _table(outcome), _filled(_terms(outcome) + more)])
 
 
 def update_readme(outcome, kept, readme):
@@ -31,8 +32,12 @@ def update_readme(outcome, kept, readme):
     assert page.count(BEGIN) == 1 and page.count(END) == 1, f"{readme} needs one {BEGIN} and one {END}"
     before, rest = page.split(BEGIN)
     _old, after = rest.split(END)
-    source = f"All figures: [{kept.name}](bench/results/{kept.name})."
-    readme.write_text(f"{before}{BEGIN}\n{markdown(outcome)} {source}\n{END}{after}")
+    source = f" All figures: [{kept.name}]({os.path.relpath(kept, readme.parent)})."
+    readme.write_text(f"{before}{BEGIN}\n{markdown(outcome, source)}\n{END}{after}")
+
+
+def _filled(text_):
+    return textwrap.fill(text_, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def _paragraph(outcome):

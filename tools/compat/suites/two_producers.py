@@ -111,3 +111,45 @@ def odradek_produce_gives_up_in_time_and_says_how_far_it_got(env):
     assert got and 0 < int(got[1]) <= 1000, said
     node.start()
     wait_until("they are there again", lambda: ends.total() == 1000)
+
+
+@test(needs=["python"])
+def the_comparison_sees_a_record_lost_doubled_moved_or_changed(env):
+    from real_input.checksums import Keys, Partitions, partition_of_key
+    from real_input.readback import compare
+
+    records = [(b"key %d" % (i % 7), b"value %d" % i) for i in range(50)]
+
+    def keys(rows):
+        table = Keys()
+        for key, value in rows:
+            table.add(key, value)
+        return table.table()
+
+    def read(rows, place=lambda key: partition_of_key(key, 2)):
+        partitions, ends = Partitions(2), [0, 0]
+        for key, value in rows:
+            at = place(key)
+            partitions.add(at, ends[at], 0, key, value)
+            ends[at] += 1
+        return keys(rows), partitions.table(), 0.0
+
+    def differs(ours, theirs):
+        try:
+            compare(keys(records), {"ours": ours, "theirs": theirs}, 2, partition_of_key)
+        except AssertionError:
+            return True
+        return False
+
+    good = read(records)
+    assert not differs(good, good)
+    swapped = [*records[:3], records[10], *records[4:10], records[3], *records[11:]]
+    assert records[3][0] == records[10][0]
+    for wrong in (
+        records[:-1], records + records[-1:], swapped, [*records[:-1], (records[-1][0], b"value  9")],
+        [*records[:-1], (b"other", records[-1][1])]):
+        assert differs(read(wrong), read(wrong)), wrong
+    assert differs(read(records, lambda _key: 0), read(records, lambda _key: 0)), "a key's place"
+    # Another order of keys: right for each client alone, but not what the other one read.
+    other = sorted(records, key=lambda row: row[0])
+    assert not differs(read(other), read(other)) and differs(good, read(other))
