@@ -15,6 +15,7 @@ mod housekeeping;
 mod judge;
 mod listing;
 mod open;
+mod pace;
 mod progress;
 mod read;
 mod side_files;
@@ -36,6 +37,7 @@ use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 pub use self::open::{OpenError, Opening};
+use self::pace::Pace;
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
 pub use self::waiters::{Failed, Wait, Waiters};
@@ -99,6 +101,9 @@ struct State {
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
+    pace: Pace,
+    /// A timer runs that starts the next write.
+    held: bool,
     flushing: bool,
     /// Completed writes, and whether each was durable; from the first that the written mark
     /// has not passed.
