@@ -27,7 +27,6 @@ def dump_log(node, topic, timeout_s=300):
     for directory in partition_directories(node, topic):
         following = 0
         files = ",".join(str(file) for file in sorted(directory.glob("*.log")))
-        # In its own process group's file: a batch is a line, there are many.
         argv = java_command("org.apache.kafka.tools.DumpLogSegments", "--files", files, flags=JAVA_FLAGS)
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout_s,
