@@ -12,6 +12,7 @@
 mod files;
 mod flush;
 mod housekeeping;
+mod landed;
 mod open;
 mod progress;
 mod read;
@@ -32,6 +33,7 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::landed::Landed;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{FileRange, Piece, Read, ReadError};
@@ -93,10 +95,8 @@ struct State {
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
     flushing: bool,
-    /// Completed writes, and whether each was durable; from the first that the written mark
-    /// has not passed.
-    landed: BTreeMap<u64, bool>,
-    landed_first: u64,
+    /// Completed writes that the written mark has not passed.
+    landed: Landed,
     /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
     lagging_since: Option<u64>,
     tail_bytes: usize,

@@ -109,7 +109,6 @@ impl Partition {
                 busy: 0,
                 closed: false,
                 landed: Default::default(),
-                landed_first: 0,
                 finished: Rc::default(),
             }),
         });
