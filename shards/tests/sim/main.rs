@@ -4,6 +4,7 @@
 //! A failure names its seed; `ODRADEK_SIM_SEED=<seed>` runs that seed alone.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod clean_start;
 mod client;
 mod durable;
 mod oracle;
