@@ -97,8 +97,12 @@ impl Partition {
                 } => {
                     read.bytes = bytes;
                     if file.1 > 0 {
+                        let opened = match self.file(segment, false).await {
+                            Err(_) if self.expired(offset) => continue,
+                            opened => opened?,
+                        };
                         read.pieces.push(Piece::File(FileRange {
-                            file: self.file(segment, false).await?,
+                            file: opened,
                             pos: file.0,
                             len: file.1,
                         }));
@@ -116,13 +120,19 @@ impl Partition {
                     target,
                 } => {
                     let holds = |header: &BatchHeader| header.last_offset() >= target;
-                    match self.search(segment, from, to, holds).await? {
-                        Some(batch) => found = Some(batch),
-                        None => return Ok(read),
+                    match self.search(segment, from, to, holds).await {
+                        Ok(Some(batch)) => found = Some(batch),
+                        Ok(None) | Err(_) if self.expired(offset) => {}
+                        searched => return searched.map(|_| read),
                     }
                 }
             }
         }
+    }
+
+    /// Whether retention took `offset` away while it was looked for.
+    fn expired(&self, offset: Offset) -> bool {
+        self.with_log(|log| log.log_start() > offset)
     }
 
     /// Walks the batch headers of a segment from `from` to the first that `wanted` takes.
