@@ -88,6 +88,9 @@ pub struct Recovered {
     pub next: Offset,
     pub epochs: Epochs,
     pub producers: Producers,
+    /// Where the replay that made `producers` began: of batches before it, a snapshot told the
+    /// last one of each producer, and no other.
+    pub replayed_from: Offset,
     /// The bytes of the active segment's unfinished last page.
     pub last_page: Vec<u8>,
 }
@@ -101,6 +104,7 @@ impl Recovered {
             next: Offset(0),
             epochs: Epochs::new(),
             producers: Producers::new(),
+            replayed_from: Offset(0),
             last_page: Vec::new(),
         }
     }
@@ -114,6 +118,7 @@ pub struct Log {
     next: Offset,
     epochs: Epochs,
     producers: Producers,
+    replayed_from: Offset,
     tail: Tail,
     recent: VecDeque<Recent>,
     seals: VecDeque<Seal>,
@@ -134,6 +139,7 @@ impl Log {
             next: found.next,
             epochs: found.epochs,
             producers: found.producers,
+            replayed_from: found.replayed_from,
             tail,
             recent: VecDeque::new(),
             seals: VecDeque::new(),
@@ -165,6 +171,11 @@ impl Log {
     /// Idempotent producers.
     pub fn producers(&self) -> &Producers {
         &self.producers
+    }
+
+    /// See [`Recovered::replayed_from`].
+    pub fn replayed_from(&self) -> Offset {
+        self.replayed_from
     }
 
     /// Forgets producers unused for `expiration_ms`.

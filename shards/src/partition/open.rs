@@ -184,6 +184,7 @@ async fn recover(
         next: bases[0],
         epochs,
         producers: Producers::new(),
+        replayed_from: Offset(0),
         last_page: Vec::new(),
     };
     // Everything before the first unfinished segment is known by its files.
@@ -205,6 +206,7 @@ async fn recover(
     }
     // Where the producers' state must be rebuilt from: the newest snapshot, or all that is kept.
     let replay_from = state_at.unwrap_or(found.log_start);
+    found.replayed_from = replay_from;
     let mut epoch = Epoch(0);
     for (number, &base) in bases.iter().enumerate() {
         if base != found.next && number > 0 {

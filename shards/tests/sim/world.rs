@@ -10,7 +10,7 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, start};
-use odradek_shards::partition::Standing;
+use odradek_shards::partition::{PartitionName, Standing};
 use odradek_shards::runtime::Mailboxes;
 
 use super::client::{Connection, Lost};
@@ -194,6 +194,15 @@ async fn serve(
     }
 }
 
+/// Where the node began to replay the producers' batches of a partition.
+fn snapshot(broker: &Broker, partition: Partition) -> i64 {
+    let open = broker.open_partitions();
+    let names = |name: &PartitionName| (&*name.topic, name.index) == partition;
+    let mut found = open.iter().filter(|one| names(one.partition.name()));
+    let hosted = found.next().expect("it was just read");
+    hosted.partition.with_log(|log| log.replayed_from()).0
+}
+
 /// Makes sure of the topics and reads every log whole, before anybody writes.
 async fn judge(site: &Site, plan: &Plan, broker: &Rc<Broker>, rng: &mut Rng) -> Result<(), Lost> {
     let mut connection = Connection::open(&site.io, site.address).await?;
@@ -219,7 +228,9 @@ async fn judge(site: &Site, plan: &Plan, broker: &Rc<Broker>, rng: &mut Rng) -> 
     }
     for partition in site.partitions.iter() {
         let (start, ids) = verify::whole(&mut connection, *partition, rng).await?;
-        site.oracle.borrow_mut().recovered(*partition, start, &ids);
+        let snapshot = snapshot(broker, *partition);
+        let mut oracle = site.oracle.borrow_mut();
+        oracle.recovered(*partition, start, &ids, snapshot);
     }
     connection.close().await;
     Ok(())
