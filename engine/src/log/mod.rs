@@ -7,12 +7,14 @@
 //! Invariants: offsets are contiguous from the log start offset to the log end offset; a batch
 //! never spans segments; what is not yet written is in memory.
 
+pub mod checkpoint;
 pub mod epochs;
 pub mod index;
 pub mod producers;
 mod read;
 pub mod recovery;
 mod segment;
+pub mod state_file;
 pub mod tail;
 
 use std::collections::VecDeque;
@@ -22,7 +24,7 @@ use crate::record::{BatchHeader, BatchInfo, HEADER_BYTES, Origin, RecordError, S
 use crate::types::{Epoch, Offset, Position, Timestamp};
 
 use self::epochs::Epochs;
-use self::index::{IndexRules, SegmentIndex};
+use self::index::{IndexRules, OffsetPosition, SegmentIndex};
 pub use self::producers::BatchMark;
 use self::producers::{Decision, ProducerError, Producers};
 pub use self::read::{Found, ReadLimits, ReadPlan};
@@ -46,12 +48,12 @@ pub struct LogRules {
 
 /// One batch of the recent past, exactly located.
 #[derive(Clone, Copy, Debug)]
-struct Recent {
-    base: Offset,
-    next: Offset,
-    segment: Offset,
-    pos: u64,
-    end: u64,
+pub struct Recent {
+    pub base: Offset,
+    pub next: Offset,
+    pub segment: Offset,
+    pub pos: u64,
+    pub end: u64,
 }
 
 /// A segment that was rolled and whose files must be finished once its bytes are written.
@@ -67,6 +69,8 @@ pub struct Seal {
     pub index: Vec<u8>,
     pub time_index: Vec<u8>,
     pub producers: Vec<u8>,
+    /// What the indexes do not know; see [`Log::gap`].
+    pub gap: Option<OffsetPosition>,
 }
 
 /// What became of an append.
@@ -91,6 +95,8 @@ pub struct Recovered {
     /// Where the replay that made `producers` began: of batches before it, a snapshot told the
     /// last one of each producer, and no other.
     pub replayed_from: Offset,
+    /// The active segment's last batch, if it was looked at.
+    pub last: Option<Recent>,
     /// The bytes of the active segment's unfinished last page.
     pub last_page: Vec<u8>,
 }
@@ -105,6 +111,7 @@ impl Recovered {
             epochs: Epochs::new(),
             producers: Producers::new(),
             replayed_from: Offset(0),
+            last: None,
             last_page: Vec::new(),
         }
     }
@@ -141,7 +148,7 @@ impl Log {
             producers: found.producers,
             replayed_from: found.replayed_from,
             tail,
-            recent: VecDeque::new(),
+            recent: found.last.into_iter().collect(),
             seals: VecDeque::new(),
             unfinished: VecDeque::new(),
         }
@@ -312,6 +319,7 @@ impl Log {
             index: index.offsets().as_bytes().to_vec(),
             time_index: index.times().as_bytes().to_vec(),
             producers,
+            gap: active.gap,
         }
     }
 
@@ -383,8 +391,9 @@ impl Log {
         self.forget(keep);
     }
 
+    /// The last one stays: a checkpoint names it.
     fn forget(&mut self, keep: Offset) {
-        while let Some(first) = self.recent.front() {
+        while let Some(first) = self.recent.front().filter(|_| self.recent.len() > 1) {
             let held = self
                 .tail
                 .memory_start(first.segment)
@@ -489,14 +498,15 @@ impl Log {
             return ReadPlan::OutOfRange;
         };
         let segment = &self.segments[at];
+        let known = segment.gap.is_none_or(|gap| offset >= gap.offset);
         match &segment.index {
-            Some(index) => ReadPlan::Search {
+            Some(index) if known => ReadPlan::Search {
                 segment: segment.base,
-                from: index.lookup(offset).position.0,
+                from: segment.past_gap(index.lookup(offset).position).0,
                 to: segment.size,
                 target: offset,
             },
-            None => ReadPlan::Index {
+            _ => ReadPlan::Index {
                 segment: segment.base,
             },
         }
@@ -524,14 +534,19 @@ impl Log {
             .segments
             .range(first..)
             .find(|segment| segment.size > 0 && segment.latest.timestamp >= timestamp)?;
-        Some(match &segment.index {
-            Some(index) => ReadPlan::Search {
+        let found = segment.index.as_ref().map(|index| {
+            let found = index.lookup_time(timestamp);
+            found.map_or(Position::ZERO, |at| at.position)
+        });
+        Some(match found {
+            // Where a gap is, the entries in it are asked for first.
+            Some(at) if segment.past_gap(at) == at => ReadPlan::Search {
                 segment: segment.base,
-                from: index.lookup_time(timestamp).map_or(0, |at| at.position.0),
+                from: at.0,
                 to: segment.size,
                 target: from.max(self.log_start),
             },
-            None => ReadPlan::Index {
+            _ => ReadPlan::Index {
                 segment: segment.base,
             },
         })
@@ -555,6 +570,7 @@ impl Log {
             let holder = &mut self.segments[at];
             if at != active && holder.base == segment {
                 holder.index = Some(index);
+                holder.gap = None;
             }
         }
     }
@@ -568,6 +584,7 @@ impl Log {
                 kept += 1;
                 if kept > keep {
                     segment.index = None;
+                    segment.gap = None;
                 }
             }
         }

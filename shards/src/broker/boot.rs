@@ -19,6 +19,7 @@ use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
 
+use super::checkpoints::Checkpoints;
 use super::{Broker, Endpoint, Quiet};
 use crate::api::fetch_sessions::{self, FetchSessions};
 use crate::catalog::{Controller, ControllerError, Image};
@@ -82,11 +83,14 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         tail_bytes_max: settings.memory_tail_bytes.max(1 << 20) as usize,
         tail_bytes: Cell::new(0),
         tails: RefCell::default(),
+        written_bytes: Cell::new(0),
     });
     let (facts, image, controller, rehomed) = match boot.first {
         Some((facts, image)) => (facts, image, None, Vec::new()),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
+    let (directory, shards) = (&settings.log_dir, boot.mail.shards());
+    let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
     // The setting is the node's.
     let slots = settings.max_incremental_fetch_session_cache_slots.max(0) as usize;
     let fetch_sessions = FetchSessions::new(
@@ -104,6 +108,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         connections: Cell::new(0),
         refusals: Quiet::default(),
         ground,
+        checkpoints,
         fetch_sessions: RefCell::new(fetch_sessions),
         producer_ids: Default::default(),
         groups: Groups::new(&settings),
@@ -137,6 +142,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         .detach();
     spawner.spawn(broker.clone().flush_forever()).detach();
     spawner.spawn(broker.clone().retain_forever()).detach();
+    spawner.spawn(broker.clone().checkpoint_forever()).detach();
     let timer = broker.groups.clone().keep_time(broker.io.clone());
     spawner.spawn(timer).detach();
     for listener in boot.listeners {
@@ -201,6 +207,8 @@ async fn first(
             always_durable: true,
             log_start: Offset(0),
             topic_id: METADATA_TOPIC_ID.to_string(),
+            // It is read whole in any case.
+            checkpoint: None,
         },
     )
     .await?;

@@ -189,6 +189,7 @@ impl Broker {
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),
+            checkpoint: self.checkpoints.of(topic.id, index),
         };
         let partition = Partition::open(&self.ground, opening).await?;
         Ok(Rc::new(Hosted {

@@ -3,6 +3,7 @@
 //! Absent on purpose: the handlers themselves, and any lock: a broker belongs to one thread.
 
 mod boot;
+mod checkpoints;
 mod hosting;
 mod quiet;
 mod tasks;
@@ -17,6 +18,7 @@ use odradek_engine::task::Spawner;
 use odradek_wire::Uuid;
 
 pub use self::boot::{Boot, BootError, Facts, start};
+use self::checkpoints::Checkpoints;
 use self::hosting::Slot;
 pub use self::hosting::{Hosted, Unhosted};
 pub use self::quiet::Quiet;
@@ -54,6 +56,7 @@ pub struct Broker {
     /// Rate limit of log lines about refused connections.
     pub refusals: Quiet,
     pub ground: Rc<Ground>,
+    checkpoints: Checkpoints,
     /// What clients need not repeat with each fetch.
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Ids for idempotent producers.

@@ -90,5 +90,6 @@ impl Broker {
                 tracing::error!("closing {} failed: {error}", partition.name());
             }
         }
+        self.checkpoint_last().await;
     }
 }

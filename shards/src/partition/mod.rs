@@ -12,12 +12,15 @@
 mod files;
 mod flush;
 mod housekeeping;
+mod index;
 mod landed;
 mod open;
 mod progress;
 mod read;
+mod recover;
 mod segment_file;
 mod waiters;
+mod walk;
 mod writer;
 
 use std::cell::{Cell, RefCell};
@@ -28,11 +31,13 @@ use std::sync::Arc;
 
 use odradek_engine::io::strategy::WriteStrategy;
 use odradek_engine::io::{Errno, Io};
+use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Appended, Log, LogRules};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::index::Indexing;
 use self::landed::Landed;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
@@ -55,6 +60,8 @@ pub struct Ground {
     pub tail_bytes_max: usize,
     /// Bytes of tails held now.
     pub tail_bytes: Cell<usize>,
+    /// Bytes written to segments since the start.
+    pub written_bytes: Cell<u64>,
     /// Partitions in the order in which they took memory.
     pub tails: RefCell<std::collections::VecDeque<Weak<Partition>>>,
 }
@@ -104,6 +111,11 @@ struct State {
     /// Writes, finishing of segments and retention under way: they touch the files.
     busy: usize,
     closed: bool,
+    /// The log's end when a checkpoint was last taken, and that checkpoint until it is durable.
+    checkpoint_at: Offset,
+    checkpoint: Option<Checkpoint>,
+    /// Indexes that are being made.
+    indexing: BTreeMap<Offset, Rc<Indexing>>,
     /// Raised when a rolled segment's files are finished, or cannot be.
     finished: Rc<Notice>,
 }

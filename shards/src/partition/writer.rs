@@ -62,7 +62,13 @@ impl Partition {
     }
 
     async fn write(self: Rc<Self>, file: Rc<super::SegmentFile>, plan: WritePlan, durable: bool) {
-        let WritePlan { id, pos, parts, .. } = plan;
+        let WritePlan {
+            id,
+            pos,
+            parts,
+            end,
+            ..
+        } = plan;
         let ground = &self.ground;
         let result = ground
             .strategy
@@ -73,6 +79,8 @@ impl Partition {
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
         }
+        let written = ground.written_bytes.get();
+        ground.written_bytes.set(written + (end - pos));
         let sealed;
         {
             let mut state = self.state.borrow_mut();

@@ -36,6 +36,7 @@ fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         tail_bytes_max: 1 << 20,
         tail_bytes: Default::default(),
         tails: Default::default(),
+        written_bytes: Default::default(),
     })
 }
 
@@ -60,6 +61,7 @@ async fn open(ground: &Rc<Ground>, epoch: i32) -> Rc<Partition> {
         always_durable: false,
         log_start: Offset(0),
         topic_id: "id".into(),
+        checkpoint: None,
     };
     let opened = Partition::open(ground, opening).await;
     opened.unwrap_or_else(|error| panic!("{error}"))

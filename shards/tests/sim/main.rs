@@ -10,6 +10,7 @@ mod client;
 mod durable;
 mod oracle;
 mod plan;
+mod state_file;
 mod verify;
 mod workload;
 mod world;

@@ -16,6 +16,7 @@ use odradek_shards::runtime::Mailboxes;
 use super::client::{Connection, Lost};
 use super::oracle::{Oracle, Partition};
 use super::plan::{End, Plan, Rng};
+use super::state_file::meddle;
 use super::verify;
 use super::workload::{Producer, Site, consume, produce};
 
@@ -35,6 +36,7 @@ pub fn run(seed: u64) -> u64 {
     let cast = cast(&mut plan);
     let plan = Rc::new(plan);
     let mut rng = plan.rng.clone();
+    let mut old = None;
     for life in 0..=plan.lives {
         let last = life == plan.lives;
         let end = match last {
@@ -48,8 +50,9 @@ pub fn run(seed: u64) -> u64 {
                 End::Cut,
             ]),
         };
-        // Some lives end while they still recover.
+        // Some lives end while they still recover; the last one gets to see what is left.
         let length = match rng.range(0, 5) {
+            _ if last => 100_000,
             0 => rng.range(10, 5_000),
             1 => rng.range(5_000, 50_000),
             2 => rng.range(100_000, 400_000),
@@ -57,6 +60,9 @@ pub fn run(seed: u64) -> u64 {
         };
         let length = Duration::from_micros(length);
         live(&world, &plan, &cast, rng.fork(), length, end);
+        if plan.meddling && !last {
+            meddle(&world, &mut rng, &mut old);
+        }
     }
     let oracle = cast.oracle.borrow();
     assert!(
