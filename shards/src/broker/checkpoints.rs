@@ -182,13 +182,14 @@ impl Broker {
         // How often a pass looks for what is not durable yet.
         let looks = 2 + self.ground.durable_lag_ms.min(60_000) / look.as_millis().max(1) as u64;
         let (mut last, mut written, mut waits) = (self.io.now(), 0, 0);
+        let mut again = false;
         loop {
             self.io.sleep(look).await;
             let now = self.ground.written_bytes.get();
             let over = self.io.now().saturating_sub(last) >= interval.as_nanos() as u64;
-            if now > written && over || now - written >= PASS_BYTES {
-                (last, written, waits) = (self.io.now(), now, looks);
-                self.each_open(|_, partition| partition.take_checkpoint())
+            if (now > written || again) && over || now - written >= PASS_BYTES {
+                (last, written, waits, again) = (self.io.now(), now, looks, false);
+                self.each_open(|_, partition| again |= partition.take_checkpoint())
                     .await;
             }
             if waits > 0 {
@@ -230,6 +231,8 @@ impl Broker {
     /// killed.
     pub(super) async fn checkpoint_last(&self) {
         self.each_open(|key, partition| {
+            // What was taken earlier is durable now, and not the end.
+            self.checkpoints.keep(key, partition);
             partition.take_checkpoint();
             self.checkpoints.keep(key, partition);
         })

@@ -55,18 +55,22 @@ impl Partition {
             .await
     }
 
-    /// Takes down the log's end for recovery to start from, if it has grown since the last time
-    /// and that is done with.
-    pub fn take_checkpoint(&self) {
+    /// Takes down the log's end for recovery to start from, if it has grown since the last time.
+    /// Whether it must be asked again later: what was taken last is not durable yet.
+    pub fn take_checkpoint(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let next = state.log.next();
-        if state.checkpoint.is_none()
-            && state.checkpoint_at != next
-            && let Some(checkpoint) = state.log.checkpoint()
-        {
+        if state.checkpoint_at == next {
+            return false;
+        }
+        if state.checkpoint.is_some() {
+            return true;
+        }
+        if let Some(checkpoint) = state.log.checkpoint() {
             state.checkpoint_at = next;
             state.checkpoint = Some(checkpoint);
         }
+        false
     }
 
     /// The checkpoint that was taken, once, when *durable* has reached it.

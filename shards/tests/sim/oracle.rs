@@ -43,6 +43,9 @@ struct Log {
     high_watermark: i64,
     high_watermark_may_fall: bool,
     start: i64,
+    /// Segments that retention lets go of are gone for good only once that is durable, as in
+    /// Kafka: a log that was cut off meanwhile may begin earlier again.
+    start_may_fall: bool,
     expires: bool,
     epoch: i32,
     /// Where the log ends at least, by the node's own marks.
@@ -178,6 +181,9 @@ impl Oracle {
                 log.promised.values_mut().for_each(|one| one.safe = true);
             }
         }
+        for log in self.logs.values_mut() {
+            log.start_may_fall |= log.expires && !matches!(end, End::Stop | End::StopThenCut);
+        }
         let (life, lag) = (self.life, self.lag_ns + LAG_SLACK_NS);
         if matches!(end, End::Cut | End::StopThenCut) {
             for log in self.logs.values_mut() {
@@ -279,7 +285,12 @@ impl Oracle {
             // Recovery has synced what it read.
             (one.safe, one.may_go) = (true, false);
         }
-        assert!(start >= log.start);
+        assert!(
+            start >= log.start || log.start_may_fall,
+            "life {life}: {partition:?} begins at {start}, and began at {}",
+            log.start
+        );
+        log.start_may_fall = false;
         (log.start, log.high_watermark) = (start, end);
         log.high_watermark_may_fall = false;
         (log.floor, log.floor_durable) = (end, end);

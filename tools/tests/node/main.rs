@@ -6,6 +6,7 @@ mod common;
 
 mod bad_batches;
 mod bad_frames;
+mod checkpoints;
 mod flow;
 mod full_disk;
 mod fuzz;
