@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use odradek_wire::api;
 
-use super::{Call, Handled};
+use super::{Call, Handled, Outcome};
 
 /// One API.
 pub struct Row {
@@ -16,22 +16,28 @@ pub struct Row {
     pub advertised: RangeInclusive<i16>,
     pub accepted: RangeInclusive<i16>,
     pub handler: for<'a> fn(Call<'a>) -> Handled<'a>,
+    /// Asked first: takes the call at once, or leaves it untouched to the handler.
+    pub at_once: fn(&Call<'_>) -> Option<Outcome>,
 }
 
 macro_rules! row {
     ($module:ident) => {
+        row!($module, |_| None)
+    };
+    ($module:ident, $at_once:expr) => {
         Row {
             key: super::$module::KEY,
             advertised: super::$module::ADVERTISED,
             accepted: super::$module::ACCEPTED,
             handler: |call| Box::pin(super::$module::handle(call)),
+            at_once: $at_once,
         }
     };
 }
 
 /// By key.
 pub static TABLE: &[Row] = &[
-    row!(produce),
+    row!(produce, super::produce::at_once),
     row!(fetch),
     row!(list_offsets),
     row!(metadata),

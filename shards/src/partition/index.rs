@@ -6,20 +6,17 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::path::Path;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use odradek_engine::io::{Errno, Io};
 use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
 use odradek_engine::log::{Seal, file_stem};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, Rules, validate_header};
 use odradek_engine::types::{Offset, Position};
 
+use super::side_files::read_index;
 use super::{Partition, ReadError};
 
-/// Largest index, snapshot or checkpoint file that is believed.
-const SIDE_FILE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a segment read at once for the headers in them.
 const WALK_BYTES: usize = 256 << 10;
 
@@ -167,33 +164,4 @@ impl Indexing {
         })
         .await;
     }
-}
-
-/// A small file whole, if it is there and of a believable size.
-pub(super) async fn read_side(io: &Io, path: &Path) -> Option<Vec<u8>> {
-    io.read_file(path, SIDE_FILE_BYTES_MAX).await.ok()
-}
-
-/// The `.index` comes last: its presence says that the segment is whole.
-pub(super) async fn write_index(io: &Io, stem: &Path, index: &SegmentIndex) -> Result<(), Errno> {
-    let (times, offsets) = (index.times().as_bytes(), index.offsets().as_bytes());
-    io.replace_file(&stem.with_extension("timeindex"), times.to_vec())
-        .await?;
-    io.replace_file(&stem.with_extension("index"), offsets.to_vec())
-        .await
-}
-
-/// A segment's index from its two files, if they are there and sane.
-pub(super) async fn read_index(
-    io: &Io,
-    stem: &Path,
-    base: Offset,
-    size: u64,
-    next: Offset,
-) -> Option<SegmentIndex> {
-    let offsets = read_side(io, &stem.with_extension("index")).await?;
-    let times = read_side(io, &stem.with_extension("timeindex")).await?;
-    let offsets = OffsetIndex::parse(base, &offsets, Position(size)).ok()?;
-    let times = TimeIndex::parse(base, &times, next).ok()?;
-    Some(SegmentIndex::from_parts(offsets, times))
 }

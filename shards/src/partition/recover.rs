@@ -10,26 +10,19 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
 
-use odradek_engine::io::{Errno, Io};
+use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::{Checkpoint, CheckpointError};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
-use odradek_engine::log::{Recent, Recovered, Segment, file_stem, parse_file_name};
+use odradek_engine::log::{Recent, Recovered, Segment, file_stem};
 use odradek_engine::record::HEADER_BYTES;
 use odradek_engine::types::Offset;
 
-use super::index::read_side;
+use super::Ground;
+use super::listing::Listing;
 use super::open::{Opening, make};
+use super::side_files::read_side;
 use super::walk::walk;
-use super::{Ground, SegmentFile};
-
-/// The files of a partition, by base offset, in order.
-pub(super) struct Files {
-    pub(super) segments: Vec<Offset>,
-    /// Segments that have an `.index`.
-    pub(super) finished: Vec<Offset>,
-    pub(super) snapshots: Vec<Offset>,
-}
 
 /// A checkpoint that was verified.
 pub(super) struct Start {
@@ -45,8 +38,15 @@ pub(super) async fn recover(
     names: &[String],
 ) -> Result<Recovered, Errno> {
     let io = &ground.io;
-    let files = sort_out(io, &opening.directory, names).await?;
-    if files.segments.is_empty() {
+    let listing = Listing::of(names);
+    for name in &listing.litter {
+        io.remove(&opening.directory.join(name)).await?;
+    }
+    for base in listing.orphans() {
+        // Must not vouch for a segment that comes to begin here.
+        remove_indexes(io, &opening.directory, base).await?;
+    }
+    if listing.bases.is_empty() {
         // Nothing was ever written here: a kill may have come while it was being made.
         make(io, opening).await?;
         let mut empty = Recovered::empty();
@@ -54,51 +54,23 @@ pub(super) async fn recover(
         (empty.log_start, empty.next) = (opening.log_start, opening.log_start);
         return Ok(empty);
     }
-    let start = start(ground, opening, &files).await?;
+    let start = start(ground, opening, &listing).await?;
     let mut walked = None;
     if let Some(start) = &start {
-        walked = walk(ground, opening, &files, Some(start)).await?;
+        walked = walk(ground, opening, &listing, Some(start)).await?;
     }
     let mut found = match walked {
         Some(found) => found,
         // An earlier segment is damaged, so the log ends before the checkpoint.
         None => {
-            let whole = walk(ground, opening, &files, None).await?;
+            let whole = walk(ground, opening, &listing, None).await?;
             whole.expect("without a checkpoint there is nothing to contradict")
         }
     };
     found.log_start = found.log_start.min(found.next);
     found.epochs.truncate_from_end(found.next);
-    clear(io, opening, &files, &mut found).await?;
+    clear(io, opening, &listing, &mut found).await?;
     Ok(found)
-}
-
-/// What the names stand for. What a kill has left behind half made is removed.
-async fn sort_out(io: &Io, directory: &Path, names: &[String]) -> Result<Files, Errno> {
-    let mut files = Files {
-        segments: Vec::new(),
-        finished: Vec::new(),
-        snapshots: Vec::new(),
-    };
-    for name in names {
-        if name.ends_with(".tmp") || name.ends_with(".deleted") {
-            io.remove(&directory.join(name)).await?;
-            continue;
-        }
-        match parse_file_name(name) {
-            Some((base, "log")) => files.segments.push(base),
-            Some((base, "index")) => files.finished.push(base),
-            Some((base, "snapshot")) => files.snapshots.push(base),
-            _ => {}
-        }
-    }
-    for base in &files.finished {
-        if !files.segments.contains(base) {
-            // Must not vouch for a segment that comes to begin here.
-            remove_indexes(io, directory, *base).await?;
-        }
-    }
-    Ok(files)
 }
 
 async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
@@ -118,14 +90,14 @@ async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {
 async fn start(
     ground: &Rc<Ground>,
     opening: &Opening,
-    files: &Files,
+    listing: &Listing<'_>,
 ) -> Result<Option<Start>, Errno> {
     let Some(checkpoint) = &opening.checkpoint else {
         return Ok(None);
     };
     // An earlier segment was finished since, or is about to be: it needs its whole index.
     let base = checkpoint.segment;
-    if files.segments.last() != Some(&base) || files.finished.contains(&base) {
+    if listing.bases.last() != Some(&base) || listing.is_finished(base) {
         return Ok(None);
     }
     let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, true);
@@ -196,11 +168,11 @@ pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Option<Epochs> {
 async fn clear(
     io: &Io,
     opening: &Opening,
-    files: &Files,
+    listing: &Listing<'_>,
     found: &mut Recovered,
 ) -> Result<(), Errno> {
     let directory = &opening.directory;
-    for base in files.snapshots.iter().filter(|base| **base > found.next) {
+    for base in listing.snapshots.iter().filter(|base| **base > found.next) {
         // Of records that are gone. The newest snapshot is taken for the log's end.
         remove(
             io,

@@ -6,31 +6,27 @@ use std::path::Path;
 use std::rc::Rc;
 
 use odradek_engine::bytes::page_floor;
-use odradek_engine::io::{Errno, Io};
-use odradek_engine::log::index::SegmentIndex;
+use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::producers::Producers;
-use odradek_engine::log::recovery::{Step, step};
-use odradek_engine::log::{Recent, Recovered, Segment, file_stem};
-use odradek_engine::record::{BatchInfo, HEADER_BYTES};
-use odradek_engine::types::{Epoch, Offset, Position, Timestamp};
+use odradek_engine::log::{Recovered, file_stem};
+use odradek_engine::types::{Epoch, Offset};
 
-use super::index::{read_index, read_side, write_index};
+use super::Ground;
+use super::judge::trust;
+use super::listing::Listing;
 use super::open::Opening;
-use super::recover::{Files, Start, read_epochs};
-use super::{Ground, SegmentFile};
-
-/// Bytes read at once while judging.
-const CHUNK_BYTES: usize = 1 << 20;
+use super::recover::{Start, read_epochs};
+use super::side_files::{read_side, set_aside, write_index};
 
 /// A walk over the segments, as far as it has come.
-struct Walk<'a> {
-    opening: &'a Opening,
-    found: Recovered,
-    epoch: Epoch,
+pub(super) struct Walk<'a> {
+    pub(super) opening: &'a Opening,
+    pub(super) found: Recovered,
+    pub(super) epoch: Epoch,
     /// Producers' batches before this are in the snapshot.
-    replay_from: Offset,
+    pub(super) replay_from: Offset,
     /// Bytes of batches judged.
-    judged: u64,
+    pub(super) judged: u64,
 }
 
 /// The newest producer snapshot that tells of nothing past the first unfinished segment.
@@ -56,14 +52,13 @@ async fn newest_snapshot(
 pub(super) async fn walk(
     ground: &Rc<Ground>,
     opening: &Opening,
-    files: &Files,
+    listing: &Listing<'_>,
     start: Option<&Start>,
 ) -> Result<Option<Recovered>, Errno> {
     let (io, directory) = (&ground.io, &opening.directory);
-    let bases = &files.segments;
+    let bases = &listing.bases;
     // Everything before the first unfinished segment is known by its files.
-    let unfinished = bases.iter().position(|base| !files.finished.contains(base));
-    let clean = unfinished.unwrap_or(bases.len());
+    let clean = listing.clean();
     let first = bases.get(clean).copied();
     let log_start = bases[0].max(opening.log_start);
     // Where the producers' state must be rebuilt from: the checkpoint, the newest snapshot, or all
@@ -73,7 +68,7 @@ pub(super) async fn walk(
             let end = start.checkpoint.end.offset;
             (end, start.producers.clone(), None)
         }
-        None => match newest_snapshot(io, directory, &files.snapshots, first).await {
+        None => match newest_snapshot(io, directory, &listing.snapshots, first).await {
             Some((base, producers)) => (base, producers, Some(base)),
             None => (log_start, Producers::new(), None),
         },
@@ -144,7 +139,9 @@ pub(super) async fn walk(
         {
             // The process ended before it was finished. It is whole, so it need not be read again.
             index.seal();
-            match write_index(io, &directory.join(file_stem(base)), index).await {
+            let (times, offsets) = (index.times().as_bytes(), index.offsets().as_bytes());
+            let stem = directory.join(file_stem(base));
+            match write_index(io, &stem, times.to_vec(), offsets.to_vec()).await {
                 // On a full disk it is served as it is, and read again at the next start.
                 Ok(()) | Err(Errno(libc::ENOSPC | libc::EDQUOT)) => {}
                 Err(error) => return Err(error),
@@ -168,90 +165,6 @@ pub(super) async fn walk(
 }
 
 impl Walk<'_> {
-    /// Reads a segment batch by batch, from the checkpoint on if there is one in it; takes in what
-    /// is the log.
-    async fn judge(
-        &mut self,
-        file: &SegmentFile,
-        base: Offset,
-        start: Option<&Start>,
-    ) -> Result<Segment, Errno> {
-        let mut segment = match start {
-            Some(start) => {
-                self.found.next = start.checkpoint.end.offset;
-                self.found.last = Some(start.last);
-                self.epoch = start.checkpoint.epoch;
-                start.checkpoint.segment()
-            }
-            None => Segment::new(base),
-        };
-        let mut index = segment.index.take().unwrap_or(SegmentIndex::new(base));
-        let end = file.allocated();
-        let from = segment.size;
-        let mut at = from;
-        let mut want = CHUNK_BYTES;
-        'file: while at < end {
-            let bytes = file.read(at, want).await?;
-            let last = at + bytes.len() as u64 >= end || bytes.len() < want;
-            want = CHUNK_BYTES;
-            let mut walked = 0;
-            loop {
-                match step(&bytes[walked..], self.found.next, self.epoch, false, last) {
-                    Step::Batch(info) => {
-                        let pos = at + walked as u64;
-                        index.on_append(&info, Position(pos), &self.opening.rules.index);
-                        if segment.started == Timestamp::NONE {
-                            segment.started = info.base_timestamp;
-                        }
-                        self.take(&info, base, pos);
-                        walked += info.size;
-                    }
-                    Step::More(needed) if walked == 0 => {
-                        // What garbage claims to be long is no longer than the file.
-                        let left = (end - at) as usize;
-                        want = needed.max(CHUNK_BYTES * 2).min(left);
-                        break;
-                    }
-                    Step::More(_) => break,
-                    Step::End(why) => {
-                        at += walked as u64;
-                        if why != "zeros" {
-                            tracing::info!(position = at, "recovery ends a segment: {why}");
-                        }
-                        break 'file;
-                    }
-                }
-                if bytes.len() - walked < HEADER_BYTES && !last {
-                    break;
-                }
-            }
-            at += walked as u64;
-        }
-        self.judged += at - from;
-        segment.size = at;
-        segment.latest = index.latest();
-        segment.index = Some(index);
-        Ok(segment)
-    }
-
-    /// Takes in a batch that is the log's.
-    fn take(&mut self, info: &BatchInfo, segment: Offset, pos: u64) {
-        let found = &mut self.found;
-        found.epochs.assign(info.leader_epoch, info.base_offset);
-        if info.has_producer_id() && info.base_offset >= self.replay_from {
-            found.producers.applied(info, info.max_timestamp);
-        }
-        self.epoch = info.leader_epoch;
-        found.next = info.next_offset();
-        found.last = Some(Recent {
-            base: info.base_offset,
-            next: found.next,
-            segment,
-            pos,
-            end: pos + info.size as u64,
-        });
-    }
-
     /// What was found, once the active segment is known.
     async fn finish(
         mut self,
@@ -275,37 +188,4 @@ impl Walk<'_> {
         }
         Ok(self.found)
     }
-}
-
-/// A finished segment by its files alone.
-async fn trust(
-    io: &Io,
-    directory: &Path,
-    base: Offset,
-    following: Offset,
-    file: &SegmentFile,
-) -> Option<Segment> {
-    let size = file.allocated();
-    let index = read_index(io, &directory.join(file_stem(base)), base, size, following).await?;
-    let latest = index.latest();
-    Some(Segment {
-        size,
-        latest,
-        started: latest.timestamp,
-        index: Some(index),
-        ..Segment::new(base)
-    })
-}
-
-/// Segments that do not continue the log are kept under another name, for a person to look at.
-async fn set_aside(io: &Io, directory: &Path, bases: &[Offset]) -> Result<(), Errno> {
-    for base in bases {
-        let from = directory.join(format!("{}.log", file_stem(*base)));
-        let to = from.with_extension("log.aside");
-        io.rename(&from, &to).await?;
-        for extension in ["index", "timeindex", "snapshot"] {
-            let _ = io.remove(&from.with_extension(extension)).await;
-        }
-    }
-    io.sync_directory(directory).await
 }

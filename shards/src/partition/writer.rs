@@ -6,10 +6,14 @@
 
 use std::rc::Rc;
 
+use odradek_engine::bytes::{Part, Parts};
 use odradek_engine::io::Errno;
 use odradek_engine::log::tail::WritePlan;
 
-use super::{Partition, State};
+use super::{Partition, SegmentFile, State};
+
+/// Zeros that are kept to be written, as often as needed.
+const ZEROS_BYTES: usize = 64 << 10;
 
 impl Partition {
     /// Sees to it that what is pending gets written.
@@ -52,6 +56,8 @@ impl Partition {
                 let why = format!("cannot grow segment {} in {directory}", plan.segment.0);
                 return self.give_up(why, error);
             }
+            file.ahead.clear(plan.pos, plan.end).await;
+            self.fill_ahead(&file, &plan);
             self.state.borrow_mut().busy += 1;
             let me = self.clone();
             self.ground
@@ -61,7 +67,39 @@ impl Partition {
         }
     }
 
-    async fn write(self: Rc<Self>, file: Rc<super::SegmentFile>, plan: WritePlan, durable: bool) {
+    /// Writes zeros ahead of a stream of small writes.
+    fn fill_ahead(self: &Rc<Self>, file: &Rc<SegmentFile>, plan: &WritePlan) {
+        if !self.ground.strategy.aligned() {
+            return;
+        }
+        let Some(range) = file.ahead.next(plan.pos, plan.end, file.allocated()) else {
+            return;
+        };
+        let zeros = self.ground.zeros.get_or_init(|| {
+            let block = self.ground.io.pool().take(ZEROS_BYTES);
+            // SAFETY: the block is new.
+            unsafe { block.bytes_mut(0, ZEROS_BYTES) }.fill(0);
+            block
+        });
+        let mut parts = Parts::new();
+        let mut left = (range.end - range.start) as usize;
+        while left > 0 {
+            let len = left.min(ZEROS_BYTES);
+            parts.push(Part::block(zeros, 0, len));
+            left -= len;
+        }
+        self.state.borrow_mut().busy += 1;
+        let (me, file) = (self.clone(), file.clone());
+        let task = async move {
+            let io = &me.ground.io;
+            let result = io.write(file.handle(), range.start, parts, false).await;
+            file.ahead.done(result.is_ok());
+            me.state.borrow_mut().busy -= 1;
+        };
+        self.ground.spawner.spawn(task).detach();
+    }
+
+    async fn write(self: Rc<Self>, file: Rc<SegmentFile>, plan: WritePlan, durable: bool) {
         let WritePlan {
             id,
             pos,

@@ -11,7 +11,8 @@ use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::Timestamp;
 use odradek_shards::api::topics::{self, NewTopic};
-use odradek_shards::broker::{Boot, Broker, Endpoint, Hosted, start};
+use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
+use odradek_shards::catalog::Hosted;
 use odradek_shards::config::Settings;
 use odradek_shards::partition::Mark;
 use odradek_shards::runtime::Mailboxes;
@@ -33,7 +34,7 @@ where
         life(broker.clone(), machine).await;
         if stop {
             broker.request_stop(true);
-            broker.until_stopped().await;
+            until_stopped(broker).await;
         }
     });
     world.kill_process();

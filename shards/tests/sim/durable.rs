@@ -17,9 +17,8 @@ use odradek_engine::log::index::IndexRules;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{Epoch, Offset, Timestamp};
-use odradek_shards::partition::{
-    Ground, Mark, Notice, Opening, Partition, PartitionName, Standing,
-};
+use odradek_shards::partition::{Ground, Mark, Opening, Partition, PartitionName, Standing};
+use odradek_shards::runtime::Notice;
 
 use super::plan::Rng;
 
@@ -30,6 +29,7 @@ fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         io: io.clone(),
         spawner: spawner.clone(),
         strategy: rng.pick(&[WriteStrategy::Direct, WriteStrategy::Buffered]),
+        zeros: Default::default(),
         write_depth: 8,
         durable_lag_ms: 1,
         durable_policy: true,

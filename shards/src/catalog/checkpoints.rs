@@ -2,8 +2,8 @@
 //!
 //! A pass takes the ends of all partitions that have grown; each is kept once *durable* has reached
 //! it, and then the file is replaced whole. A pass comes every
-//! `log.flush.offset.checkpoint.interval.ms` while something is written, and sooner after
-//! [`PASS_BYTES`]: recovery after a kill reads about as much, per shard.
+//! `log.flush.offset.checkpoint.interval.ms` while something is written, and sooner where much is:
+//! recovery after a kill reads about what was written since the last one.
 //!
 //! Idle partitions cost their entry (some 90 bytes, and 46 for each producer) and nothing else:
 //! what was read from the file at the start is carried along, whether or not they are opened.
@@ -13,8 +13,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::time::Duration;
 
 use odradek_engine::io::{Errno, Io};
 use odradek_engine::limits::STATE_FILE_BYTES_MAX;
@@ -23,14 +21,10 @@ use odradek_engine::log::state_file::{self, Key};
 use odradek_engine::task::yield_now;
 use odradek_wire::Uuid;
 
-use super::Broker;
-use super::hosting::Slot;
+use super::holdings::Holdings;
+use super::image::Image;
 use crate::partition::Partition;
 
-/// Bytes written by a shard after which it does not wait for the interval's end.
-const PASS_BYTES: u64 = 256 << 20;
-/// How often the shard looks whether a pass is due: the shortest time between two.
-const LOOK: Duration = Duration::from_secs(1);
 /// Partitions looked at in one go.
 const PARTITIONS_PER_GO: usize = 256;
 /// The start of the files' names; a shard's number follows.
@@ -126,19 +120,18 @@ impl Checkpoints {
     }
 
     /// Replaces the file if there is something new.
-    async fn replace(&self, broker: &Broker) {
+    async fn replace(&self, io: &Io, image: &Image, shard: u32) {
         if !self.changed.replace(false) {
             return;
         }
         let bytes = {
             let mut kept = self.kept.borrow_mut();
-            let image = broker.image();
             let here = |key: &Key| {
                 let (topic, index) = key.split_first_chunk::<16>().expect("20 bytes");
                 let index = i32::from_be_bytes(index.try_into().expect("4 bytes"));
                 let topic = image.topic_by_id(Uuid(*topic));
                 let entry = topic.and_then(|topic| topic.partitions.get(index as usize));
-                entry.is_some_and(|entry| entry.shard == broker.shard)
+                entry.is_some_and(|entry| entry.shard == shard)
             };
             kept.retain(|key, _| here(key));
             let (bytes, left_out) =
@@ -151,7 +144,7 @@ impl Checkpoints {
             }
             bytes
         };
-        let failed = broker.io.replace_file(&self.path, bytes).await.err();
+        let failed = io.replace_file(&self.path, bytes).await.err();
         if let Some(error) = failed
             && !self.failing.get()
         {
@@ -171,72 +164,42 @@ fn rank(bytes: &[u8]) -> Option<(i32, i64)> {
     Some((checkpoint.epoch.0, checkpoint.end.offset.0))
 }
 
-impl Broker {
-    /// Keeps the state file.
-    pub(super) async fn checkpoint_forever(self: Rc<Self>) {
-        let interval = match self.settings.log_flush_offset_checkpoint_interval_ms {
-            0 => LOOK,
-            ms => Duration::from_millis(u64::from(ms.unsigned_abs())),
-        };
-        let look = LOOK.min(interval);
-        // How often a pass looks for what is not durable yet.
-        let looks = 2 + self.ground.durable_lag_ms.min(60_000) / look.as_millis().max(1) as u64;
-        let (mut last, mut written, mut waits) = (self.io.now(), 0, 0);
+impl Holdings {
+    /// Takes the ends of the open partitions that have grown. Whether that must be done again
+    /// soon: some wait for what was taken last.
+    pub async fn take_checkpoints(&self) -> bool {
         let mut again = false;
-        loop {
-            self.io.sleep(look).await;
-            let now = self.ground.written_bytes.get();
-            let over = self.io.now().saturating_sub(last) >= interval.as_nanos() as u64;
-            if (now > written || again) && over || now - written >= PASS_BYTES {
-                (last, written, waits, again) = (self.io.now(), now, looks, false);
-                self.each_open(|_, partition| again |= partition.take_checkpoint())
-                    .await;
-            }
-            if waits > 0 {
-                waits -= 1;
-                let mut waiting = false;
-                self.each_open(|key, partition| {
-                    self.checkpoints.keep(key, partition);
-                    waiting |= partition.checkpoint_waits();
-                })
-                .await;
-                if !waiting || waits == 0 {
-                    waits = 0;
-                    self.checkpoints.replace(&self).await;
-                }
-            }
-        }
+        self.each_open(|_, partition| again |= partition.take_checkpoint())
+            .await;
+        again
+    }
+
+    /// Keeps those of them that are durable now; whether some are not.
+    pub async fn keep_checkpoints(&self) -> bool {
+        let mut waiting = false;
+        self.each_open(|key, partition| {
+            self.checkpoints.keep(key, partition);
+            waiting |= partition.checkpoint_waits();
+        })
+        .await;
+        waiting
+    }
+
+    /// Replaces the state file, if anything new is kept.
+    pub async fn write_checkpoints(&self) {
+        let image = self.image();
+        self.checkpoints
+            .replace(&self.ground().io, &image, self.shard())
+            .await;
     }
 
     async fn each_open(&self, mut visit: impl FnMut(&Key, &Partition)) {
-        let open: Vec<_> = {
-            let hosted = self.hosted.borrow();
-            let open = hosted
-                .iter()
-                .filter_map(|((topic, index), slot)| match slot {
-                    Slot::Open(open) => Some((key(*topic, *index), open.partition.clone())),
-                    Slot::Opening(_) | Slot::Failed(_) => None,
-                });
-            open.collect()
-        };
+        let open = self.open_keys();
         for some in open.chunks(PARTITIONS_PER_GO) {
-            for (key, partition) in some {
-                visit(key, partition);
+            for ((topic, index), partition) in some {
+                visit(&key(*topic, *index), partition);
             }
             yield_now().await;
         }
-    }
-
-    /// The last words of a clean stop, after all partitions have closed: the next life may be
-    /// killed.
-    pub(super) async fn checkpoint_last(&self) {
-        self.each_open(|key, partition| {
-            // What was taken earlier is durable now, and not the end.
-            self.checkpoints.keep(key, partition);
-            partition.take_checkpoint();
-            self.checkpoints.keep(key, partition);
-        })
-        .await;
-        self.checkpoints.replace(self).await;
     }
 }
