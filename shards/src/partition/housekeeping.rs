@@ -132,11 +132,11 @@ impl Partition {
         }
         for segment in gone {
             self.remove_segment(segment.base).await?;
+            // One after the other: a loss of power that brought back this one and not the next
+            // would leave a hole, and the log would end before it.
+            self.ground.io.sync_directory(&self.directory).await?;
         }
-        match gone {
-            [] => Ok(()),
-            _ => self.ground.io.sync_directory(&self.directory).await,
-        }
+        Ok(())
     }
 
     /// The `.log` goes first: an index without its segment is ignored, a segment without its
