@@ -23,7 +23,7 @@ use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::{Settings, choice};
-use crate::net::{Server, accept_all};
+use crate::net::{Server, accept_all, close_idle};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
 use crate::runtime::Mailboxes;
 
@@ -98,6 +98,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
     let server = Server::new(io, spawner.clone(), settings, broker.clone());
+    spawner.spawn(close_idle(server.clone())).detach();
     for listener in boot.listeners {
         spawner.spawn(accept_all(server.clone(), listener)).detach();
     }

@@ -171,6 +171,11 @@ impl Partition {
         &self.name
     }
 
+    /// By which it reaches its files, and the time.
+    pub fn io(&self) -> &Io {
+        &self.ground.io
+    }
+
     /// Where it stands.
     pub fn standing(&self) -> Standing {
         let state = self.state.borrow();

@@ -13,4 +13,5 @@ mod fuzz;
 mod process;
 mod recovery;
 mod rolling;
+mod timeouts;
 mod topics;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::{ErrorCode, Reader, Uuid};
 
-use super::{Stored, append};
+use super::{Stored, append, deadline};
 use crate::api::Call;
 use crate::catalog::Topic;
 use crate::net::Pledge;
@@ -27,6 +27,7 @@ const BY_ID: i16 = 13;
 /// The request.
 struct Lone<'a> {
     acks: i16,
+    timeout_ms: i32,
     name: &'a str,
     id: Uuid,
     index: i32,
@@ -38,6 +39,8 @@ pub struct Produced {
     partition: Rc<Partition>,
     mark: Mark,
     end: Offset,
+    /// How long the mark is waited for.
+    deadline: u64,
     answer: Answer,
 }
 
@@ -96,6 +99,7 @@ pub fn take(call: &Call<'_>) -> Option<Taken> {
             append_time,
             log_start: partition.log_start().0,
         },
+        deadline: deadline(broker.io.now(), request.acks, request.timeout_ms),
         partition,
         mark,
         end,
@@ -114,7 +118,7 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
         return None;
     }
     let acks = reader.i16().ok().filter(|acks| (-1..=1).contains(acks))?;
-    reader.i32().ok()?;
+    let timeout_ms = reader.i32().ok()?;
     if !one(&mut reader) {
         return None;
     }
@@ -130,6 +134,7 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
     let ends = (0..3).all(|_| untagged(&mut reader));
     (ends && reader.remaining() == 0).then_some(Lone {
         acks,
+        timeout_ms,
         name,
         id,
         index,
@@ -139,12 +144,13 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
 
 impl Pledge for Produced {
     fn due(&self) -> bool {
-        self.settled().is_some()
+        self.settled().is_some() || self.partition.io().now() >= self.deadline
     }
 
     async fn wait(&self) {
         // How it ended is asked again when it is written.
-        let _ = self.partition.wait(self.mark, self.end).done().await;
+        let wait = self.partition.wait(self.mark, self.end);
+        let _ = wait.done_by(self.partition.io(), self.deadline).await;
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -152,8 +158,13 @@ impl Pledge for Produced {
             Some(Ok(())) => self
                 .answer
                 .write(ErrorCode::None, self.answer.base_offset, out),
-            // It is due; a mark that is not reached now never was.
-            Some(Err(Failed)) | None => self.answer.write(ErrorCode::KafkaStorageError, -1, out),
+            Some(Err(Failed)) => self.answer.write(ErrorCode::KafkaStorageError, -1, out),
+            // It is due, so the time is over.
+            None => {
+                let base_offset = self.answer.base_offset;
+                self.answer
+                    .write(ErrorCode::RequestTimedOut, base_offset, out);
+            }
         }
     }
 }
@@ -317,7 +328,7 @@ mod tests {
         for version in 3..=13 {
             let body = encoded(&request(1, 1, None), version);
             let read = parse(&body, version).expect("one partition");
-            assert_eq!((read.acks, read.index), (1, 3));
+            assert_eq!((read.acks, read.timeout_ms, read.index), (1, 30_000, 3));
             assert_eq!(read.records, b"records");
             match version >= BY_ID {
                 true => assert_eq!(read.id, Uuid([7; 16])),
