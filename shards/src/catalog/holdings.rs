@@ -16,6 +16,7 @@ use odradek_wire::Uuid;
 use super::checkpoints::Checkpoints;
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
+use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig};
 use crate::partition::{FULL_RETRY_NS, Ground, OpenError, Opening, Partition, PartitionName};
 
@@ -45,6 +46,7 @@ pub struct Holdings {
     image: RefCell<Arc<Image>>,
     pub(super) checkpoints: Checkpoints,
     hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
+    targets: Targets,
     stopping: Cell<bool>,
 }
 
@@ -64,6 +66,7 @@ impl Holdings {
             image: RefCell::new(image),
             checkpoints,
             hosted: RefCell::default(),
+            targets: Targets::default(),
             stopping: Cell::new(false),
         })
     }
@@ -88,9 +91,24 @@ impl Holdings {
         self.image.borrow().clone()
     }
 
-    /// A question to metadata that is answered at once.
-    pub fn with_image<R>(&self, ask: impl FnOnce(&Image) -> R) -> R {
-        ask(&self.image.borrow())
+    /// A partition that clients may write to, if it is open here.
+    pub fn target(&self, topic: TopicKey<'_>, index: i32) -> Option<Rc<Target>> {
+        if let Some(target) = self.targets.get(topic, index) {
+            return (!target.hosted.partition.reopen_due()).then_some(target);
+        }
+        let image = self.image.borrow();
+        let found = match topic {
+            TopicKey::Name(name) => image.topic(name),
+            TopicKey::Id(id) => image.topic_by_id(id),
+        };
+        let entry = found.filter(|topic| !topic.is_internal())?;
+        let target = Rc::new(Target {
+            topic: entry.clone(),
+            index,
+            hosted: self.open_now(entry, index)?,
+        });
+        self.targets.put(topic, target.clone());
+        Some(target)
     }
 
     /// Whether nothing new is opened: the shard stops.
@@ -155,6 +173,7 @@ impl Holdings {
                 self.hosted
                     .borrow_mut()
                     .insert(key, Slot::Open(open.clone()));
+                self.targets.forget();
                 Ok(open)
             }
             Err(error) => {
@@ -236,6 +255,7 @@ impl Holdings {
     /// Serves by a new image from now on; gives the one before. What the new one has no more is
     /// still there until [`settle`](Self::settle).
     pub fn replace(&self, image: Arc<Image>) -> Arc<Image> {
+        self.targets.forget();
         self.image.replace(image)
     }
 
@@ -262,6 +282,7 @@ impl Holdings {
                 continue;
             }
             let slot = self.hosted.borrow_mut().remove(&(topic.id, index as i32));
+            self.targets.forget();
             let directory = self.directory(&topic.name, index as i32);
             let removed = match slot {
                 Some(Slot::Open(open)) => open.partition.destroy().await,
@@ -275,6 +296,7 @@ impl Holdings {
     }
 
     fn reconfigure(&self, topic: &Topic) {
+        self.targets.forget();
         let config = Arc::new(self.topic_config(topic));
         for (key, slot) in self.hosted.borrow_mut().iter_mut() {
             if let (true, Slot::Open(open)) = (key.0 == topic.id, &mut *slot) {

@@ -7,9 +7,11 @@ mod hosted;
 pub mod image;
 pub mod placement;
 pub mod records;
+mod targets;
 
 pub use checkpoints::Checkpoints;
 pub use controller::{Controller, ControllerError};
 pub use holdings::{Holdings, Unhosted};
 pub use hosted::Hosted;
 pub use image::{Image, PartitionEntry, Topic};
+pub use targets::{Target, TopicKey};

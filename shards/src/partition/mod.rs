@@ -17,6 +17,7 @@ mod judge;
 mod landed;
 mod listing;
 mod open;
+mod pace;
 mod progress;
 mod read;
 mod recover;
@@ -43,6 +44,7 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 use self::index::Indexing;
 use self::landed::Landed;
 pub use self::open::{OpenError, Opening};
+use self::pace::Pace;
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
 pub use self::waiters::{Failed, Wait, Waiters};
@@ -108,6 +110,9 @@ struct State {
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
+    pace: Pace,
+    /// A timer runs that starts the next write.
+    held: bool,
     flushing: bool,
     /// Completed writes that the written mark has not passed.
     landed: Landed,

@@ -8,6 +8,7 @@ use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
+use super::pace::Pace;
 use super::recover::recover;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
@@ -93,6 +94,8 @@ impl Partition {
                 shown: next,
                 files: Default::default(),
                 writing: false,
+                pace: Pace::default(),
+                held: false,
                 flushing: false,
                 lagging_since: None,
                 tail_bytes: 0,

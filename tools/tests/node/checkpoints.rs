@@ -75,9 +75,7 @@ fn whole(node: &TestNode, end: i64) {
         let listed = client.list_offsets("t", 0, TIME + offset * 1000 - 500);
         assert_eq!(listed.offset, offset);
     }
-    let all = client.consume("t", 0, 0);
-    let values = all.iter().map(|record| &record.value);
-    assert!(values.eq((0..end).map(value).collect::<Vec<_>>().iter()));
+    whole_until(node, end);
 }
 
 /// What the line about the recovery of the last start says was read.
@@ -203,4 +201,46 @@ fn a_state_file_that_lies_is_survived() {
         assert!(read_bytes(&node) > 105 * BYTES as u64, "{what}");
         node.kill();
     }
+}
+
+#[test]
+fn damage_before_the_checkpoint_s_segment_ends_the_log_there() {
+    let mut node = TestNode::start(&[
+        ("log.flush.offset.checkpoint.interval.ms", "50"),
+        ("log.retention.ms", "-1"),
+        ("log.segment.bytes", "1048576"),
+    ]);
+    node.create("t");
+    // Segments of 17 records.
+    store(&node, 0..40);
+    wait_until("the checkpoint is written", || {
+        let found = checkpoints(&node);
+        found.iter().any(|(_, one)| one.end.offset.0 == 40)
+    });
+    node.kill();
+    // As if the node had ended before the middle segment was finished, and its last batch were
+    // damaged.
+    let segments = node.files("t", 0, "log");
+    let (base, middle) = &segments[1];
+    let _ = fs::remove_file(middle.with_extension("index"));
+    let mut bytes = fs::read(middle).expect("the segment");
+    let (last, end) = *batch_ends(&bytes).last().expect("batches");
+    bytes[last as usize - 10] ^= 1;
+    fs::write(middle, bytes).expect("written");
+    assert_eq!((*base, end), (segments[1].0, segments[2].0));
+    node.run();
+    whole_until(&node, end - 1);
+    assert_eq!(
+        node.client().store("t", 0, &batch_at(TIME, &[b"next"])),
+        end - 1
+    );
+}
+
+/// Reads every record.
+fn whole_until(node: &TestNode, end: i64) {
+    let mut client = node.client();
+    assert_eq!(client.list_offsets("t", 0, LATEST).offset, end);
+    let all = client.consume("t", 0, 0);
+    let values = all.iter().map(|record| &record.value);
+    assert!(values.eq((0..end).map(value).collect::<Vec<_>>().iter()));
 }
