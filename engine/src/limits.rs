@@ -17,6 +17,10 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// expired: such a producer's next batch is taken whatever its sequence.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 1 << 16;
 
+/// Bytes of a shard's state file. Checkpoints that do not fit are left out: their segments are
+/// read whole after a kill.
+pub const STATE_FILE_BYTES_MAX: usize = 64 << 20;
+
 /// Bytes of free blocks that a shard's pool keeps for reuse; what comes back beyond it is
 /// returned to the system.
 pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;

@@ -7,6 +7,7 @@
 //! Invariants: offsets are contiguous from the log start offset to the log end offset; a batch
 //! never spans segments; what is not yet written is in memory.
 
+pub mod checkpoint;
 pub mod epochs;
 pub mod index;
 pub mod producers;
@@ -15,6 +16,7 @@ pub mod recovery;
 mod retention;
 mod roll;
 mod segment;
+pub mod state_file;
 pub mod tail;
 
 use std::collections::VecDeque;
@@ -49,12 +51,12 @@ pub struct LogRules {
 
 /// One batch of the recent past, exactly located.
 #[derive(Clone, Copy, Debug)]
-struct Recent {
-    base: Offset,
-    next: Offset,
-    segment: Offset,
-    pos: u64,
-    end: u64,
+pub struct Recent {
+    pub base: Offset,
+    pub next: Offset,
+    pub segment: Offset,
+    pub pos: u64,
+    pub end: u64,
 }
 
 /// What became of an append.
@@ -76,6 +78,11 @@ pub struct Recovered {
     pub next: Offset,
     pub epochs: Epochs,
     pub producers: Producers,
+    /// Where the replay that made `producers` began: of batches before it, a snapshot told the
+    /// last one of each producer, and no other.
+    pub replayed_from: Offset,
+    /// The active segment's last batch, if it was looked at.
+    pub last: Option<Recent>,
     /// The bytes of the active segment's unfinished last page.
     pub last_page: Vec<u8>,
 }
@@ -89,6 +96,8 @@ impl Recovered {
             next: Offset(0),
             epochs: Epochs::new(),
             producers: Producers::new(),
+            replayed_from: Offset(0),
+            last: None,
             last_page: Vec::new(),
         }
     }
@@ -102,6 +111,7 @@ pub struct Log {
     next: Offset,
     epochs: Epochs,
     producers: Producers,
+    replayed_from: Offset,
     tail: Tail,
     recent: VecDeque<Recent>,
     seals: VecDeque<Seal>,
@@ -122,8 +132,9 @@ impl Log {
             next: found.next,
             epochs: found.epochs,
             producers: found.producers,
+            replayed_from: found.replayed_from,
             tail,
-            recent: VecDeque::new(),
+            recent: found.last.into_iter().collect(),
             seals: VecDeque::new(),
             unfinished: VecDeque::new(),
         }
@@ -153,6 +164,11 @@ impl Log {
     /// Idempotent producers.
     pub fn producers(&self) -> &Producers {
         &self.producers
+    }
+
+    /// See [`Recovered::replayed_from`].
+    pub fn replayed_from(&self) -> Offset {
+        self.replayed_from
     }
 
     /// Forgets producers unused for `expiration_ms`.
@@ -303,8 +319,9 @@ impl Log {
         self.forget(keep);
     }
 
+    /// The last one stays: a checkpoint names it.
     fn forget(&mut self, keep: Offset) {
-        while let Some(first) = self.recent.front() {
+        while let Some(first) = self.recent.front().filter(|_| self.recent.len() > 1) {
             let held = self
                 .tail
                 .memory_start(first.segment)

@@ -3,7 +3,7 @@
 use super::index::{SegmentIndex, TimestampOffset};
 use super::{Log, Segment};
 use crate::bytes::Parts;
-use crate::types::{Offset, Timestamp};
+use crate::types::{Offset, Position, Timestamp};
 
 /// What a read may take.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ impl Log {
     }
 
     /// The segment that holds `offset`.
-    fn segment_of(&self, offset: Offset) -> Option<usize> {
+    pub(super) fn segment_of(&self, offset: Offset) -> Option<usize> {
         self.segments
             .partition_point(|segment| segment.base <= offset)
             .checked_sub(1)
@@ -152,14 +152,15 @@ impl Log {
             return ReadPlan::OutOfRange;
         };
         let segment = &self.segments[at];
+        let known = segment.gap.is_none_or(|gap| offset >= gap.offset);
         match &segment.index {
-            Some(index) => ReadPlan::Search {
+            Some(index) if known => ReadPlan::Search {
                 segment: segment.base,
-                from: index.lookup(offset).position.0,
+                from: segment.past_gap(index.lookup(offset).position).0,
                 to: segment.size,
                 target: offset,
             },
-            None => ReadPlan::Index {
+            _ => ReadPlan::Index {
                 segment: segment.base,
             },
         }
@@ -187,14 +188,19 @@ impl Log {
             .segments
             .range(first..)
             .find(|segment| segment.size > 0 && segment.latest.timestamp >= timestamp)?;
-        Some(match &segment.index {
-            Some(index) => ReadPlan::Search {
+        let found = segment.index.as_ref().map(|index| {
+            let found = index.lookup_time(timestamp);
+            found.map_or(Position::ZERO, |at| at.position)
+        });
+        Some(match found {
+            // Where a gap is, the entries in it are asked for first.
+            Some(at) if segment.past_gap(at) == at => ReadPlan::Search {
                 segment: segment.base,
-                from: index.lookup_time(timestamp).map_or(0, |at| at.position.0),
+                from: at.0,
                 to: segment.size,
                 target: from.max(self.log_start),
             },
-            None => ReadPlan::Index {
+            _ => ReadPlan::Index {
                 segment: segment.base,
             },
         })
@@ -218,6 +224,7 @@ impl Log {
             let holder = &mut self.segments[at];
             if at != active && holder.base == segment {
                 holder.index = Some(index);
+                holder.gap = None;
             }
         }
     }
@@ -231,6 +238,7 @@ impl Log {
                 kept += 1;
                 if kept > keep {
                     segment.index = None;
+                    segment.gap = None;
                 }
             }
         }

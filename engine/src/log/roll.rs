@@ -1,5 +1,6 @@
 //! When a segment is closed, and what finishes its files.
 
+use super::index::OffsetPosition;
 use super::{Log, Segment};
 use crate::record::BatchInfo;
 use crate::types::{Offset, Timestamp};
@@ -17,6 +18,8 @@ pub struct Seal {
     pub index: Vec<u8>,
     pub time_index: Vec<u8>,
     pub producers: Vec<u8>,
+    /// What the indexes do not know; see [`Log::gap`].
+    pub gap: Option<OffsetPosition>,
 }
 
 impl Log {
@@ -63,6 +66,7 @@ impl Log {
             index: index.offsets().as_bytes().to_vec(),
             time_index: index.times().as_bytes().to_vec(),
             producers,
+            gap: active.gap,
         }
     }
 

@@ -1,7 +1,7 @@
 //! One segment as the planner sees it: where it starts, how long it is, what its indexes say.
 
-use super::index::{SegmentIndex, TimestampOffset};
-use crate::types::{Offset, Timestamp};
+use super::index::{OffsetPosition, SegmentIndex, TimestampOffset};
+use crate::types::{Offset, Position, Timestamp};
 
 /// See the module.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Segment {
     pub started: Timestamp,
     /// Present for the active segment, and for a closed one once somebody has looked into it.
     pub index: Option<SegmentIndex>,
+    /// The index has no entries for what lies before this batch boundary: recovery started there.
+    pub gap: Option<OffsetPosition>,
 }
 
 impl Segment {
@@ -31,7 +33,13 @@ impl Segment {
             },
             started: Timestamp::NONE,
             index: Some(SegmentIndex::new(base)),
+            gap: None,
         }
+    }
+
+    /// A position that the index gave, but not one in the gap.
+    pub(super) fn past_gap(&self, position: Position) -> Position {
+        self.gap.map_or(position, |gap| position.max(gap.position))
     }
 }
 

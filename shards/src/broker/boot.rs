@@ -19,11 +19,11 @@ use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
 
-use super::tasks::{flush_forever, retain_forever};
+use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
 use crate::api::{Broker, Endpoint, Facts};
-use crate::catalog::{Controller, ControllerError, Holdings, Image};
+use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::{Settings, choice};
-use crate::net::{Server, accept_all};
+use crate::net::{Server, accept_all, close_idle};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
 use crate::runtime::Mailboxes;
 
@@ -75,12 +75,15 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         tail_bytes_max: settings.memory_tail_bytes.max(1 << 20) as usize,
         tail_bytes: Cell::new(0),
         tails: RefCell::default(),
+        written_bytes: Cell::new(0),
     });
     let (facts, image, controller) = match boot.first {
         Some((facts, image)) => (facts, image, None),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
-    let holdings = Holdings::new(boot.shard, ground, settings.clone(), image);
+    let (directory, shards) = (&settings.log_dir, boot.mail.shards());
+    let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
+    let holdings = Holdings::new(boot.shard, ground, settings.clone(), image, checkpoints);
     let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
     let mail = broker.mail.clone();
     spawner
@@ -91,9 +94,11 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         .detach();
     spawner.spawn(flush_forever(broker.clone())).detach();
     spawner.spawn(retain_forever(broker.clone())).detach();
+    spawner.spawn(checkpoint_forever(broker.clone())).detach();
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
     let server = Server::new(io, spawner.clone(), settings, broker.clone());
+    spawner.spawn(close_idle(server.clone())).detach();
     for listener in boot.listeners {
         spawner.spawn(accept_all(server.clone(), listener)).detach();
     }
@@ -149,6 +154,8 @@ async fn first(
             always_durable: true,
             log_start: Offset(0),
             topic_id: METADATA_TOPIC_ID.to_string(),
+            // It is read whole in any case.
+            checkpoint: None,
         },
     )
     .await?;

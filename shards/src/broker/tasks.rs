@@ -13,6 +13,12 @@ const FLUSHER: Duration = Duration::from_millis(100);
 /// A partition rests after its shard had this many quiet looks.
 const REST_LOOKS: u32 = 50;
 
+/// Bytes written by a shard after which its state file is due before the interval's end: recovery
+/// reads about as much.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+/// How often the shard looks whether it is due: the shortest time between two.
+const CHECKPOINT_LOOK: Duration = Duration::from_secs(1);
+
 /// Bytes become durable within the lag, whether or not anybody waits.
 ///
 /// It looks only while something may be lagging: an idle shard sleeps for long.
@@ -61,6 +67,40 @@ pub(super) async fn retain_forever(broker: Rc<Broker>) {
     }
 }
 
+/// Keeps the state file, from which recovery learns what it need not read: a pass every
+/// `log.flush.offset.checkpoint.interval.ms` while something is written, and sooner after
+/// [`CHECKPOINT_BYTES`].
+pub(super) async fn checkpoint_forever(broker: Rc<Broker>) {
+    let (io, holdings) = (&broker.io, &broker.holdings);
+    let interval = match broker.settings.log_flush_offset_checkpoint_interval_ms {
+        0 => CHECKPOINT_LOOK,
+        ms => Duration::from_millis(u64::from(ms.unsigned_abs())),
+    };
+    let look = CHECKPOINT_LOOK.min(interval);
+    // How often a pass looks for what is not durable yet.
+    let lag_ms = holdings.ground().durable_lag_ms.min(60_000);
+    let looks = 2 + lag_ms / look.as_millis().max(1) as u64;
+    let (mut last, mut written, mut waits) = (io.now(), 0, 0);
+    let mut again = false;
+    loop {
+        io.sleep(look).await;
+        let now = holdings.ground().written_bytes.get();
+        let over = io.now().saturating_sub(last) >= interval.as_nanos() as u64;
+        if (now > written || again) && over || now - written >= CHECKPOINT_BYTES {
+            (last, written, waits) = (io.now(), now, looks);
+            again = holdings.take_checkpoints().await;
+        }
+        if waits > 0 {
+            waits -= 1;
+            let waiting = holdings.keep_checkpoints().await;
+            if !waiting || waits == 0 {
+                waits = 0;
+                holdings.write_checkpoints().await;
+            }
+        }
+    }
+}
+
 /// Serves until asked to stop, then stops.
 pub async fn until_stopped(broker: Rc<Broker>) {
     let last = broker.stop_requested().await;
@@ -85,4 +125,9 @@ async fn stop(broker: &Broker) {
             tracing::error!("closing {} failed: {error}", partition.name());
         }
     }
+    // All is durable now; the next life may be killed. What was taken earlier is not the end.
+    broker.holdings.keep_checkpoints().await;
+    broker.holdings.take_checkpoints().await;
+    broker.holdings.keep_checkpoints().await;
+    broker.holdings.write_checkpoints().await;
 }

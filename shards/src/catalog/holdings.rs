@@ -13,6 +13,7 @@ use odradek_engine::io::Errno;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 
+use super::checkpoints::Checkpoints;
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
 use super::targets::{Target, Targets, TopicKey};
@@ -43,6 +44,7 @@ pub struct Holdings {
     ground: Rc<Ground>,
     settings: Arc<Settings>,
     image: RefCell<Arc<Image>>,
+    pub(super) checkpoints: Checkpoints,
     hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
     targets: Targets,
     stopping: Cell<bool>,
@@ -55,12 +57,14 @@ impl Holdings {
         ground: Rc<Ground>,
         settings: Arc<Settings>,
         image: Arc<Image>,
+        checkpoints: Checkpoints,
     ) -> Rc<Holdings> {
         Rc::new(Holdings {
             shard,
             ground,
             settings,
             image: RefCell::new(image),
+            checkpoints,
             hosted: RefCell::default(),
             targets: Targets::default(),
             stopping: Cell::new(false),
@@ -205,6 +209,16 @@ impl Holdings {
             .collect()
     }
 
+    /// The same with the topics' ids.
+    pub(super) fn open_keys(&self) -> Vec<((Uuid, i32), Rc<Partition>)> {
+        let hosted = self.hosted.borrow();
+        let open = hosted.iter().filter_map(|(key, slot)| match slot {
+            Slot::Open(open) => Some((*key, open.partition.clone())),
+            Slot::Opening(_) | Slot::Failed(_) => None,
+        });
+        open.collect()
+    }
+
     async fn open(&self, topic: &Topic, index: i32, epoch: i32) -> Result<Rc<Hosted>, OpenError> {
         let config = self.topic_config(topic);
         let opening = Opening {
@@ -218,6 +232,7 @@ impl Holdings {
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),
+            checkpoint: self.checkpoints.of(topic.id, index),
         };
         let partition = Partition::open(&self.ground, opening).await?;
         Ok(Rc::new(Hosted {

@@ -1,5 +1,6 @@
 //! What topics there are and where they live: a log of records, folded into images.
 
+mod checkpoints;
 pub mod controller;
 mod holdings;
 mod hosted;
@@ -8,6 +9,7 @@ pub mod placement;
 pub mod records;
 mod targets;
 
+pub use checkpoints::Checkpoints;
 pub use controller::{Controller, ControllerError};
 pub use holdings::{Holdings, Unhosted};
 pub use hosted::Hosted;

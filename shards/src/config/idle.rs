@@ -293,7 +293,6 @@ pub static IDLE: &[Row] = &[
     row("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1), ReadOnly, LogDirs),
     row("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1), ClusterWide, Flush),
     row("log.flush.interval.ms", Long, None, Any, ClusterWide, Flush),
-    row("log.flush.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0), ReadOnly, Flush),
     row("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any, ReadOnly, Flush),
     row("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0), ReadOnly, Flush),
     internal("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0), ReadOnly, NoCounterpart),

@@ -144,6 +144,9 @@ settings! {
     /// Milliseconds after which every written byte is made to survive a loss of power, whether or
     /// not anyone waits for it.
     pub durable_lag_max_ms: i64 = "durable.lag.max.ms", Some("1000"), AtLeast(1), ReadOnly;
+    /// Milliseconds between two writings of the state file, from which recovery after a kill learns
+    /// what need not be read; sooner where much is written.
+    pub log_flush_offset_checkpoint_interval_ms: i32 = "log.flush.offset.checkpoint.interval.ms", Some("60000"), AtLeast(0), ReadOnly;
     /// How batches are written: direct goes around the page cache, buffered through it.
     pub log_write_strategy: WriteStrategy = "log.write.strategy", Some("direct"), OneOf(WriteStrategy::NAMES), ReadOnly;
     /// Writes of one partition in flight at once.

@@ -13,6 +13,7 @@ use std::task::Poll;
 use odradek_engine::io::Handle;
 
 use super::frame::{FrameError, Frames};
+use super::idle::Activity;
 use super::replies::Replies;
 use super::reply::Unserved;
 use super::server::{Server, Service};
@@ -65,7 +66,9 @@ impl Peer {
 pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
     let address = server.io.peer(socket).await;
     let peer = Rc::new(Peer::new(address));
-    let replies = Rc::new(Replies::default());
+    let activity = Activity::new(socket, server.io.now());
+    server.idle.enter(&activity);
+    let replies = Rc::new(Replies::new(activity));
     let sending = {
         let (io, replies) = (server.io.clone(), replies.clone());
         server
@@ -88,6 +91,7 @@ pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
     }
     replies.end();
     let _ = sending.await;
+    server.idle.leave(socket);
     server.io.shutdown(socket).await;
     server.io.close(socket).await;
 }
@@ -114,6 +118,7 @@ async fn read_all<S: Service>(
         socket,
         max,
         server.admission.clone(),
+        replies.activity().clone(),
     ));
     let mut copy = Vec::new();
     loop {
@@ -232,6 +237,8 @@ async fn handle<S: Service>(
     replies: &Replies<S::Pledge>,
     bytes: &[u8],
 ) -> Result<(), Ended> {
+    replies.activity().handling(true, server.io.now());
     replies.take(server.service.handle(peer, bytes).await?);
+    replies.activity().handling(false, server.io.now());
     Ok(())
 }

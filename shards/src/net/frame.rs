@@ -10,6 +10,7 @@ use odradek_engine::bytes::Block;
 use odradek_engine::io::{Errno, Handle, Io, Provided, Received};
 
 use super::admission::{Admission, Reserved};
+use super::idle::Activity;
 
 /// Why no further request can be read.
 #[derive(Debug, thiserror::Error)]
@@ -69,17 +70,25 @@ pub struct Frames {
     held: Held,
     max: i32,
     admission: Rc<Admission>,
+    activity: Rc<Activity>,
 }
 
 impl Frames {
     /// Requests from `socket`, each at most `max` bytes.
-    pub fn new(io: &Io, socket: Handle, max: i32, admission: Rc<Admission>) -> Self {
+    pub fn new(
+        io: &Io,
+        socket: Handle,
+        max: i32,
+        admission: Rc<Admission>,
+        activity: Rc<Activity>,
+    ) -> Self {
         Frames {
             io: io.clone(),
             socket,
             held: Held::Nothing,
             max,
             admission,
+            activity,
         }
     }
 
@@ -136,6 +145,7 @@ impl Frames {
                 Received::Block(block, len) => Held::Block(block, 0, len as usize),
                 Received::End => return Err(FrameError::End),
             };
+            self.activity.touch(self.io.now());
         }
         Ok(())
     }
@@ -188,6 +198,7 @@ impl Frames {
             }
             have += got;
             reserved.received(self.io.now());
+            self.activity.touch(self.io.now());
         }
         reserved.complete();
         Ok(Frame::Block(block, length, reserved))

@@ -5,6 +5,7 @@
 mod admission;
 mod connection;
 mod frame;
+mod idle;
 mod listener;
 mod replies;
 mod reply;
@@ -14,4 +15,4 @@ mod server;
 pub use connection::Peer;
 pub use listener::accept_all;
 pub use reply::{Later, Outcome, Pledge, Refusal, Reply, ReplyPiece, Unserved};
-pub use server::{Server, Service};
+pub use server::{Server, Service, close_idle};

@@ -3,10 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use odradek_engine::io::{Handle, Io};
 
+use super::idle::Activity;
 use super::reply::{Later, Outcome, Pledge, Refusal, Reply};
 use super::send::Sender;
 
@@ -21,6 +23,7 @@ enum Queued<P> {
 
 /// What the two tasks of a connection share.
 pub(super) struct Replies<P> {
+    activity: Rc<Activity>,
     queue: RefCell<VecDeque<Queued<P>>>,
     /// No more will come.
     ended: Cell<bool>,
@@ -30,9 +33,11 @@ pub(super) struct Replies<P> {
     reader: RefCell<Option<Waker>>,
 }
 
-impl<P> Default for Replies<P> {
-    fn default() -> Self {
+impl<P: Pledge> Replies<P> {
+    /// None yet.
+    pub(super) fn new(activity: Rc<Activity>) -> Self {
         Replies {
+            activity,
             queue: RefCell::default(),
             ended: Cell::new(false),
             broken: Cell::new(false),
@@ -40,9 +45,12 @@ impl<P> Default for Replies<P> {
             reader: RefCell::default(),
         }
     }
-}
 
-impl<P: Pledge> Replies<P> {
+    /// When something last happened on the connection.
+    pub(super) fn activity(&self) -> &Rc<Activity> {
+        &self.activity
+    }
+
     /// Takes what a handler came to; in its place the reply is sent.
     pub(super) fn take(&self, outcome: Outcome<P>) {
         let queued = match outcome {
@@ -122,6 +130,7 @@ impl<P: Pledge> Replies<P> {
             if empty && sender.flush().await.is_err() {
                 break;
             }
+            self.activity.touch(io.now());
             let Some(next) = self.next().await else {
                 let _ = sender.flush().await;
                 return;

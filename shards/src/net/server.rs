@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
 
 use super::admission::Admission;
 use super::connection::Peer;
+use super::idle::Idle;
 use super::reply::{Outcome, Pledge, Unserved};
 use crate::config::Settings;
 use crate::runtime::Quiet;
@@ -43,6 +45,7 @@ pub struct Server<S> {
     pub(super) admission: Rc<Admission>,
     /// Open connections.
     pub(super) connections: Cell<usize>,
+    pub(super) idle: Idle,
     /// Rate limit of log lines about refused connections.
     pub(super) refusals: Quiet,
     pub(super) service: Rc<S>,
@@ -56,9 +59,19 @@ impl<S: Service> Server<S> {
             spawner,
             admission: Admission::new(settings.memory_request_bytes.max(1) as usize),
             connections: Cell::new(0),
+            idle: Idle::default(),
             refusals: Quiet::default(),
             service,
             settings,
         })
+    }
+}
+
+/// Closes idle connections until the task is dropped; see `connections.max.idle.ms`.
+pub async fn close_idle<S: Service>(server: Rc<Server<S>>) {
+    // A negative limit is none.
+    if let Ok(ms) = u64::try_from(server.settings.connections_max_idle_ms) {
+        let limit = Duration::from_millis(ms);
+        server.idle.sweep(&server.io, limit).await;
     }
 }

@@ -3,16 +3,20 @@
 use std::rc::Rc;
 
 use odradek_engine::io::Errno;
+use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Seal, Segment, file_stem};
 use odradek_engine::types::{Offset, Timestamp};
 
 use super::{Mark, Partition};
 
 impl Partition {
-    /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it. The
-    /// `.index` comes last: its presence says that the segment is whole.
-    pub(super) async fn seal(self: Rc<Self>, seal: Seal) {
+    /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it.
+    pub(super) async fn seal(self: Rc<Self>, mut seal: Seal) {
+        self.fill_seal(&mut seal).await;
         let mut finished = self.finish(&seal).await;
+        if finished.is_ok() {
+            finished = self.finish_index(&seal).await;
+        }
         if self.with_log(|log| log.segments().all(|kept| kept.base != seal.base)) {
             // Retention was faster.
             finished = self.remove_segment(seal.base).await;
@@ -35,15 +39,52 @@ impl Partition {
         let file = self.file(seal.base, false).await?;
         file.cut(seal.size).await?;
         io.sync(file.handle()).await?;
-        let stem = self.directory.join(file_stem(seal.base));
         let snapshot = self
             .directory
             .join(format!("{}.snapshot", file_stem(seal.next)));
-        io.replace_file(&snapshot, seal.producers.clone()).await?;
+        io.replace_file(&snapshot, seal.producers.clone()).await
+    }
+
+    /// The `.index` comes last: its presence says that the segment is whole.
+    async fn finish_index(&self, seal: &Seal) -> Result<(), Errno> {
+        let io = &self.ground.io;
+        let stem = self.directory.join(file_stem(seal.base));
         io.replace_file(&stem.with_extension("timeindex"), seal.time_index.clone())
             .await?;
         io.replace_file(&stem.with_extension("index"), seal.index.clone())
             .await
+    }
+
+    /// Takes down the log's end for recovery to start from, if it has grown since the last time.
+    /// Whether it must be asked again later: what was taken last is not durable yet.
+    pub fn take_checkpoint(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let next = state.log.next();
+        if state.checkpoint_at == next {
+            return false;
+        }
+        if state.checkpoint.is_some() {
+            return true;
+        }
+        if let Some(checkpoint) = state.log.checkpoint() {
+            state.checkpoint_at = next;
+            state.checkpoint = Some(checkpoint);
+        }
+        false
+    }
+
+    /// The checkpoint that was taken, once, when *durable* has reached it.
+    pub fn durable_checkpoint(&self) -> Option<Checkpoint> {
+        let mut state = self.state.borrow_mut();
+        let durable = state.progress.durable();
+        state
+            .checkpoint
+            .take_if(|taken| taken.end.offset <= durable)
+    }
+
+    /// Whether a checkpoint was taken that is not durable yet.
+    pub fn checkpoint_waits(&self) -> bool {
+        self.state.borrow().checkpoint.is_some()
     }
 
     /// Lets go of what retention no longer keeps. Gives the log start offset.
@@ -91,11 +132,11 @@ impl Partition {
         }
         for segment in gone {
             self.remove_segment(segment.base).await?;
+            // One after the other: a loss of power that brought back this one and not the next
+            // would leave a hole, and the log would end before it.
+            self.ground.io.sync_directory(&self.directory).await?;
         }
-        match gone {
-            [] => Ok(()),
-            _ => self.ground.io.sync_directory(&self.directory).await,
-        }
+        Ok(())
     }
 
     /// The `.log` goes first: an index without its segment is ignored, a segment without its
@@ -141,7 +182,15 @@ impl Partition {
         let seal = self.state.borrow_mut().log.close();
         if seal.size > 0 {
             self.finish(&seal).await?;
+            // With a gap it stays unfinished: the next start goes on from the checkpoint at its
+            // end, and fills the gap when somebody looks for it.
+            if seal.gap.is_none() {
+                self.finish_index(&seal).await?;
+            }
         }
+        let mut state = self.state.borrow_mut();
+        state.progress.flushed(next);
+        self.advanced(&mut state);
         Ok(())
     }
 

@@ -48,6 +48,11 @@ impl<'a> Listing<'a> {
         self.finished.iter().copied().filter(move |base| lone(base))
     }
 
+    /// Whether a segment has its index.
+    pub fn is_finished(&self, base: Offset) -> bool {
+        self.finished.binary_search(&base).is_ok()
+    }
+
     /// How many segments, from the first, were finished without a gap.
     pub fn clean(&self) -> usize {
         let unfinished = |base: &Offset| self.finished.binary_search(base).is_err();

@@ -12,14 +12,18 @@
 mod files;
 mod flush;
 mod housekeeping;
+mod index;
 mod judge;
+mod landed;
 mod listing;
 mod open;
 mod pace;
 mod progress;
 mod read;
+mod recover;
 mod side_files;
 mod waiters;
+mod walk;
 mod writer;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -31,11 +35,14 @@ use std::sync::Arc;
 use odradek_engine::bytes::Block;
 use odradek_engine::io::strategy::WriteStrategy;
 use odradek_engine::io::{Errno, Io, SegmentFile};
+use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Appended, Log, LogRules};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::index::Indexing;
+use self::landed::Landed;
 pub use self::open::{OpenError, Opening};
 use self::pace::Pace;
 pub use self::progress::{Mark, Progress};
@@ -60,6 +67,8 @@ pub struct Ground {
     pub tail_bytes_max: usize,
     /// Bytes of tails held now.
     pub tail_bytes: Cell<usize>,
+    /// Bytes written to segments since the start.
+    pub written_bytes: Cell<u64>,
     /// Partitions in the order in which they took memory.
     pub tails: RefCell<std::collections::VecDeque<Weak<Partition>>>,
 }
@@ -105,10 +114,8 @@ struct State {
     /// A timer runs that starts the next write.
     held: bool,
     flushing: bool,
-    /// Completed writes, and whether each was durable; from the first that the written mark
-    /// has not passed.
-    landed: BTreeMap<u64, bool>,
-    landed_first: u64,
+    /// Completed writes that the written mark has not passed.
+    landed: Landed,
     /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
     lagging_since: Option<u64>,
     tail_bytes: usize,
@@ -116,6 +123,11 @@ struct State {
     /// Writes, finishing of segments and retention under way: they touch the files.
     busy: usize,
     closed: bool,
+    /// The log's end when a checkpoint was last taken, and that checkpoint until it is durable.
+    checkpoint_at: Offset,
+    checkpoint: Option<Checkpoint>,
+    /// Indexes that are being made.
+    indexing: BTreeMap<Offset, Rc<Indexing>>,
     /// The marks move no more.
     abandoned: bool,
     /// Raised when a rolled segment's files are finished, or cannot be.
@@ -162,6 +174,11 @@ impl Partition {
     /// Its name.
     pub fn name(&self) -> &PartitionName {
         &self.name
+    }
+
+    /// By which it reaches its files, and the time.
+    pub fn io(&self) -> &Io {
+        &self.ground.io
     }
 
     /// Where it stands.

@@ -30,6 +30,9 @@ pub struct Progress {
     durable_policy: bool,
     /// Written and not yet durable: ends of ranges, and whether DSYNC wrote them.
     ranges: VecDeque<(Offset, bool)>,
+    /// A part of the batch at *written* was written without DSYNC: the write that completes the
+    /// batch does not make that part durable.
+    torn: bool,
 }
 
 impl Progress {
@@ -40,6 +43,7 @@ impl Progress {
             durable: next,
             durable_policy,
             ranges: VecDeque::new(),
+            torn: false,
         }
     }
 
@@ -70,12 +74,14 @@ impl Progress {
         }
     }
 
-    /// Everything up to `offset` is written; what is new since the last call was written with
-    /// DSYNC, or not.
+    /// Every batch up to `offset` is written, and perhaps a part of the next one; what is new since
+    /// the last call was all written with DSYNC, or not.
     pub fn wrote(&mut self, offset: Offset, durable: bool) {
         if offset <= self.written {
+            self.torn |= !durable;
             return;
         }
+        let durable = durable && !std::mem::take(&mut self.torn);
         self.written = offset;
         match self.ranges.back_mut() {
             Some((end, kind)) if *kind == durable => *end = offset,
@@ -126,6 +132,38 @@ mod tests {
         );
         progress.flushed(Offset(7));
         assert_eq!(progress.durable(), Offset(9));
+    }
+
+    #[test]
+    fn a_batch_is_durable_only_if_all_of_its_writes_were() {
+        let mut progress = Progress::new(Offset(0), true);
+        progress.wrote(Offset(5), true);
+        // The first part of the batch at 5 without DSYNC, the second with it.
+        progress.wrote(Offset(5), false);
+        progress.wrote(Offset(6), true);
+        assert_eq!(
+            (progress.written(), progress.durable()),
+            (Offset(6), Offset(5))
+        );
+        // A flush from before the second part covers nothing of use here.
+        progress.flushed(Offset(5));
+        assert_eq!(progress.durable(), Offset(5));
+        progress.flushed(Offset(6));
+        assert_eq!(progress.durable(), Offset(6));
+        progress.wrote(Offset(6), true);
+        progress.wrote(Offset(7), true);
+        assert_eq!(progress.durable(), Offset(7));
+    }
+
+    #[test]
+    fn a_part_beyond_whole_batches_is_covered_by_their_flush() {
+        let mut progress = Progress::new(Offset(0), true);
+        // One batch and a part of the next without DSYNC, the rest with it.
+        progress.wrote(Offset(1), false);
+        progress.wrote(Offset(2), true);
+        assert_eq!(progress.durable(), Offset(0));
+        progress.flushed(Offset(1));
+        assert_eq!(progress.durable(), Offset(2));
     }
 
     #[test]

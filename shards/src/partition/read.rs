@@ -2,8 +2,7 @@
 
 use odradek_engine::bytes::Parts;
 use odradek_engine::io::{Errno, FileRange};
-use odradek_engine::log::index::SegmentIndex;
-use odradek_engine::log::{Found, ReadLimits, ReadPlan, file_stem};
+use odradek_engine::log::{Found, ReadLimits, ReadPlan};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate};
 use odradek_engine::types::{Offset, Timestamp};
 
@@ -87,8 +86,12 @@ impl Partition {
                 } => {
                     read.bytes = bytes;
                     if file.1 > 0 {
+                        let opened = match self.file(segment, false).await {
+                            Err(_) if self.expired(offset) => continue,
+                            opened => opened?,
+                        };
                         read.pieces.push(Piece::File(FileRange {
-                            file: self.file(segment, false).await?,
+                            file: opened,
                             pos: file.0,
                             len: file.1,
                         }));
@@ -98,7 +101,10 @@ impl Partition {
                     }
                     return Ok(read);
                 }
-                ReadPlan::Index { segment } => self.load_index(segment).await?,
+                ReadPlan::Index { segment } => match self.load_index(segment).await {
+                    Err(_) if self.expired(offset) => {}
+                    loaded => loaded?,
+                },
                 ReadPlan::Search {
                     segment,
                     from,
@@ -106,13 +112,19 @@ impl Partition {
                     target,
                 } => {
                     let holds = |header: &BatchHeader| header.last_offset() >= target;
-                    match self.search(segment, from, to, holds).await? {
-                        Some(batch) => found = Some(batch),
-                        None => return Ok(read),
+                    match self.search(segment, from, to, holds).await {
+                        Ok(Some(batch)) => found = Some(batch),
+                        Ok(None) | Err(_) if self.expired(offset) => {}
+                        searched => return searched.map(|_| read),
                     }
                 }
             }
         }
+    }
+
+    /// Whether retention took `offset` away while it was looked for.
+    fn expired(&self, offset: Offset) -> bool {
+        self.with_log(|log| log.log_start() > offset)
     }
 
     /// Walks the batch headers of a segment from `from` to the first that `wanted` takes.
@@ -175,7 +187,12 @@ impl Partition {
     }
 
     /// Copies up to `len` bytes of a segment.
-    async fn bytes(&self, segment: Offset, pos: u64, len: usize) -> Result<Vec<u8>, ReadError> {
+    pub(super) async fn bytes(
+        &self,
+        segment: Offset,
+        pos: u64,
+        len: usize,
+    ) -> Result<Vec<u8>, ReadError> {
         let plan = {
             let state = self.state.borrow();
             self.check_read(&state)?;
@@ -193,57 +210,6 @@ impl Partition {
             bytes.extend_from_slice(part.bytes());
         }
         Ok(bytes)
-    }
-
-    /// Loads a closed segment's index from its files, or rebuilds it from its batches.
-    async fn load_index(&self, segment: Offset) -> Result<(), ReadError> {
-        let extent = self.with_log(|log| {
-            let mut segments = log.segments().skip_while(|other| other.base < segment);
-            let size = segments.next().filter(|found| found.base == segment)?.size;
-            Some((size, segments.next().map_or(log.next(), |next| next.base)))
-        });
-        let Some((size, next)) = extent else {
-            return Ok(());
-        };
-        let base = segment;
-        let index = match super::side_files::read_index(
-            &self.ground.io,
-            &self.directory.join(file_stem(base)),
-            base,
-            size,
-            next,
-        )
-        .await
-        {
-            Some(index) => index,
-            None => self.rebuild_index(base, size).await?,
-        };
-        let mut state = self.state.borrow_mut();
-        state.log.trim_indexes(3);
-        state.log.set_index(segment, index);
-        Ok(())
-    }
-
-    async fn rebuild_index(&self, base: Offset, size: u64) -> Result<SegmentIndex, ReadError> {
-        let rules = self.with_log(|log| log.rules().index);
-        let mut index = SegmentIndex::new(base);
-        let mut at = 0;
-        while at < size {
-            let bytes = self.bytes(base, at, HEADER_BYTES).await?;
-            let damaged = ReadError::Damaged {
-                segment: base.0,
-                pos: at,
-            };
-            let Some(header) = BatchHeader::view(&bytes) else {
-                return Err(damaged);
-            };
-            let Ok(info) = odradek_engine::record::validate_header(header, &Rules::LOG) else {
-                return Err(damaged);
-            };
-            index.on_append(&info, odradek_engine::types::Position(at), &rules);
-            at += info.size as u64;
-        }
-        Ok(index)
     }
 
     /// The first record at least as late as `timestamp`: its timestamp and offset. Looks only at

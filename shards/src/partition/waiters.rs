@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use odradek_engine::io::Io;
 use odradek_engine::types::Offset;
 
 /// Why a wait ended without reaching its mark.
@@ -46,6 +48,23 @@ impl Wait {
                 self.0.waker.replace(Some(context.waker().clone()));
                 Poll::Pending
             }
+        })
+        .await
+    }
+}
+
+impl Wait {
+    /// The same, but not past `at`, nanoseconds of [`Io::now`]: `None` then. `u64::MAX` is never.
+    pub async fn done_by(self, io: &Io, at: u64) -> Option<Result<(), Failed>> {
+        if at == u64::MAX {
+            return Some(self.done().await);
+        }
+        let (mut done, mut over) = (pin!(self.done()), pin!(io.sleep_until(at)));
+        poll_fn(|context| {
+            if let Poll::Ready(outcome) = done.as_mut().poll(context) {
+                return Poll::Ready(Some(outcome));
+            }
+            over.as_mut().poll(context).map(|()| None)
         })
         .await
     }

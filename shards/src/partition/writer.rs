@@ -139,19 +139,21 @@ impl Partition {
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
         }
+        let written = ground.written_bytes.get();
+        ground.written_bytes.set(written + fresh);
         let sealed;
         {
             let mut state = self.state.borrow_mut();
             if state.poisoned.is_some() {
                 return;
             }
-            state.landed.insert(id, durable);
+            state.landed.add(id, durable);
             let wrote = state.log.wrote(id);
             let pending = state.log.pending_bytes();
             state.pace.wrote(ground.io.now(), fresh, pending);
             sealed = self.start_seals(&mut state);
             if let Some((_, offset)) = wrote {
-                let durable = state.take_landed();
+                let durable = state.landed.take();
                 state.progress.wrote(offset, durable);
                 if state.progress.durable() < state.progress.written()
                     && state.lagging_since.is_none()
@@ -216,18 +218,5 @@ impl Partition {
         });
         let file = self.file(base, true).await?;
         file.reserve(size + bytes as u64, segment_bytes).await
-    }
-}
-
-impl State {
-    /// Takes out the writes that the written mark has just passed. Whether all were durable: they
-    /// complete in any order, so the one that moved the mark says nothing about the others.
-    fn take_landed(&mut self) -> bool {
-        let mut durable = true;
-        while let Some(one) = self.landed.remove(&self.landed_first) {
-            durable &= one;
-            self.landed_first += 1;
-        }
-        durable
     }
 }

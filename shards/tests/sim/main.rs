@@ -1,12 +1,16 @@
 //! The production shard on a simulated machine: lives that end by a stop, a kill or a power cut,
 //! clients that speak Kafka's protocol, and an oracle that knows what was promised.
 //!
-//! A failure names its seed; `ODRADEK_SIM_SEED=<seed>` runs that seed alone.
+//! A failure names its seed; `ODRADEK_SIM_SEED=<seed>` runs that seed alone,
+//! `ODRADEK_SIM_SEEDS=<n>` the seeds from 100 to n besides.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod clean_start;
 mod client;
+mod durable;
 mod oracle;
 mod plan;
+mod state_file;
 mod verify;
 mod workload;
 mod world;
@@ -48,6 +52,13 @@ fn seeds_0_to_49() {
 #[test]
 fn seeds_50_to_99() {
     range(50..100);
+}
+
+#[test]
+fn more_seeds() {
+    if let Ok(end) = std::env::var("ODRADEK_SIM_SEEDS") {
+        range(100..end.parse().expect("ODRADEK_SIM_SEEDS is a number"));
+    }
 }
 
 #[test]

@@ -4,6 +4,15 @@
 //! power cut may take one away, and only one that was not durable: acknowledged below `acks=all`
 //! (or under a policy without durability) within the lag, or in an earlier process that was
 //! killed. What is lost is a suffix of the log.
+//!
+//! An idempotent producer that sends a stored batch again is told its offset, for the last five
+//! batches. A restart makes the node forget some of them, exactly as it does Apache Kafka (4.3.1):
+//! there `ProducerStateEntry` remembers `NUM_BATCHES_TO_RETAIN` = 5 batches, a snapshot
+//! (`ProducerStateManager.writeSnapshot`) holds the last one of each producer alone, and what the
+//! log holds from the snapshot's offset on is replayed into the five. So a batch that lies below
+//! the snapshot, and is not its producer's last one there, is refused when it is sent again:
+//! `ProducerAppendInfo.checkSequence` finds no duplicate and answers OUT_OF_ORDER_SEQUENCE_NUMBER.
+//! Any other stored batch is recognised.
 
 use std::collections::BTreeMap;
 
@@ -34,11 +43,17 @@ struct Log {
     high_watermark: i64,
     high_watermark_may_fall: bool,
     start: i64,
+    /// Segments that retention lets go of are gone for good only once that is durable, as in
+    /// Kafka: a log that was cut off meanwhile may begin earlier again.
+    start_may_fall: bool,
     expires: bool,
     epoch: i32,
     /// Where the log ends at least, by the node's own marks.
     floor: i64,
     floor_durable: i64,
+    /// The log at the start of this life: its first offset, its records, and the offset of the
+    /// snapshot that the producers' state was rebuilt from.
+    found: (i64, Vec<Id>, i64),
 }
 
 /// See the module.
@@ -166,6 +181,9 @@ impl Oracle {
                 log.promised.values_mut().for_each(|one| one.safe = true);
             }
         }
+        for log in self.logs.values_mut() {
+            log.start_may_fall |= log.expires && !matches!(end, End::Stop | End::StopThenCut);
+        }
         let (life, lag) = (self.life, self.lag_ns + LAG_SLACK_NS);
         if matches!(end, End::Cut | End::StopThenCut) {
             for log in self.logs.values_mut() {
@@ -201,8 +219,28 @@ impl Oracle {
         log.epoch = epoch;
     }
 
-    /// The whole log as it was read after a start, before anybody wrote.
-    pub fn recovered(&mut self, partition: Partition, start: i64, records: &[Id]) {
+    /// Whether an idempotent producer's batch may be refused as out of order: see the module. Or
+    /// what it continues was acknowledged and taken away by a power cut, and may be.
+    pub fn may_refuse(&self, partition: Partition, ids: &[Id]) -> bool {
+        let log = &self.logs[&partition];
+        let (start, records, snapshot) = &log.found;
+        let (first, last) = (ids[0], ids[ids.len() - 1]);
+        let Some(at) = records.iter().position(|id| *id == last) else {
+            let before = (first.0, first.1.wrapping_sub(1));
+            let stored = records.contains(&before)
+                || log.promised.values().any(|promise| promise.id == before);
+            return self.lossy && !stored;
+        };
+        let Ok(below) = usize::try_from(snapshot - start) else {
+            return false;
+        };
+        let later = |id: &Id| id.0 == last.0 && id.1 > last.1;
+        at < below && records[at..below.min(records.len())].iter().any(later)
+    }
+
+    /// The whole log as it was read after a start, before anybody wrote. `snapshot`: where the
+    /// node began to replay producers' batches.
+    pub fn recovered(&mut self, partition: Partition, start: i64, records: &[Id], snapshot: i64) {
         let life = self.life;
         let log = self.log(partition);
         let end = start + records.len() as i64;
@@ -247,9 +285,15 @@ impl Oracle {
             // Recovery has synced what it read.
             (one.safe, one.may_go) = (true, false);
         }
-        assert!(start >= log.start);
+        assert!(
+            start >= log.start || log.start_may_fall,
+            "life {life}: {partition:?} begins at {start}, and began at {}",
+            log.start
+        );
+        log.start_may_fall = false;
         (log.start, log.high_watermark) = (start, end);
         log.high_watermark_may_fall = false;
         (log.floor, log.floor_durable) = (end, end);
+        log.found = (start, records.to_vec(), snapshot);
     }
 }

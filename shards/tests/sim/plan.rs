@@ -68,6 +68,8 @@ pub struct Plan {
     pub lives: usize,
     pub topics: Vec<TopicPlan>,
     pub settings: Arc<Settings>,
+    /// Whether the state file is meddled with between lives.
+    pub meddling: bool,
     /// The largest value of a record, bytes.
     pub value_bytes_max: u64,
     pub rng: Rng,
@@ -93,6 +95,10 @@ impl Plan {
             ("durable.acks.all", durable.to_string()),
             ("durable.lag.max.ms", lag_ms.to_string()),
             ("log.retention.check.interval.ms", "50".to_owned()),
+            (
+                "log.flush.offset.checkpoint.interval.ms",
+                rng.pick(&[3, 20, 100]).to_string(),
+            ),
         ];
         let set = set.map(|(name, value)| (name.to_owned(), value));
         let (settings, _) = Settings::load(None, &set).expect("the settings are right");
@@ -127,6 +133,7 @@ impl Plan {
             lives: rng.range(3, 5) as usize,
             topics,
             settings: Arc::new(settings),
+            meddling: rng.one_in(3),
             value_bytes_max,
             rng,
         }

@@ -39,8 +39,6 @@ pub struct Site {
 struct Batch {
     bytes: Vec<u8>,
     ids: Vec<Id>,
-    /// The life in which it was made.
-    life: usize,
 }
 
 /// A producer's memory, over all lives.
@@ -76,15 +74,11 @@ impl Producer {
         }
     }
 
-    /// Whether the node may have forgotten how its sequence went: what it was told is stored was
-    /// lost, or a restart kept the last batch alone, as Kafka's snapshots do, and older ones are
-    /// sent again. It starts at a new epoch then, as Kafka's own does.
+    /// Whether its oldest batch may be refused as out of order. It starts at a new epoch then, as
+    /// Kafka's own does.
     fn may_start_anew(&self, oracle: &Oracle) -> bool {
-        let restarted = self
-            .pending
-            .front()
-            .is_some_and(|one| one.life < oracle.life);
-        oracle.lossy || restarted && self.pending.len() > 1
+        let (home, oldest) = (self.home.expect("idempotent"), self.pending.front());
+        oldest.is_some_and(|one| oracle.may_refuse(home, &one.ids))
     }
 
     fn batch(&mut self, site: &Site) -> Batch {
@@ -109,7 +103,6 @@ impl Producer {
         Batch {
             bytes: builder.build().expect("a batch"),
             ids,
-            life: site.oracle.borrow().life,
         }
     }
 }

@@ -10,12 +10,13 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
-use odradek_shards::partition::Standing;
+use odradek_shards::partition::{PartitionName, Standing};
 use odradek_shards::runtime::Mailboxes;
 
 use super::client::{Connection, Lost};
 use super::oracle::{Oracle, Partition};
 use super::plan::{End, Plan, Rng};
+use super::state_file::meddle;
 use super::verify;
 use super::workload::{Producer, Site, consume, produce};
 
@@ -35,6 +36,7 @@ pub fn run(seed: u64) -> u64 {
     let cast = cast(&mut plan);
     let plan = Rc::new(plan);
     let mut rng = plan.rng.clone();
+    let mut old = None;
     for life in 0..=plan.lives {
         let last = life == plan.lives;
         let end = match last {
@@ -48,8 +50,9 @@ pub fn run(seed: u64) -> u64 {
                 End::Cut,
             ]),
         };
-        // Some lives end while they still recover.
+        // Some lives end while they still recover; the last one gets to see what is left.
         let length = match rng.range(0, 5) {
+            _ if last => 100_000,
             0 => rng.range(10, 5_000),
             1 => rng.range(5_000, 50_000),
             2 => rng.range(100_000, 400_000),
@@ -57,6 +60,9 @@ pub fn run(seed: u64) -> u64 {
         };
         let length = Duration::from_micros(length);
         live(&world, &plan, &cast, rng.fork(), length, end);
+        if plan.meddling && !last {
+            meddle(&world, &mut rng, &mut old);
+        }
     }
     let oracle = cast.oracle.borrow();
     assert!(
@@ -194,6 +200,15 @@ async fn serve(
     }
 }
 
+/// Where the node began to replay the producers' batches of a partition.
+fn snapshot(broker: &Broker, partition: Partition) -> i64 {
+    let open = broker.holdings.open_partitions();
+    let names = |name: &PartitionName| (&*name.topic, name.index) == partition;
+    let mut found = open.iter().filter(|one| names(one.partition.name()));
+    let hosted = found.next().expect("it was just read");
+    hosted.partition.with_log(|log| log.replayed_from()).0
+}
+
 /// Makes sure of the topics and reads every log whole, before anybody writes.
 async fn judge(site: &Site, plan: &Plan, broker: &Rc<Broker>, rng: &mut Rng) -> Result<(), Lost> {
     let mut connection = Connection::open(&site.io, site.address).await?;
@@ -219,7 +234,9 @@ async fn judge(site: &Site, plan: &Plan, broker: &Rc<Broker>, rng: &mut Rng) -> 
     }
     for partition in site.partitions.iter() {
         let (start, ids) = verify::whole(&mut connection, *partition, rng).await?;
-        site.oracle.borrow_mut().recovered(*partition, start, &ids);
+        let snapshot = snapshot(broker, *partition);
+        let mut oracle = site.oracle.borrow_mut();
+        oracle.recovered(*partition, start, &ids, snapshot);
     }
     connection.close().await;
     Ok(())

@@ -127,7 +127,7 @@ fn mutated_requests_harm_nobody() {
     let mut dice = Dice::new("mutated requests");
     // A mutated fetch may ask to wait for weeks; a silent connection is not kept for long.
     let mut node = TestNode::start(&[
-        ("connections.max.idle.ms", "2000"),
+        ("connections.max.idle.ms", "10000"),
         ("offsets.topic.num.partitions", "1"),
     ]);
     node.create("healthy");

@@ -6,10 +6,12 @@ mod common;
 
 mod bad_batches;
 mod bad_frames;
+mod checkpoints;
 mod flow;
 mod full_disk;
 mod fuzz;
 mod process;
 mod recovery;
 mod rolling;
+mod timeouts;
 mod topics;

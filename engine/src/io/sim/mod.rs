@@ -27,6 +27,7 @@ mod trace;
 mod world;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub use self::driver::SimDriver;
@@ -74,6 +75,12 @@ impl SimWorld {
     /// The last things that happened, a line each.
     pub fn trace(&self) -> String {
         self.inner.borrow().trace.tail(usize::MAX)
+    }
+
+    /// Bytes that were read or sent of each file since the machine was made, by the path under
+    /// which the file was last opened.
+    pub fn bytes_read(&self) -> BTreeMap<String, u64> {
+        self.inner.borrow().read.clone()
     }
 
     /// Makes a directory, durably, before anything runs. Panics where that cannot be.

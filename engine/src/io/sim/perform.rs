@@ -200,6 +200,7 @@ impl World {
 
     fn open(&mut self, path: &str, mode: OpenMode) -> Result<i32, Failed> {
         let (inode, directory) = self.disk.open(path, mode)?;
+        self.paths.insert(inode, path.to_owned());
         Ok(self.grant(if directory {
             Object::Directory(inode)
         } else {
@@ -257,7 +258,16 @@ impl World {
                 return -libc::EAGAIN;
             }
         }
-        self.disk.file(inode).read(pos, into, direct) as i32
+        let got = self.disk.file(inode).read(pos, into, direct);
+        self.count_read(inode, got as u64);
+        got as i32
+    }
+
+    /// Keeps account of what is read of which file.
+    pub(super) fn count_read(&mut self, inode: Inode, bytes: u64) {
+        if let Some(path) = self.paths.get(&inode) {
+            *self.read.entry(path.clone()).or_default() += bytes;
+        }
     }
 
     /// Whether a write can be made at all: where to, and whether past the cache.

@@ -165,6 +165,7 @@ impl World {
         }
         let mut bytes = vec![0; count];
         self.disk.file(inode).read(pos, &mut bytes, false);
+        self.count_read(inode, count as u64);
         let peer = self.net.sockets[&end].peer;
         self.send_bytes(peer, bytes);
         count as i32

@@ -114,6 +114,10 @@ pub(super) struct World {
     /// Completions and wake-ups so far, of all drivers.
     pub(super) progress: u64,
     pub(super) disk: Disk,
+    /// By what path a file was last opened.
+    pub(super) paths: BTreeMap<Inode, String>,
+    /// Bytes read of files, by those paths.
+    pub(super) read: BTreeMap<String, u64>,
     pub(super) net: Net,
     pub(super) trace: Trace,
     /// A failure's trace has been printed.
@@ -138,6 +142,8 @@ impl World {
             shard_last: 0,
             progress: 0,
             disk: Disk::new(faults.disk_bytes_max),
+            paths: BTreeMap::new(),
+            read: BTreeMap::new(),
             net: Net::default(),
             trace: Trace::new(seed),
             reported: false,

@@ -99,6 +99,18 @@ impl OffsetIndex {
         self.entries.push(entry);
     }
 
+    /// Adds another index's entries, of the same segment, as far as they follow the last one.
+    pub(super) fn extend(&mut self, later: &Self) {
+        for entry in &later.entries {
+            let follows = self.entries.last().is_none_or(|last| {
+                u32_at(entry, 0) > u32_at(last, 0) && u32_at(entry, 4) > u32_at(last, 4)
+            });
+            if follows {
+                self.entries.push(*entry);
+            }
+        }
+    }
+
     /// The entry with the largest offset ≤ `offset`; the segment's start without one. A scan from
     /// there meets the batch that holds `offset`.
     pub fn lookup(&self, offset: Offset) -> OffsetPosition {
@@ -219,6 +231,19 @@ impl TimeIndex {
         entry[..8].copy_from_slice(&timestamp.0.to_be_bytes());
         entry[8..].copy_from_slice(&relative.to_be_bytes());
         self.entries.push(entry);
+    }
+
+    /// Adds another index's entries, of the same segment, as far as they follow the last one.
+    pub(super) fn extend(&mut self, later: &Self) {
+        for entry in &later.entries {
+            let next = self.decode(entry);
+            let follows = self
+                .last()
+                .is_none_or(|last| next.timestamp > last.timestamp && next.offset >= last.offset);
+            if follows {
+                self.entries.push(*entry);
+            }
+        }
     }
 
     /// The entry with the latest timestamp ≤ `timestamp`; no timestamp and the segment's base

@@ -43,6 +43,24 @@ impl SegmentIndex {
         }
     }
 
+    /// Of a segment that is gone on with somewhere in the middle, whose `latest` is known: without
+    /// entries so far, and with one for the next batch, whatever the interval.
+    pub fn resumed(base_offset: Offset, latest: TimestampOffset) -> Self {
+        Self {
+            bytes_since_entry: u64::MAX,
+            latest,
+            ..Self::new(base_offset)
+        }
+    }
+
+    /// Puts entries before these: of the same segment's beginning.
+    pub fn prepend(&mut self, earlier: Self) {
+        let mut whole = earlier;
+        whole.offsets.extend(&self.offsets);
+        whole.times.extend(&self.times);
+        (self.offsets, self.times) = (whole.offsets, whole.times);
+    }
+
     pub fn offsets(&self) -> &OffsetIndex {
         &self.offsets
     }
@@ -68,7 +86,7 @@ impl SegmentIndex {
             self.times.append(self.latest.timestamp, self.latest.offset);
             self.bytes_since_entry = 0;
         }
-        self.bytes_since_entry += batch.size as u64;
+        self.bytes_since_entry = self.bytes_since_entry.saturating_add(batch.size as u64);
     }
 
     /// Takes note of a batch's timestamp alone.

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::{ErrorCode, Reader, Uuid};
 
-use super::{ACCEPTED, KEY, Stored, append};
+use super::{ACCEPTED, KEY, Stored, append, deadline};
 use crate::api::{Broker, Outcome};
 use crate::catalog::{Target, TopicKey};
 use crate::net::Pledge;
@@ -26,6 +26,7 @@ const BY_ID: i16 = 13;
 /// The request.
 struct Lone<'a> {
     acks: i16,
+    timeout_ms: i32,
     topic: TopicKey<'a>,
     index: i32,
     records: &'a [u8],
@@ -36,6 +37,8 @@ pub struct Produced {
     target: Rc<Target>,
     mark: Mark,
     end: Offset,
+    /// How long the mark is waited for.
+    deadline: u64,
     version: i16,
     correlation_id: i32,
     base_offset: i64,
@@ -63,6 +66,7 @@ pub(super) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
     };
     partition.want(mark, end);
     Some(Outcome::Pledged(Produced {
+        deadline: deadline(broker.io.now(), request.acks, request.timeout_ms),
         mark,
         end,
         version,
@@ -103,7 +107,7 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
         return None;
     }
     let acks = reader.i16().ok().filter(|acks| (-1..=1).contains(acks))?;
-    reader.i32().ok()?;
+    let timeout_ms = reader.i32().ok()?;
     if !one(&mut reader) {
         return None;
     }
@@ -119,6 +123,7 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
     let ends = (0..3).all(|_| untagged(&mut reader));
     (ends && reader.remaining() == 0).then_some(Lone {
         acks,
+        timeout_ms,
         topic,
         index,
         records,
@@ -140,12 +145,14 @@ struct Answer<'a> {
 
 impl Pledge for Produced {
     fn redeem(&self, out: &mut Vec<u8>) -> bool {
-        let Some(outcome) = self.target.hosted.partition.settled(self.mark, self.end) else {
-            return false;
-        };
-        let (error, base_offset) = match outcome {
-            Ok(()) => (ErrorCode::None, self.base_offset),
-            Err(Failed) => (ErrorCode::KafkaStorageError, -1),
+        let partition = &self.target.hosted.partition;
+        let (error, base_offset) = match partition.settled(self.mark, self.end) {
+            Some(Ok(())) => (ErrorCode::None, self.base_offset),
+            Some(Err(Failed)) => (ErrorCode::KafkaStorageError, -1),
+            None if partition.io().now() >= self.deadline => {
+                (ErrorCode::RequestTimedOut, self.base_offset)
+            }
+            None => return false,
         };
         let topic = &self.target.topic;
         let answer = Answer {
@@ -165,13 +172,9 @@ impl Pledge for Produced {
 
     async fn wait(&self) {
         // How it ended is asked again when it is written.
-        let _ = self
-            .target
-            .hosted
-            .partition
-            .wait(self.mark, self.end)
-            .done()
-            .await;
+        let partition = &self.target.hosted.partition;
+        let wait = partition.wait(self.mark, self.end);
+        let _ = wait.done_by(partition.io(), self.deadline).await;
     }
 }
 
@@ -321,7 +324,7 @@ mod tests {
         for version in 3..=13 {
             let body = encoded(&request(1, 1, None), version);
             let read = parse(&body, version).expect("one partition");
-            assert_eq!((read.acks, read.index), (1, 3));
+            assert_eq!((read.acks, read.timeout_ms, read.index), (1, 30_000, 3));
             assert_eq!(read.records, b"records");
             match read.topic {
                 TopicKey::Id(id) => assert!(version >= BY_ID && id == Uuid([7; 16])),

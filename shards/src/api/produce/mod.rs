@@ -21,7 +21,7 @@ use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
-use crate::partition::{AppendError, Mark, Wait};
+use crate::partition::{AppendError, Failed, Mark, Wait};
 pub use lone::Produced;
 
 pub(super) const KEY: i16 = 0;
@@ -106,17 +106,32 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     }
     let (version, correlation_id) = (call.version, call.correlation_id);
     let broker = broker.clone();
+    let deadline = deadline(broker.io.now(), acks, request.timeout_ms);
     Ok(Outcome::Later(Box::pin(async move {
         for answer in answers.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            if let Some(wait) = answer.wait.take()
-                && wait.done().await.is_err()
-            {
-                answer.error = ErrorCode::KafkaStorageError;
-                answer.base_offset = -1;
+            let Some(wait) = answer.wait.take() else {
+                continue;
+            };
+            match wait.done_by(&broker.io, deadline).await {
+                Some(Ok(())) => {}
+                Some(Err(Failed)) => {
+                    answer.error = ErrorCode::KafkaStorageError;
+                    answer.base_offset = -1;
+                }
+                None => answer.error = ErrorCode::RequestTimedOut,
             }
         }
         reply(&broker, version, correlation_id, &answers)
     })))
+}
+
+/// Until when an answer waits for its mark, nanoseconds. Only `acks=all` is answered before: its
+/// records are in the log and may yet become durable, as in Kafka (`DelayedProduce`).
+fn deadline(now: u64, acks: i16, timeout_ms: i32) -> u64 {
+    match acks {
+        -1 => now.saturating_add(timeout_ms.max(0) as u64 * 1_000_000),
+        _ => u64::MAX,
+    }
 }
 
 async fn store(

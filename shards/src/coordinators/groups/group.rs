@@ -53,6 +53,8 @@ pub struct ClassicGroup {
     pub(super) subscribed: Option<BTreeSet<String>>,
     pub(super) new_member_added: bool,
     pub(super) initial_delay: Option<InitialDelay>,
+    /// Why the rebalance under way began, for its line in the log.
+    pub(super) rebalance_reason: String,
     /// The write of this generation's assignment.
     pub(super) assignment_write: Option<Token>,
 }
@@ -77,6 +79,7 @@ impl ClassicGroup {
             subscribed: None,
             new_member_added: false,
             initial_delay: None,
+            rebalance_reason: String::new(),
             assignment_write: None,
         }
     }

@@ -42,12 +42,13 @@ pub(super) fn prepare(group: &mut ClassicGroup, reason: &str, cx: &mut Context) 
     cx.timers.cancel(&TimerKey::sync(&group.id));
     let is_initial = group.state() == State::Empty;
     group.transition(State::PreparingRebalance, cx.now_ms);
-    tracing::info!(
+    tracing::debug!(
         group = group.id,
         generation = group.generation,
         reason,
         "preparing to rebalance"
     );
+    reason.clone_into(&mut group.rebalance_reason);
     if is_initial {
         // The group is new: its members are probably still being started.
         let step_ms = cx.settings.initial_rebalance_delay_ms;
@@ -109,7 +110,7 @@ pub(super) fn complete_join(group: &mut ClassicGroup, cx: &mut Context) {
         .filter(|member| member.awaiting_join.is_none() && member.instance_id.is_none())
         .map(|member| member.id.clone());
     for id in missing.collect::<Vec<_>>() {
-        tracing::info!(group = group.id, member = id, "removed: it has not joined");
+        tracing::debug!(group = group.id, member = id, "removed: it has not joined");
         group.remove(&id, cx);
     }
     if !group.elect_joined_leader() && group.members().len() > 0 {
@@ -119,6 +120,7 @@ pub(super) fn complete_join(group: &mut ClassicGroup, cx: &mut Context) {
     group.initial_delay = None;
     group.new_member_added = false;
     group.begin_generation(cx.now_ms);
+    log_generation(group);
     if group.state() == State::Empty {
         let record = Record::GroupMetadata(group.to_record(|_| Blob::default()));
         cx.persist(vec![record], Write::EmptyGeneration);
@@ -138,6 +140,23 @@ pub(super) fn complete_join(group: &mut ClassicGroup, cx: &mut Context) {
     cx.schedule(TimerKey::sync(&group.id), timeout_ms);
 }
 
+/// The one line of a rebalance; its steps are told at debug. Kafka tells these two at info, and
+/// the beginning, whose reason stands here, too.
+fn log_generation(group: &mut ClassicGroup) {
+    let reason = std::mem::take(&mut group.rebalance_reason);
+    let (id, generation) = (&group.id, group.generation);
+    match group.members().len() {
+        0 => tracing::info!(group = id, generation, reason, "the group is now empty"),
+        members => tracing::info!(
+            group = id,
+            generation,
+            members,
+            reason,
+            "stabilized the group"
+        ),
+    }
+}
+
 /// The time for members to ask for their assignments has passed: those who have not are
 /// removed.
 pub(super) fn sync_deadline(group: &mut ClassicGroup, cx: &mut Context) {
@@ -146,7 +165,7 @@ pub(super) fn sync_deadline(group: &mut ClassicGroup, cx: &mut Context) {
         return;
     }
     for id in std::mem::take(&mut group.pending_sync) {
-        tracing::info!(group = group.id, member = id, "removed: it has not synced");
+        tracing::debug!(group = group.id, member = id, "removed: it has not synced");
         group.remove(&id, cx);
     }
     prepare(group, "members did not sync in time", cx);
@@ -170,7 +189,7 @@ pub(super) fn session_deadline(group: &mut ClassicGroup, member_id: &str, cx: &m
     if member.has_satisfied_heartbeat() {
         return;
     }
-    tracing::info!(
+    tracing::debug!(
         group = group.id,
         member = member_id,
         "removed: session timed out"

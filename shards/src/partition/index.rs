@@ -1,0 +1,167 @@
+//! Segments' indexes: loaded when somebody looks into a closed segment, made again from the
+//! batches' headers where there is none, or where recovery has left a gap.
+//!
+//! A gap is filled when somebody looks below it, or when its segment is finished; until then it
+//! costs nothing. Who looks first does the work, the others wait.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
+use odradek_engine::log::{Seal, file_stem};
+use odradek_engine::record::{BatchHeader, HEADER_BYTES, Rules, validate_header};
+use odradek_engine::types::{Offset, Position};
+
+use super::side_files::read_index;
+use super::{Partition, ReadError};
+
+/// Bytes of a segment read at once for the headers in them.
+const WALK_BYTES: usize = 256 << 10;
+
+/// Work on a segment's index that others wait for.
+#[derive(Default)]
+pub(super) struct Indexing {
+    waiting: RefCell<Option<Vec<Waker>>>,
+}
+
+/// Ends the work, also when whoever did it went away.
+struct Working<'a> {
+    partition: &'a Partition,
+    segment: Offset,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let indexing = self
+            .partition
+            .state
+            .borrow_mut()
+            .indexing
+            .remove(&self.segment);
+        let waiting = indexing.and_then(|indexing| indexing.waiting.take());
+        for waker in waiting.into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+impl Partition {
+    /// Sees to it that a segment has a whole index: one that a plan asked for.
+    pub(super) async fn load_index(&self, segment: Offset) -> Result<(), ReadError> {
+        let other = self.state.borrow().indexing.get(&segment).cloned();
+        if let Some(other) = other {
+            // Then the plan is made anew, and may ask again.
+            other.done().await;
+            return Ok(());
+        }
+        let mine = Rc::new(Indexing {
+            waiting: RefCell::new(Some(Vec::new())),
+        });
+        self.state.borrow_mut().indexing.insert(segment, mine);
+        let _working = Working {
+            partition: self,
+            segment,
+        };
+        self.load(segment).await
+    }
+
+    async fn load(&self, base: Offset) -> Result<(), ReadError> {
+        if let Some(gap) = self.with_log(|log| log.gap(base)) {
+            let entries = self.walk_headers(base, gap.position).await?;
+            self.state.borrow_mut().log.fill_gap(base, entries);
+            return Ok(());
+        }
+        let extent = self.with_log(|log| {
+            let mut segments = log.segments().skip_while(|other| other.base < base);
+            let size = segments.next().filter(|found| found.base == base)?.size;
+            Some((size, segments.next().map_or(log.next(), |next| next.base)))
+        });
+        let Some((size, next)) = extent else {
+            return Ok(());
+        };
+        let stem = self.directory.join(file_stem(base));
+        let index = match read_index(&self.ground.io, &stem, base, size, next).await {
+            Some(index) => index,
+            None => self.walk_headers(base, Position(size)).await?,
+        };
+        let mut state = self.state.borrow_mut();
+        state.log.trim_indexes(3);
+        state.log.set_index(base, index);
+        Ok(())
+    }
+
+    /// The index of the first `end` bytes of a segment, from its batches' headers.
+    async fn walk_headers(&self, base: Offset, end: Position) -> Result<SegmentIndex, ReadError> {
+        let rules = self.with_log(|log| log.rules().index);
+        let mut index = SegmentIndex::new(base);
+        let mut at = 0;
+        while at < end.0 {
+            let bytes = self.bytes(base, at, WALK_BYTES).await?;
+            let from = at;
+            while at < end.0 && at - from + HEADER_BYTES as u64 <= bytes.len() as u64 {
+                let header = BatchHeader::view(&bytes[(at - from) as usize..]);
+                let info = header.and_then(|header| validate_header(header, &Rules::LOG).ok());
+                let Some(info) = info else {
+                    break;
+                };
+                index.on_append(&info, Position(at), &rules);
+                at += info.size as u64;
+            }
+            if at == from {
+                return Err(ReadError::Damaged {
+                    segment: base.0,
+                    pos: at,
+                });
+            }
+        }
+        Ok(index)
+    }
+
+    /// Fills a finished segment's gap, so that its files know all of it. If that cannot be, they
+    /// are right as they are: a search below begins at the segment's start.
+    pub(super) async fn fill_seal(&self, seal: &mut Seal) {
+        let Some(gap) = seal.gap else {
+            return;
+        };
+        let offsets = OffsetIndex::parse(seal.base, &seal.index, Position(seal.size));
+        let times = TimeIndex::parse(seal.base, &seal.time_index, seal.next);
+        let (Ok(offsets), Ok(times)) = (offsets, times) else {
+            return;
+        };
+        match self.walk_headers(seal.base, gap.position).await {
+            Ok(entries) => {
+                let mut whole = SegmentIndex::from_parts(offsets, times);
+                whole.prepend(entries.clone());
+                seal.index = whole.offsets().as_bytes().to_vec();
+                seal.time_index = whole.times().as_bytes().to_vec();
+                seal.gap = None;
+                self.state.borrow_mut().log.fill_gap(seal.base, entries);
+            }
+            Err(error) => {
+                tracing::warn!(
+                    partition = %self.name,
+                    "the index of segment {} begins at offset {} only: {error}",
+                    seal.base.0,
+                    gap.offset.0
+                );
+            }
+        }
+    }
+}
+
+impl Indexing {
+    async fn done(&self) {
+        let mut asked = false;
+        poll_fn(|context| match &mut *self.waiting.borrow_mut() {
+            Some(waiting) if !asked => {
+                asked = true;
+                waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        })
+        .await;
+    }
+}

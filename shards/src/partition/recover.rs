@@ -1,0 +1,193 @@
+//! What is on disk, and after a kill, which of it is the log.
+//!
+//! A segment that was finished (rolled, or cleanly closed) has an `.index`; the active one has
+//! none while it is in use. So every segment without one is judged batch by batch; see
+//! [`walk`](super::walk). In the last segment that begins at the partition's checkpoint, if there
+//! is one and the batch before it stands there as the checkpoint says; so the cost is bounded by
+//! what was written since. What lies past the accepted end is cut before the partition serves.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::rc::Rc;
+
+use odradek_engine::io::{Errno, Io, SegmentFile};
+use odradek_engine::log::checkpoint::{Checkpoint, CheckpointError};
+use odradek_engine::log::epochs::Epochs;
+use odradek_engine::log::producers::Producers;
+use odradek_engine::log::{Recent, Recovered, Segment, file_stem};
+use odradek_engine::record::HEADER_BYTES;
+use odradek_engine::types::Offset;
+
+use super::Ground;
+use super::listing::Listing;
+use super::open::{Opening, make};
+use super::side_files::read_side;
+use super::walk::walk;
+
+/// A checkpoint that was verified.
+pub(super) struct Start {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) last: Recent,
+    pub(super) producers: Producers,
+}
+
+/// Recovers a partition that has a directory.
+pub(super) async fn recover(
+    ground: &Rc<Ground>,
+    opening: &Opening,
+    names: &[String],
+) -> Result<Recovered, Errno> {
+    let io = &ground.io;
+    let listing = Listing::of(names);
+    for name in &listing.litter {
+        io.remove(&opening.directory.join(name)).await?;
+    }
+    for base in listing.orphans() {
+        // Must not vouch for a segment that comes to begin here.
+        remove_indexes(io, &opening.directory, base).await?;
+    }
+    if listing.bases.is_empty() {
+        // Nothing was ever written here: a kill may have come while it was being made.
+        make(io, opening).await?;
+        let mut empty = Recovered::empty();
+        empty.segments = VecDeque::from([Segment::new(opening.log_start)]);
+        (empty.log_start, empty.next) = (opening.log_start, opening.log_start);
+        return Ok(empty);
+    }
+    let start = start(ground, opening, &listing).await?;
+    let mut walked = None;
+    if let Some(start) = &start {
+        walked = walk(ground, opening, &listing, Some(start)).await?;
+    }
+    let mut found = match walked {
+        Some(found) => found,
+        // An earlier segment is damaged, so the log ends before the checkpoint.
+        None => {
+            let whole = walk(ground, opening, &listing, None).await?;
+            whole.expect("without a checkpoint there is nothing to contradict")
+        }
+    };
+    found.log_start = found.log_start.min(found.next);
+    found.epochs.truncate_from_end(found.next);
+    clear(io, opening, &listing, &mut found).await?;
+    Ok(found)
+}
+
+async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
+    let stem = directory.join(file_stem(base));
+    remove(io, &stem.with_extension("index")).await?;
+    remove(io, &stem.with_extension("timeindex")).await
+}
+
+async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {
+    match io.remove(path).await {
+        Ok(()) | Err(Errno(libc::ENOENT)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The partition's checkpoint, if the last segment needs recovery and the checkpoint holds.
+async fn start(
+    ground: &Rc<Ground>,
+    opening: &Opening,
+    listing: &Listing<'_>,
+) -> Result<Option<Start>, Errno> {
+    let Some(checkpoint) = &opening.checkpoint else {
+        return Ok(None);
+    };
+    // An earlier segment was finished since, or is about to be: it needs its whole index.
+    let base = checkpoint.segment;
+    if listing.bases.last() != Some(&base) || listing.is_finished(base) {
+        return Ok(None);
+    }
+    let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, true);
+    let file = file.await?;
+    let epochs = read_epochs(&ground.io, &opening.directory).await;
+    Ok(match verify(checkpoint, &file, epochs.as_ref()).await? {
+        Ok(start) => Some(start),
+        Err(error) => {
+            tracing::warn!(
+                partition = %opening.name,
+                "the checkpoint at offset {}, position {} of segment {} does not hold: {error}; \
+                 the segment is read whole",
+                checkpoint.end.offset.0,
+                checkpoint.end.position.0,
+                base.0
+            );
+            None
+        }
+    })
+}
+
+async fn verify(
+    checkpoint: &Checkpoint,
+    file: &SegmentFile,
+    epochs: Option<&Epochs>,
+) -> Result<Result<Start, CheckpointError>, Errno> {
+    let bytes = file.allocated();
+    if checkpoint.end.position.0 > bytes {
+        return Ok(Err(CheckpointError::Beyond { bytes }));
+    }
+    let header = file.read(checkpoint.batch.0, HEADER_BYTES).await?;
+    if let Err(error) = checkpoint.verify_header(&header) {
+        return Ok(Err(error));
+    }
+    let size = checkpoint.batch_bytes() as usize;
+    let bytes = file.read(checkpoint.batch.0, size).await?;
+    let (info, producers) = match checkpoint.verify(&bytes) {
+        Ok(verified) => verified,
+        Err(error) => return Ok(Err(error)),
+    };
+    // Epochs are told by their own file: the batches below are not read.
+    let known = epochs.and_then(|epochs| epochs.epoch_for(info.base_offset));
+    if known != Some(checkpoint.epoch) {
+        return Ok(Err(CheckpointError::Epoch {
+            epoch: checkpoint.epoch.0,
+            known: known.map(|epoch| epoch.0),
+        }));
+    }
+    Ok(Ok(Start {
+        checkpoint: checkpoint.clone(),
+        last: Recent {
+            base: info.base_offset,
+            next: info.next_offset(),
+            segment: checkpoint.segment,
+            pos: checkpoint.batch.0,
+            end: checkpoint.end.position.0,
+        },
+        producers,
+    }))
+}
+
+pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Option<Epochs> {
+    let bytes = read_side(io, &directory.join("leader-epoch-checkpoint")).await?;
+    Epochs::from_checkpoint(&bytes).ok()
+}
+
+/// Removes files that say more than the log now holds.
+async fn clear(
+    io: &Io,
+    opening: &Opening,
+    listing: &Listing<'_>,
+    found: &mut Recovered,
+) -> Result<(), Errno> {
+    let directory = &opening.directory;
+    for base in listing.snapshots.iter().filter(|base| **base > found.next) {
+        // Of records that are gone. The newest snapshot is taken for the log's end.
+        remove(
+            io,
+            &directory.join(format!("{}.snapshot", file_stem(*base))),
+        )
+        .await?;
+    }
+    // The active segment is unfinished from now on; its index must not say otherwise.
+    let active = found.segments.back().expect("at least one segment");
+    remove_indexes(io, directory, active.base).await?;
+    // Also if nothing was there: a life that was killed may have removed it and not come here, and
+    // a loss of power would bring it back.
+    io.sync_directory(directory).await?;
+    for closed in found.segments.iter_mut().rev().skip(1) {
+        closed.index = None;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Over a partition's segments, from the first to the log's end: those that are finished are taken
+//! by their files, the others batch by batch.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::rc::Rc;
+
+use odradek_engine::bytes::page_floor;
+use odradek_engine::io::{Errno, Io, SegmentFile};
+use odradek_engine::log::producers::Producers;
+use odradek_engine::log::{Recovered, file_stem};
+use odradek_engine::types::{Epoch, Offset};
+
+use super::Ground;
+use super::judge::trust;
+use super::listing::Listing;
+use super::open::Opening;
+use super::recover::{Start, read_epochs};
+use super::side_files::{read_side, set_aside, write_index};
+
+/// A walk over the segments, as far as it has come.
+pub(super) struct Walk<'a> {
+    pub(super) opening: &'a Opening,
+    pub(super) found: Recovered,
+    pub(super) epoch: Epoch,
+    /// Producers' batches before this are in the snapshot.
+    pub(super) replay_from: Offset,
+    /// Bytes of batches judged.
+    pub(super) judged: u64,
+}
+
+/// The newest producer snapshot that tells of nothing past the first unfinished segment.
+async fn newest_snapshot(
+    io: &Io,
+    directory: &Path,
+    snapshots: &[Offset],
+    unfinished: Option<Offset>,
+) -> Option<(Offset, Producers)> {
+    let usable = |base: &&Offset| unfinished.is_none_or(|first| **base <= first);
+    for base in snapshots.iter().rev().filter(usable) {
+        let path = directory.join(format!("{}.snapshot", file_stem(*base)));
+        if let Some(bytes) = read_side(io, &path).await
+            && let Ok(producers) = Producers::from_snapshot(&bytes)
+        {
+            return Some((*base, producers));
+        }
+    }
+    None
+}
+
+/// Takes in segment after segment. `None`: the log ends before the checkpoint.
+pub(super) async fn walk(
+    ground: &Rc<Ground>,
+    opening: &Opening,
+    listing: &Listing<'_>,
+    start: Option<&Start>,
+) -> Result<Option<Recovered>, Errno> {
+    let (io, directory) = (&ground.io, &opening.directory);
+    let bases = &listing.bases;
+    // Everything before the first unfinished segment is known by its files.
+    let clean = listing.clean();
+    let first = bases.get(clean).copied();
+    let log_start = bases[0].max(opening.log_start);
+    // Where the producers' state must be rebuilt from: the checkpoint, the newest snapshot, or all
+    // that is kept.
+    let (replay_from, producers, snapshot) = match start {
+        Some(start) => {
+            let end = start.checkpoint.end.offset;
+            (end, start.producers.clone(), None)
+        }
+        None => match newest_snapshot(io, directory, &listing.snapshots, first).await {
+            Some((base, producers)) => (base, producers, Some(base)),
+            None => (log_start, Producers::new(), None),
+        },
+    };
+    let mut walk = Walk {
+        opening,
+        found: Recovered {
+            segments: VecDeque::new(),
+            log_start,
+            next: bases[0],
+            epochs: read_epochs(io, directory).await.unwrap_or_default(),
+            producers,
+            replayed_from: replay_from,
+            last: None,
+            last_page: Vec::new(),
+        },
+        epoch: Epoch(0),
+        replay_from,
+        judged: 0,
+    };
+    let mut active = None;
+    for (number, &base) in bases.iter().enumerate() {
+        if base != walk.found.next && number > 0 {
+            if start.is_some() {
+                return Ok(None);
+            }
+            tracing::error!(
+                partition = %opening.name,
+                "segment {} does not begin at offset {}; it and what follows are set aside",
+                base.0,
+                walk.found.next.0
+            );
+            set_aside(io, directory, &bases[number..]).await?;
+            break;
+        }
+        let file = SegmentFile::open(io, directory, base, ground.strategy, true).await?;
+        let following = bases.get(number + 1).copied();
+        // After a clean stop the newest snapshot is named after the log's end.
+        let until = following.or(snapshot.filter(|end| *end > base));
+        let trusted = number < clean && until.is_some_and(|until| until <= replay_from);
+        let known = match (trusted, until) {
+            (true, Some(until)) => trust(io, directory, base, until, &file)
+                .await
+                .map(|segment| (segment, until)),
+            _ => None,
+        };
+        let mut segment = match known {
+            Some((segment, until)) => {
+                walk.found.next = until;
+                segment
+            }
+            None => {
+                let here = start.filter(|start| start.checkpoint.segment == base);
+                walk.judge(&file, base, here).await?
+            }
+        };
+        let damaged = following.is_some_and(|following| walk.found.next != following);
+        if damaged && start.is_some() {
+            return Ok(None);
+        }
+        // Stale bytes behind the end must not be met by the next recovery.
+        file.cut(segment.size).await?;
+        if !trusted {
+            io.data_sync(file.handle()).await?;
+        }
+        if let (Some(index), false, false) = (&mut segment.index, trusted, damaged)
+            && following.is_some()
+        {
+            // The process ended before it was finished. It is whole, so it need not be read again.
+            index.seal();
+            let (times, offsets) = (index.times().as_bytes(), index.offsets().as_bytes());
+            let stem = directory.join(file_stem(base));
+            match write_index(io, &stem, times.to_vec(), offsets.to_vec()).await {
+                // On a full disk it is served as it is, and read again at the next start.
+                Ok(()) | Err(Errno(libc::ENOSPC | libc::EDQUOT)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        walk.found.segments.push_back(segment);
+        active = Some(file);
+        if damaged {
+            tracing::error!(
+                partition = %opening.name,
+                "the log ends at offset {} in the middle; later segments are set aside",
+                walk.found.next.0
+            );
+            set_aside(io, directory, &bases[number + 1..]).await?;
+            break;
+        }
+    }
+    walk.finish(&active.expect("at least one segment"), start)
+        .await
+        .map(Some)
+}
+
+impl Walk<'_> {
+    /// What was found, once the active segment is known.
+    async fn finish(
+        mut self,
+        active: &SegmentFile,
+        start: Option<&Start>,
+    ) -> Result<Recovered, Errno> {
+        let segment = self.found.segments.back().expect("at least one segment");
+        let (base, size) = (segment.base, segment.size);
+        let page = page_floor(size);
+        self.found.last_page = active.read(page, (size - page) as usize).await?;
+        let last = self.found.last;
+        self.found.last = last.filter(|last| last.segment == base && last.end == size);
+        if self.judged > 0 || start.is_some() {
+            tracing::info!(
+                partition = %self.opening.name,
+                read_bytes = self.judged,
+                checkpoint = start.map(|start| start.checkpoint.end.offset.0),
+                "recovered up to offset {}",
+                self.found.next.0
+            );
+        }
+        Ok(self.found)
+    }
+}

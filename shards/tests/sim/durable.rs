@@ -1,0 +1,151 @@
+//! *durable* is a promise: whatever a partition says of it holds after a power cut.
+//!
+//! One partition alone, writes of all sizes in flight at once, some durable by themselves and some
+//! not, flushes now and then, and the power cut at any moment.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use odradek_engine::bytes::Pool;
+use odradek_engine::io::Io;
+use odradek_engine::io::sim::{SimDriver, SimWorld};
+use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::log::LogRules;
+use odradek_engine::log::index::IndexRules;
+use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
+use odradek_engine::task::{Executor, Spawner};
+use odradek_engine::types::{Epoch, Offset, Timestamp};
+use odradek_shards::partition::{Ground, Mark, Opening, Partition, PartitionName, Standing};
+use odradek_shards::runtime::Notice;
+
+use super::plan::Rng;
+
+const SEEDS: u64 = 300;
+
+fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
+    Rc::new(Ground {
+        io: io.clone(),
+        spawner: spawner.clone(),
+        strategy: rng.pick(&[WriteStrategy::Direct, WriteStrategy::Buffered]),
+        zeros: Default::default(),
+        write_depth: 8,
+        durable_lag_ms: 1,
+        durable_policy: true,
+        tail_bytes_max: 1 << 20,
+        tail_bytes: Default::default(),
+        tails: Default::default(),
+        written_bytes: Default::default(),
+    })
+}
+
+async fn open(ground: &Rc<Ground>, epoch: i32) -> Rc<Partition> {
+    let opening = Opening {
+        name: PartitionName {
+            topic: "t".into(),
+            index: 0,
+        },
+        directory: PathBuf::from("/data/t-0"),
+        epoch: Epoch(epoch),
+        rules: LogRules {
+            segment_bytes: 600_000,
+            roll_ms: i64::MAX,
+            index: IndexRules {
+                interval_bytes: 4096,
+                index_bytes_max: 1 << 20,
+            },
+            retention_bytes: -1,
+            retention_ms: -1,
+        },
+        always_durable: false,
+        log_start: Offset(0),
+        topic_id: "id".into(),
+        checkpoint: None,
+    };
+    let opened = Partition::open(ground, opening).await;
+    opened.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn append(partition: &Partition, len: usize) {
+    let mut builder = BatchBuilder::new();
+    let value = vec![7; len];
+    builder
+        .append(Timestamp(1), None, Some(&value), &[])
+        .expect("a record");
+    let bytes = builder.build().expect("a batch");
+    let info = validate(&bytes, &Rules::NODE).expect("valid");
+    let now = Timestamp(1);
+    let appended = partition.append(&bytes, &info, Origin::Node, None, now);
+    appended.expect("appended");
+}
+
+/// Writes until it is cut off.
+async fn write(io: Io, spawner: Spawner, partition: Rc<Partition>, mut rng: Rng) {
+    loop {
+        // While somebody reads at the end, writes are durable by themselves; else they are not.
+        let reader = Rc::new(Notice::default());
+        if rng.one_in(2) {
+            partition.watch(&reader);
+        }
+        for _ in 0..rng.range(1, 3) {
+            let most = rng.pick(&[100, 5_000, 100_000]);
+            append(&partition, rng.range(1, most) as usize);
+        }
+        if rng.one_in(8) {
+            let (waiting, end) = (partition.clone(), partition.standing().next);
+            let wait = async move { waiting.wait(Mark::Visible, end).done().await };
+            spawner.spawn(wait).detach();
+        }
+        if rng.one_in(4) {
+            partition.flush_if_due();
+        }
+        io.sleep(Duration::from_micros(rng.range(1, 300))).await;
+        drop(reader);
+    }
+}
+
+/// One life; gives how the partition stood when it was cut off, or had just recovered.
+fn live(world: &SimWorld, rng: &mut Rng, life: i32, length: Option<u64>) -> Standing {
+    let io = Io::new(Box::new(SimDriver::new(world)), Pool::new());
+    let executor = Executor::new(io.clone());
+    let spawner = executor.spawner();
+    let ground = ground(&io, &spawner, rng);
+    let rng = rng.fork();
+    let found: Rc<RefCell<Option<Standing>>> = Rc::default();
+    let out = found.clone();
+    executor.run(async move {
+        let partition = open(&ground, life).await;
+        if let Some(length) = length {
+            let task = write(io.clone(), spawner.clone(), partition.clone(), rng);
+            spawner.spawn(task).detach();
+            io.sleep(Duration::from_micros(length)).await;
+        }
+        *out.borrow_mut() = Some(partition.standing());
+    });
+    world.power_cut();
+    drop(executor);
+    found.take().expect("it was opened")
+}
+
+#[test]
+fn what_is_called_durable_survives_a_power_cut() {
+    for seed in 0..SEEDS {
+        let world = SimWorld::new(seed);
+        world.make_dir("/data");
+        let mut rng = Rng::new(seed);
+        for life in [0, 2] {
+            let length = rng.range(300, 6_000);
+            let before = live(&world, &mut rng, life, Some(length));
+            let after = live(&world, &mut rng, life + 1, None);
+            assert!(
+                after.next >= before.durable,
+                "seed {seed}, life {life}: the log ends at {} and was called durable up to {}; \
+                 {before:?}",
+                after.next.0,
+                before.durable.0
+            );
+            assert!(after.next <= before.next, "seed {seed}: out of nowhere");
+        }
+    }
+}
