@@ -15,7 +15,9 @@
 pub mod cli;
 mod drive;
 mod floor;
+pub mod load;
 mod machine;
 mod measurement;
 mod record;
+pub mod report;
 mod window;

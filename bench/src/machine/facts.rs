@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 
 /// The machine and the build.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Facts {
-    pub(crate) cpu_model: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_gib: f64,
-    pub(crate) hypervisor: bool,
-    pub(crate) cpu_governor: String,
-    pub(crate) kernel: String,
-    pub(crate) distribution: String,
-    pub(crate) file_system: FileSystem,
+pub struct Facts {
+    pub cpu_model: String,
+    pub cores: usize,
+    pub memory_gib: f64,
+    pub hypervisor: bool,
+    pub cpu_governor: String,
+    pub kernel: String,
+    pub distribution: String,
+    pub file_system: FileSystem,
     /// Empty where there is no repository.
-    pub(crate) commit: String,
+    pub commit: String,
     /// Files differ from the commit.
-    pub(crate) modified: bool,
-    pub(crate) debug_assertions: bool,
+    pub modified: bool,
+    pub debug_assertions: bool,
 }
 
 /// Where the data lies.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct FileSystem {
-    pub(crate) kind: String,
-    pub(crate) options: String,
-    pub(crate) free_gib: f64,
+pub struct FileSystem {
+    pub kind: String,
+    pub options: String,
+    pub free_gib: f64,
 }
 
 impl Facts {
