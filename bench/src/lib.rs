@@ -18,6 +18,7 @@ mod floor;
 pub mod load;
 mod machine;
 mod measurement;
+pub mod open;
 mod record;
 pub mod report;
 mod window;

@@ -143,6 +143,8 @@ pub struct Validity {
     pub consumed: u64,
     /// Acked and never seen.
     pub lost: u64,
+    /// Acked, and not yet read when the run was given up.
+    pub unread: u64,
     pub doubled: u64,
     /// Seen after a later one of the same producer and partition.
     pub reordered: u64,
