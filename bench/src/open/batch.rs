@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     first_sequence: u64,
     /// Tells drafts of one producer apart.
     pub(crate) serial: u64,
+    /// It has waited long enough for more.
+    pub(crate) expired: bool,
 }
 
 /// A batch that is ready to be sent.
@@ -33,7 +35,7 @@ pub(crate) struct Closed {
     pub(crate) part: Part,
     pub(crate) times: Vec<u64>,
     pub(crate) first_sequence: u64,
-    /// What it counts for in its producer's buffer.
+    /// What it counts for in its producer's buffer: the bytes that its records took.
     pub(crate) held: usize,
 }
 
@@ -67,6 +69,7 @@ impl Draft {
             times,
             first_sequence,
             serial,
+            expired: false,
         }
     }
 
@@ -139,8 +142,8 @@ impl Draft {
         whole
     }
 
-    /// What it counts for in its producer's buffer.
-    pub(crate) fn held(&self) -> usize {
+    /// Bytes so far, header included.
+    pub(crate) fn bytes(&self) -> usize {
         self.length
     }
 
@@ -151,7 +154,7 @@ impl Draft {
 
     /// Writes the header.
     pub(crate) fn close(self, closing: Closing) -> Closed {
-        let held = self.length;
+        let held = self.length - HEADER_BYTES;
         let info = |size| BatchInfo {
             base_offset: Offset::ZERO,
             size,

@@ -67,6 +67,7 @@ pub(crate) fn conclude(
         }),
         validity: validity(load, &conducted),
         timeline: conducted.timeline,
+        search: None,
         floors: Vec::new(),
         excluded: excluded(load),
     };
@@ -91,6 +92,7 @@ fn window(conducted: &Conducted) -> WindowTotals {
         consumed_bytes,
         fetch_requests,
         held_back,
+        never_made,
     } in conducted.findings.iter().map(|findings| &findings.totals)
     {
         sum.intended += intended;
@@ -101,6 +103,7 @@ fn window(conducted: &Conducted) -> WindowTotals {
         sum.consumed_bytes += consumed_bytes;
         sum.fetch_requests += fetch_requests;
         sum.held_back += held_back;
+        sum.never_made += never_made;
     }
     sum
 }
@@ -152,6 +155,13 @@ fn problems(load: &Load, result: &mut RunResult) {
             result.totals.failed, result.totals.made
         ));
     }
+    if result.window.never_made > 0 && result.window.seconds > 0.0 {
+        problems.push(format!(
+            "about {} messages of the window were never made: the run fell behind and was given \
+             up",
+            result.window.never_made
+        ));
+    }
     if result.validity.unread > 0 {
         problems.push(format!(
             "{} messages had not been read when the run was given up",
@@ -171,7 +181,7 @@ fn doubts(result: &mut RunResult) {
     let caveats = &mut result.caveats;
     let window = &result.window;
     if result.open_loop && window.intended > 0 {
-        let share = window.acked as f64 / window.intended as f64;
+        let share = window.acked as f64 / (window.intended + window.never_made) as f64;
         if share < 0.99 {
             caveats.push(format!(
                 "the rate was not sustained: {:.1} % of the messages intended within the window \

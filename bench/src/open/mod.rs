@@ -26,6 +26,7 @@ mod notify;
 mod prepare;
 mod producer;
 mod proof;
+pub mod search;
 mod shared;
 mod worker;
 

@@ -64,6 +64,8 @@ pub(crate) struct Producer {
     pub(crate) lanes: Vec<Rc<Lane>>,
     room: Notify,
     pub(crate) meter: Rc<RefCell<Meter>>,
+    /// The time of the last message made.
+    reached: Cell<u64>,
     pub(crate) done: Cell<bool>,
 }
 
@@ -116,6 +118,7 @@ impl Producer {
             lanes,
             room: Notify::default(),
             meter: meter.clone(),
+            reached: Cell::new(0),
             done: Cell::new(false),
         })
     }
@@ -162,6 +165,7 @@ impl Producer {
                     None => now,
                 };
                 if intended >= clock.close {
+                    self.reached.set(clock.close);
                     return;
                 }
                 if intended > now || made == MADE_AT_ONCE_MAX {
@@ -181,6 +185,10 @@ impl Producer {
                     break intended;
                 }
                 self.make(&mut maker, now, intended, intended < blocked_until);
+                if let Some(table) = &mut maker.table {
+                    table.advance();
+                }
+                self.reached.set(intended);
                 made += 1;
             };
             self.wake_lanes();
@@ -269,8 +277,10 @@ impl Producer {
                 break;
             }
             buffer.expiries.pop_front();
-            let draft = &buffer.places[place].draft;
-            if draft.as_ref().is_some_and(|draft| draft.serial == serial) {
+            if let Some(draft) = &mut buffer.places[place].draft
+                && draft.serial == serial
+            {
+                draft.expired = true;
                 self.due(&mut buffer, place);
             }
         }
@@ -280,7 +290,8 @@ impl Producer {
     fn flush(&self) {
         let mut buffer = self.buffer.borrow_mut();
         for place in 0..buffer.places.len() {
-            if buffer.places[place].draft.is_some() {
+            if let Some(draft) = &mut buffer.places[place].draft {
+                draft.expired = true;
                 self.due(&mut buffer, place);
             }
         }
@@ -320,7 +331,7 @@ impl Producer {
             let place = &mut buffer.places[at];
             let next = match (place.closed.front(), &place.draft) {
                 (Some(closed), _) => closed.part.len(),
-                (None, Some(draft)) => draft.held(),
+                (None, Some(draft)) => draft.bytes(),
                 (None, None) => 0,
             };
             if bytes > 0 && bytes + next > self.shared.load.request_bytes {
@@ -339,8 +350,9 @@ impl Producer {
                 continue;
             };
             bytes += batch.part.len();
-            // Another full batch waits: after the other partitions' next ones.
-            place.is_due = !place.closed.is_empty();
+            // Another one waits: after the other partitions' next ones.
+            let expired = place.draft.as_ref().is_some_and(|draft| draft.expired);
+            place.is_due = expired || !place.closed.is_empty();
             if place.is_due {
                 due.push_back(at);
             }
@@ -375,6 +387,17 @@ impl Producer {
         let place = &mut buffer.places[outgoing.place];
         place.unacked.push(first..first + count);
         self.room.raise();
+    }
+
+    /// Messages intended within the window that the run's end came before, about.
+    pub(crate) fn never_made(&self, clock: Clock) -> u64 {
+        let load = &self.shared.load;
+        let Some(rate) = load.arrivals.rate() else {
+            return 0;
+        };
+        let from = self.reached.get().max(clock.open);
+        let seconds = clock.close.saturating_sub(from) as f64 / 1e9;
+        (seconds * rate / load.producers as f64) as u64
     }
 
     /// What was sent to each partition, in the order of `places`; what is not answered now never

@@ -178,6 +178,9 @@ impl Worker {
         let steps = spawner.spawn(steps);
         self.wait(|worker| worker.producers.iter().all(|(_, one)| one.done.get()))
             .await;
+        for (_, producer) in &self.producers {
+            self.meter.borrow_mut().totals.never_made += producer.never_made(clock);
+        }
         let settled = self.producers.iter();
         let settled = settled.map(|(number, producer)| (*number, producer.settle()));
         let _ = tell.send(Told::Produced(settled.collect()));

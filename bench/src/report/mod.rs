@@ -1,7 +1,10 @@
 //! What a run found, as it is kept and shown.
 
 pub mod histogram;
+mod html;
 pub mod result;
+pub mod save;
+pub mod text;
 
 pub use histogram::Latencies;
 pub use result::{

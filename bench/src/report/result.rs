@@ -10,6 +10,7 @@ use super::histogram::Latencies;
 use crate::load::Load;
 use crate::machine::Facts;
 use crate::measurement::{Cost, Measurement, Memory};
+use crate::open::search::Found;
 
 /// Of the JSON; raised when a field changes its meaning.
 pub const FORMAT: u32 = 1;
@@ -47,6 +48,9 @@ pub struct RunResult {
     pub cpu: Option<Cpu>,
     pub timeline: Vec<Interval>,
     pub validity: Validity,
+    /// Where the rate was searched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Found>,
     /// The cheapest programs that move the same bytes, measured in the same run.
     pub floors: Vec<Measurement>,
     /// What the figures do not cover.
@@ -82,6 +86,9 @@ pub struct WindowTotals {
     pub consumed: u64,
     pub consumed_bytes: u64,
     pub fetch_requests: u64,
+    /// Messages intended within the window that the run's end came before, about; not in
+    /// `intended`.
+    pub never_made: u64,
     /// Messages that were made late because the buffer was full.
     pub held_back: u64,
 }
@@ -207,6 +214,7 @@ impl RunResult {
 
     /// Whether the acks kept up with the messages: 99 % of them.
     pub fn sustained(&self) -> bool {
-        self.window.acked as f64 >= 0.99 * self.window.intended as f64
+        let intended = self.window.intended + self.window.never_made;
+        self.window.acked as f64 >= 0.99 * intended as f64
     }
 }

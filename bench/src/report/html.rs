@@ -1,0 +1,11 @@
+//! A result as one self-contained page.
+
+use super::RunResult;
+
+/// The page.
+pub fn page(result: &RunResult) -> String {
+    format!(
+        "<!doctype html><pre>{}</pre>\n",
+        super::text::summary(result)
+    )
+}
