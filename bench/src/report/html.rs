@@ -5,7 +5,7 @@ use super::RunResult;
 /// The page.
 pub fn page(result: &RunResult) -> String {
     format!(
-        "<!doctype html><pre>{}</pre>\n",
+        "<!doctype html><html><pre>{}</pre></html>\n",
         super::text::summary(result)
     )
 }
