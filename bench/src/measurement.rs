@@ -19,6 +19,16 @@ pub struct Cost {
     pub steal_s: f64,
 }
 
+impl Cost {
+    /// Whether the machine's figure can be believed: little else ran before, and it is not less
+    /// than its part, the process (ticks may be off by a little).
+    pub(crate) fn machine_was_quiet(&self) -> bool {
+        const CORES_MAX: f64 = 0.1;
+        let process = self.process_cpu_s.unwrap_or(0.0);
+        self.idle_baseline_s <= CORES_MAX * self.seconds && self.machine_cpu_s >= 0.9 * process
+    }
+}
+
 /// Latencies of a closed loop, milliseconds: of a saturated server, not of a loaded one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Latency {
@@ -66,13 +76,9 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Whether the machine's figure can be believed: little else ran before, and it is not less
-    /// than its part, the process (ticks may be off by a little).
+    /// As [`Cost::machine_was_quiet`].
     pub(crate) fn machine_was_quiet(&self) -> bool {
-        const CORES_MAX: f64 = 0.1;
-        let cost = &self.cost;
-        let process = cost.process_cpu_s.unwrap_or(0.0);
-        cost.idle_baseline_s <= CORES_MAX * cost.seconds && cost.machine_cpu_s >= 0.9 * process
+        self.cost.machine_was_quiet()
     }
 
     fn gb(&self) -> f64 {

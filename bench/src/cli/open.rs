@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::drive::Plan;
+use crate::floor::{self, Kind};
 use crate::load::{
     Acks, Arrivals, Codec, Keys, Load, Partitioning, Reading, Sizes, bytes_of, duration_of, rate_of,
 };
 use crate::machine::{allowed_core, pin};
+use crate::measurement::Measurement;
 use crate::open::search::{Bound, Search};
 use crate::open::{self, Target};
 use crate::report::{Interval, RunResult, save, text};
@@ -36,6 +39,12 @@ pub(super) struct LoadArgs {
     /// Seconds of each trial of a search
     #[arg(long, default_value_t = 5.0)]
     trial_seconds: f64,
+    /// Measure floors afterwards, too: the cheapest programs that move the same bytes
+    #[arg(long)]
+    floor: bool,
+    /// Core of the floors: the server's [default: the first allowed one]
+    #[arg(long, default_value_t = allowed_core(0))]
+    server_core: usize,
     #[command(flatten)]
     shape: Shape,
     #[command(flatten)]
@@ -225,7 +234,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<()> {
     let core = *target.driver_cores.first().context("a driver core")?;
     pin_if_allowed(core);
     eprintln!("seed {}", load.seed);
-    let result = match args.search {
+    let mut result = match args.search {
         None => open::run(&load, &target, &mut progress)?,
         Some(bound) => {
             let search = Search {
@@ -236,7 +245,55 @@ pub(super) fn run(args: &LoadArgs) -> Result<()> {
             search.run(&load, &target, tell, &mut progress)?
         }
     };
+    if args.floor {
+        match floors(&result, &target, args.server_core, core) {
+            Ok(floors) => result.floors = floors,
+            Err(error) => {
+                let failed = format!("the floors could not be measured: {error:#}");
+                result.caveats.push(failed);
+            }
+        }
+    }
     finish(&result, &place)
+}
+
+/// The cheapest programs that do what this load asks for: an echo of one request at a time (the
+/// least latency), and what receives, stores and sends its bytes.
+fn floors(
+    result: &RunResult,
+    target: &Target,
+    server_core: usize,
+    driver_core: usize,
+) -> Result<Vec<Measurement>> {
+    let load = &result.load;
+    let mut kinds = vec![Kind::Echo];
+    kinds.push(match load.acks {
+        Acks::All => Kind::StoreDurable,
+        _ => Kind::Store,
+    });
+    if load.reading == Reading::Live {
+        kinds.push(Kind::Send);
+    }
+    let record_bytes = load.sizes.bounds().map_or(1024, |(_, most)| most);
+    let frames = super::echo_frames(record_bytes)?;
+    let dir = tempfile::tempdir_in(&target.data_dir)?;
+    let run = floor::Run {
+        plan: Plan {
+            connections: 1,
+            in_flight: 1,
+            baseline: target.baseline,
+            warmup: Duration::from_millis(500),
+            time: Duration::from_secs(3),
+        },
+        server_core,
+        driver_core,
+        dir: dir.path(),
+    };
+    let measured = kinds.into_iter().map(|kind| {
+        eprintln!("{} ...", kind.name());
+        floor::run(kind, &run, &frames)
+    });
+    measured.collect()
 }
 
 /// Shows and keeps a result.

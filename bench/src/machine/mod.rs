@@ -4,6 +4,7 @@ mod cpu;
 mod facts;
 mod limits;
 mod memory;
+mod setup;
 
 pub(crate) use cpu::{Busy, CpuClock, allowed_core, allowed_cores, cores_of_process, pin};
 pub(crate) use facts::Facts;

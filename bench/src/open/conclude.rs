@@ -214,12 +214,15 @@ fn doubts(result: &mut RunResult) {
                 ));
             }
         }
-        let baseline = cpu.cost.idle_baseline_s / cpu.cost.seconds;
-        if baseline > 0.1 {
+        if cpu.machine_s().is_none() {
             caveats.push(format!(
-                "the machine was not quiet before the run ({baseline:.2} cores): the machine's \
-                 CPU figure means little"
+                "the machine was busy with something else ({:.2} cores before the run): its CPU \
+                 figure is left out",
+                cpu.cost.idle_baseline_s / cpu.cost.seconds
             ));
+        }
+        if cpu.cost.process_cpu_s.is_none() {
+            caveats.push("the server's process is not known: its CPU is not counted".to_owned());
         }
         let stolen = cpu.cost.steal_s / cpu.cost.seconds;
         if stolen > 0.01 {

@@ -2,6 +2,7 @@
 
 pub mod histogram;
 mod html;
+mod plot;
 pub mod result;
 pub mod save;
 pub mod text;

@@ -115,6 +115,16 @@ pub struct Cpu {
     pub memory: Option<Memory>,
 }
 
+impl Cpu {
+    /// Of the whole machine less idle and driver; none where it was busy with something else, so
+    /// that the difference means nothing.
+    pub fn machine_s(&self) -> Option<f64> {
+        self.cost
+            .machine_was_quiet()
+            .then_some(self.cost.machine_cpu_s)
+    }
+}
+
 /// One step of the plots over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {

@@ -102,7 +102,7 @@ fn cpu(result: &RunResult) -> Vec<String> {
     let (gb, requests) = (result.moved_gb(), result.requests());
     let per = |name: &str, seconds: Option<f64>| {
         let Some(seconds) = seconds else {
-            return format!("{name} not known (no --pid)");
+            return format!("{name} not known");
         };
         let cores = seconds / cpu.cost.seconds;
         let mut text = format!("{name} {cores:.2} cores");
@@ -119,7 +119,7 @@ fn cpu(result: &RunResult) -> Vec<String> {
     };
     let mut lines = vec![
         per("CPU: process   ", cpu.cost.process_cpu_s),
-        per("     machine   ", Some(cpu.cost.machine_cpu_s)),
+        per("     machine   ", cpu.machine_s()),
         per("     driver    ", Some(cpu.cost.driver_cpu_s)),
     ];
     if let Some(memory) = &cpu.memory {
