@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     }
     a_load_is_measured_and_proven();
     every_shape_of_load_holds();
+    runs_are_compared();
     a_rate_is_searched();
     nobody_listens();
     who_listens_speaks_something_else();
@@ -189,6 +190,41 @@ fn every_shape_of_load_holds() {
         assert!(result.totals.made > 100, "{shape:?}: {:?}", result.totals);
         assert_eq!(result.server.partitions, 4);
     }
+}
+
+/// The floor is measured beside a run, and two labels are told apart.
+fn runs_are_compared() {
+    let node = Node::start();
+    let mut results = Vec::new();
+    for label in ["first", "second"] {
+        let save = node.dir().join(format!("{label}.json"));
+        let output = load(&node.bootstrap, &save)
+            .args(["--rate", "1k", "--label", label])
+            .args((label == "first").then_some("--floor"))
+            .output()
+            .expect("it starts");
+        assert!(output.status.success(), "{}", said(&output));
+        results.push(save);
+    }
+    let floors = result(&results[0]).floors;
+    assert_eq!(floors.len(), 3);
+    assert!(floors.iter().all(|floor| floor.bytes > 0));
+    let compared = bench().arg("compare").args(&results).output();
+    let compared = compared.expect("it starts");
+    let text = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert!(compared.status.success(), "{}", said(&compared));
+    assert!(
+        text.contains("| ack p99, ms") && text.contains("too few runs"),
+        "{text}"
+    );
+    let same = [&results[0], &results[0]];
+    let refused = bench()
+        .arg("compare")
+        .args(same)
+        .output()
+        .expect("it starts");
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("--b"), "{}", said(&refused));
 }
 
 fn a_rate_is_searched() {

@@ -1,5 +1,6 @@
 //! `odradek bench`: the commands.
 
+mod compare;
 mod consume;
 mod floor;
 mod load;
@@ -33,6 +34,8 @@ enum Command {
     Floor(floor::FloorArgs),
     /// Loads a server at its own pace (open loop), or searches the highest rate that holds a bound
     Load(open::LoadArgs),
+    /// Tells differences between two sets of results from noise
+    Compare(compare::CompareArgs),
     /// Saturates a server with produce requests (closed loop)
     Produce(produce::ProduceArgs),
     /// Saturates a server with fetch requests (closed loop)
@@ -49,6 +52,7 @@ pub fn run(args: Args) -> ExitCode {
     let done = match args.command {
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => open::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),

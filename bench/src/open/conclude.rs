@@ -9,7 +9,6 @@ use super::ledger::{Sent, judge};
 use crate::load::{Acks, Load, Reading};
 use crate::machine::Facts;
 use crate::report::histogram::empty;
-use crate::report::result::FORMAT;
 use crate::report::{Cpu, Latencies, RunResult, ServerFacts, Totals, Validity, WindowTotals};
 
 /// Adds up what the threads found.
@@ -37,11 +36,9 @@ pub(crate) fn conclude(
         Latencies::from(&sum)
     };
     let mut result = RunResult {
-        format: FORMAT,
         label: target.label.clone(),
         started: conducted.started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         open_loop: load.arrivals.is_open(),
-        complete: false,
         problems: conducted.problems.clone(),
         caveats,
         load: load.clone(),
@@ -67,9 +64,8 @@ pub(crate) fn conclude(
         }),
         validity: validity(load, &conducted),
         timeline: conducted.timeline,
-        search: None,
-        floors: Vec::new(),
         excluded: excluded(load),
+        ..RunResult::blank()
     };
     problems(load, &mut result);
     doubts(&mut result);

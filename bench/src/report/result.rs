@@ -203,6 +203,33 @@ impl Validity {
 }
 
 impl RunResult {
+    /// Of a run that has not begun: nothing measured, not complete.
+    pub(crate) fn blank() -> Self {
+        Self {
+            format: FORMAT,
+            label: String::new(),
+            started: String::new(),
+            open_loop: true,
+            complete: false,
+            problems: Vec::new(),
+            caveats: Vec::new(),
+            load: Load::default(),
+            server: ServerFacts::default(),
+            machine: Facts::default(),
+            window: WindowTotals::default(),
+            totals: Totals::default(),
+            produce_ack: Latencies::default(),
+            end_to_end: Latencies::default(),
+            driver_lateness: Latencies::default(),
+            cpu: None,
+            timeline: Vec::new(),
+            validity: Validity::default(),
+            search: None,
+            floors: Vec::new(),
+            excluded: Vec::new(),
+        }
+    }
+
     /// Messages per second that were acked within the window.
     pub fn acked_per_s(&self) -> f64 {
         self.window.acked as f64 / self.window.seconds

@@ -49,24 +49,29 @@ impl Place {
             None => self.dir.join(name(result)),
         };
         let json = serde_json::to_vec(result)?;
-        self.write(&path, &json)?;
-        self.write(
+        write(&path, &json)?;
+        write(
             &path.with_extension("html"),
             super::html::page(result).as_bytes(),
         )?;
         Ok(path)
     }
+}
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let written = || -> Result<()> {
-            let mut file = NamedTempFile::new_in(&self.dir)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        written().with_context(|| format!("cannot write {}", path.display()))
-    }
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// When it cannot be written whole; nothing new stands at its place then.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().filter(|dir| *dir != Path::new(""));
+    let written = || -> Result<()> {
+        let mut file = NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    written().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// By date, label and commit.
