@@ -19,7 +19,7 @@ use odradek_engine::io::Io;
 use odradek_engine::io::ring::{Ring, RingError, RingOptions};
 use odradek_engine::task::Executor;
 
-use crate::broker::{Boot, BootError, Broker, Facts, start};
+use crate::broker::{Boot, BootError, Broker, Facts, start, until_stopped};
 use crate::catalog::Image;
 use crate::config::{ConfigError, Settings};
 use crate::runtime::Mailboxes;
@@ -131,7 +131,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(&str, &[String])) -> Result<()
 struct ShardPlan {
     cpu: Option<usize>,
     settings: Arc<Settings>,
-    mail: Mailboxes,
+    mail: Mailboxes<Broker>,
     stopped: mpsc::Sender<u32>,
 }
 
@@ -174,7 +174,7 @@ fn run_shard(plan: ShardPlan, boot: Boot, report: Report) {
         match start(io, spawner, boot).await {
             Ok(broker) => {
                 let _ = report.send(Ok((broker.facts.clone(), broker.image())));
-                broker.until_stopped().await;
+                until_stopped(broker).await;
             }
             Err(error) => {
                 let _ = report.send(Err(error.into()));
@@ -199,7 +199,7 @@ impl Drop for AbortOnPanic {
 
 fn wait_and_stop(
     signals: &SigSet,
-    mail: &Mailboxes,
+    mail: &Mailboxes<Broker>,
     threads: Vec<JoinHandle<()>>,
     stops: mpsc::Receiver<u32>,
 ) -> Result<(), NodeError> {

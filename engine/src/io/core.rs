@@ -38,6 +38,8 @@ struct Inner {
     timers: RefCell<Timers>,
     completed: RefCell<Vec<Completion>>,
     now: Cell<u64>,
+    /// Wall-clock time of this pass, once somebody has asked.
+    wall: Cell<Option<i64>>,
     pool: Pool,
 }
 
@@ -57,6 +59,7 @@ impl Io {
             timers: RefCell::default(),
             completed: RefCell::default(),
             now: Cell::new(now),
+            wall: Cell::new(None),
             pool,
         }))
     }
@@ -108,6 +111,7 @@ impl Io {
             let mut driver = inner.driver.borrow_mut();
             driver.reap(wait, &mut completed);
             inner.now.set(driver.now());
+            inner.wall.set(None);
         }
         for completion in completed.drain(..) {
             self.land(completion);
@@ -188,9 +192,14 @@ impl Io {
         self.0.driver.borrow().now()
     }
 
-    /// Wall-clock time, milliseconds since the Unix epoch.
+    /// Wall-clock time as of this pass, milliseconds since the Unix epoch.
     pub fn wall_clock(&self) -> i64 {
-        self.0.driver.borrow().wall_clock()
+        let wall = &self.0.wall;
+        wall.get().unwrap_or_else(|| {
+            let now = self.0.driver.borrow().wall_clock();
+            wall.set(Some(now));
+            now
+        })
     }
 
     /// Random bits.

@@ -1,23 +1,28 @@
 //! The seam between deciding and performing.
 //!
-//! A shard's code awaits operations on [`Io`]; a [`Driver`] performs them: [`ring`] on io_uring. Operations in flight live in a table that owns their
-//! buffers until the driver is done with them, so a dropped future frees nothing early.
+//! A shard's code awaits operations on [`Io`]; a [`Driver`] performs them: [`ring`] on io_uring,
+//! [`sim`] in memory. Operations in flight live in a table that owns their buffers until the driver
+//! is done with them, so a dropped future frees nothing early.
 //!
 //! Absent on purpose: what the bytes mean, and any second executor.
 
+mod ahead;
 mod core;
 mod driver;
 mod op;
 mod ops;
 mod provided;
 pub mod ring;
+mod segment_file;
 pub mod sim;
 pub mod strategy;
 mod timers;
 
+pub use self::ahead::Ahead;
 pub use self::core::{Io, Pending};
 pub use driver::{Completion, Driver, RemoteWake, Token};
 pub use op::{Done, Errno, Handle, Op, OpenMode};
 pub use ops::Received;
 pub use provided::{Provided, ProvidedPool};
+pub use segment_file::{FileRange, SegmentFile};
 pub use timers::Sleep;

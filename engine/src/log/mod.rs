@@ -12,6 +12,8 @@ pub mod index;
 pub mod producers;
 mod read;
 pub mod recovery;
+mod retention;
+mod roll;
 mod segment;
 pub mod tail;
 
@@ -22,10 +24,11 @@ use crate::record::{BatchHeader, BatchInfo, HEADER_BYTES, Origin, RecordError, S
 use crate::types::{Epoch, Offset, Position, Timestamp};
 
 use self::epochs::Epochs;
-use self::index::{IndexRules, SegmentIndex};
+use self::index::IndexRules;
 pub use self::producers::BatchMark;
 use self::producers::{Decision, ProducerError, Producers};
 pub use self::read::{Found, ReadLimits, ReadPlan};
+pub use self::roll::Seal;
 pub use self::segment::{Segment, file_stem, parse_file_name};
 use self::tail::{Tail, WritePlan, Written};
 
@@ -52,21 +55,6 @@ struct Recent {
     segment: Offset,
     pos: u64,
     end: u64,
-}
-
-/// A segment that was rolled and whose files must be finished once its bytes are written.
-#[derive(Debug)]
-pub struct Seal {
-    /// The segment.
-    pub base: Offset,
-    /// Its length: what lies beyond in the file is padding to be cut.
-    pub size: u64,
-    /// Offset after its last record: a producer snapshot is named so.
-    pub next: Offset,
-    /// Contents of its `.index`, `.timeindex` and the producer snapshot.
-    pub index: Vec<u8>,
-    pub time_index: Vec<u8>,
-    pub producers: Vec<u8>,
 }
 
 /// What became of an append.
@@ -258,75 +246,14 @@ impl Log {
         Ok(Appended::Stored(stamped))
     }
 
-    /// Source: Kafka `LogSegment.shouldRoll`.
-    fn must_roll(&self, info: &BatchInfo, now: Timestamp) -> bool {
-        let active = self.segments.back().expect("an active segment");
-        if active.size == 0 {
-            return false;
-        }
-        let index = active.index.as_ref().expect("the active index");
-        let last = self.next.plus(i64::from(info.last_offset_delta));
-        active.size + info.size as u64 > self.rules.segment_bytes
-            || (active.started != Timestamp::NONE
-                && now.0.saturating_sub(active.started.0) > self.rules.roll_ms)
-            || index.is_full(&self.rules.index)
-            || last
-                .relative_to(active.base)
-                .is_none_or(|delta| delta > i32::MAX as u32)
-    }
-
-    /// Closes the active segment and opens the next, if there is anything in it.
-    pub fn roll(&mut self) {
-        if self.segments.back().is_none_or(|active| active.size == 0) {
-            return;
-        }
-        let seal = self.close();
-        self.unfinished.push_back(seal.base);
-        self.seals.push_back(seal);
-        self.segments.push_back(Segment::new(self.next));
-        self.tail.roll(self.next);
-    }
-
-    /// What finishes the active segment's files as they stand: at a roll, or at the end.
-    pub fn close(&mut self) -> Seal {
-        let next = self.next;
-        let producers = self.producers.to_snapshot();
-        let active = self.active();
-        let index = active.index.as_mut().expect("the active index");
-        index.seal();
-        Seal {
-            base: active.base,
-            size: active.size,
-            next,
-            index: index.offsets().as_bytes().to_vec(),
-            time_index: index.times().as_bytes().to_vec(),
-            producers,
-        }
-    }
-
-    /// A rolled segment whose files can be finished, because all its bytes are written.
-    pub fn take_seal(&mut self) -> Option<Seal> {
-        let written = self.tail.written();
-        let first = self.seals.front()?;
-        if (first.base, first.size) <= (written.segment, written.pos) {
-            return self.seals.pop_front();
-        }
-        None
-    }
-
-    /// The files of a rolled segment are finished.
-    pub fn finished(&mut self, base: Offset) {
-        self.unfinished.retain(|other| *other != base);
-    }
-
-    /// Whether there are rolled segments whose files are not finished.
-    pub fn finishing(&self) -> bool {
-        !self.unfinished.is_empty()
-    }
-
     /// Whether bytes wait to be written.
     pub fn pending(&self) -> bool {
         self.tail.pending()
+    }
+
+    /// Bytes that wait to be written; see [`Tail::pending_bytes`].
+    pub fn pending_bytes(&self) -> u64 {
+        self.tail.pending_bytes()
     }
 
     /// The next write to perform; see [`Tail::plan`].
@@ -338,10 +265,14 @@ impl Log {
     /// now written, if they moved.
     pub fn wrote(&mut self, id: u64) -> Option<(Written, Offset)> {
         let written = self.tail.wrote(id)?;
-        // Batches wholly within the written prefix: the recent ones end there.
-        let at = self
+        // Batches wholly within the written prefix. Few are beyond it, and they are warm.
+        let beyond = self
             .recent
-            .partition_point(|batch| (batch.segment, batch.end) <= (written.segment, written.pos));
+            .iter()
+            .rev()
+            .take_while(|batch| (batch.segment, batch.end) > (written.segment, written.pos))
+            .count();
+        let at = self.recent.len() - beyond;
         let offset = match at.checked_sub(1) {
             Some(last) => self.recent[last].next,
             None => self.recent.front().map_or(self.next, |first| first.base),
@@ -382,239 +313,6 @@ impl Log {
                 break;
             }
             self.recent.pop_front();
-        }
-    }
-
-    fn recent_at(&self, offset: Offset) -> Option<usize> {
-        let at = self.recent.partition_point(|batch| batch.next <= offset);
-        (at < self.recent.len() && self.recent[at].base <= offset).then_some(at)
-    }
-
-    /// The segment that holds `offset`.
-    fn segment_of(&self, offset: Offset) -> Option<usize> {
-        self.segments
-            .partition_point(|segment| segment.base <= offset)
-            .checked_sub(1)
-    }
-
-    /// Plans a read from `offset`. `found`: what a search that an earlier plan asked for found.
-    pub fn plan_read(&self, offset: Offset, limits: ReadLimits, found: Option<Found>) -> ReadPlan {
-        if offset < self.log_start || offset > self.next {
-            return ReadPlan::OutOfRange;
-        }
-        if offset >= limits.end || offset >= self.next {
-            return ReadPlan::Empty;
-        }
-        let (segment, pos, first) = if let Some(at) = self.recent_at(offset) {
-            let batch = self.recent[at];
-            (batch.segment, batch.pos, batch.end - batch.pos)
-        } else if let Some(found) = found.filter(|found| found.base <= offset) {
-            (found.segment, found.pos, found.len)
-        } else {
-            return self.search(offset);
-        };
-        let Some(holder) = self.segment_of(segment).map(|at| &self.segments[at]) else {
-            return ReadPlan::OutOfRange;
-        };
-        let end = self.end_in(holder, limits.end);
-        if end <= pos {
-            return ReadPlan::Empty;
-        }
-        let least = if limits.first_whole { first } else { 0 };
-        let stop = self
-            .whole_batches(offset, segment, pos + limits.bytes_max)
-            .unwrap_or(pos + limits.bytes_max)
-            .max(pos + least)
-            .min(end);
-        if stop == pos {
-            return ReadPlan::Empty;
-        }
-        self.range(segment, pos, stop)
-    }
-
-    /// The end of the last recent batch that ends by `stop`, where all batches in between are
-    /// recent: then the answer ends with a whole batch.
-    fn whole_batches(&self, offset: Offset, segment: Offset, stop: u64) -> Option<u64> {
-        let first = self.recent_at(offset)?;
-        let at = self
-            .recent
-            .partition_point(|batch| (batch.segment, batch.end) <= (segment, stop));
-        (at > first).then(|| self.recent[at - 1].end)
-    }
-
-    /// Where `end`, a batch boundary, lies in `segment`.
-    fn end_in(&self, segment: &Segment, end: Offset) -> u64 {
-        if end >= self.next {
-            return segment.size;
-        }
-        let at = self.recent.partition_point(|batch| batch.next <= end);
-        match self.recent.get(at) {
-            Some(batch) if batch.segment == segment.base => batch.pos.min(segment.size),
-            Some(batch) if batch.segment < segment.base => 0,
-            _ => segment.size,
-        }
-    }
-
-    fn range(&self, segment: Offset, pos: u64, stop: u64) -> ReadPlan {
-        let from = self
-            .tail
-            .memory_start(segment)
-            .map_or(stop, |start| start.clamp(pos, stop));
-        let memory = match self.tail.memory(segment, from, stop) {
-            Some(memory) if from < stop => memory,
-            _ => Default::default(),
-        };
-        let file = (pos, if memory.is_empty() { stop } else { from } - pos);
-        ReadPlan::Range {
-            segment,
-            file,
-            memory,
-            bytes: stop - pos,
-        }
-    }
-
-    fn search(&self, offset: Offset) -> ReadPlan {
-        let Some(at) = self.segment_of(offset) else {
-            return ReadPlan::OutOfRange;
-        };
-        let segment = &self.segments[at];
-        match &segment.index {
-            Some(index) => ReadPlan::Search {
-                segment: segment.base,
-                from: index.lookup(offset).position.0,
-                to: segment.size,
-                target: offset,
-            },
-            None => ReadPlan::Index {
-                segment: segment.base,
-            },
-        }
-    }
-
-    /// Plans reading raw bytes `[pos, pos + len)` of a segment, cut at its end.
-    pub fn plan_bytes(&self, segment: Offset, pos: u64, len: u64) -> ReadPlan {
-        let holder = self
-            .segment_of(segment)
-            .map(|at| &self.segments[at])
-            .filter(|holder| holder.base == segment);
-        match holder {
-            Some(holder) if pos < holder.size => {
-                self.range(segment, pos, holder.size.min(pos + len))
-            }
-            _ => ReadPlan::Empty,
-        }
-    }
-
-    /// Where to look for the first record at least as late as `timestamp`: a search to perform
-    /// by timestamp from there on, segment after segment. `None`: no record is.
-    pub fn plan_time(&self, timestamp: Timestamp, from: Offset) -> Option<ReadPlan> {
-        let first = self.segment_of(from.max(self.log_start))?;
-        let segment = self
-            .segments
-            .range(first..)
-            .find(|segment| segment.size > 0 && segment.latest.timestamp >= timestamp)?;
-        Some(match &segment.index {
-            Some(index) => ReadPlan::Search {
-                segment: segment.base,
-                from: index.lookup_time(timestamp).map_or(0, |at| at.position.0),
-                to: segment.size,
-                target: from.max(self.log_start),
-            },
-            None => ReadPlan::Index {
-                segment: segment.base,
-            },
-        })
-    }
-
-    /// The latest timestamp and the last offset of the batch that brought it first.
-    pub fn latest_timestamp(&self) -> Option<index::TimestampOffset> {
-        let mut latest: Option<index::TimestampOffset> = None;
-        for segment in self.segments.iter().filter(|segment| segment.size > 0) {
-            if latest.is_none_or(|latest| segment.latest.timestamp > latest.timestamp) {
-                latest = Some(segment.latest);
-            }
-        }
-        latest
-    }
-
-    /// Gives a closed segment its index, asked for by [`ReadPlan::Index`].
-    pub fn set_index(&mut self, segment: Offset, index: SegmentIndex) {
-        let active = self.segments.len() - 1;
-        if let Some(at) = self.segment_of(segment) {
-            let holder = &mut self.segments[at];
-            if at != active && holder.base == segment {
-                holder.index = Some(index);
-            }
-        }
-    }
-
-    /// Drops indexes of closed segments beyond the `keep` newest that have one.
-    pub fn trim_indexes(&mut self, keep: usize) {
-        let closed = self.segments.len() - 1;
-        let mut kept = 0;
-        for segment in self.segments.range_mut(..closed).rev() {
-            if segment.index.is_some() {
-                kept += 1;
-                if kept > keep {
-                    segment.index = None;
-                }
-            }
-        }
-    }
-
-    /// Takes out the segments that retention lets go of, oldest first. The active one stays
-    /// unless it, too, is past its time: then it is rolled first, as in Kafka, and goes once its
-    /// files are finished.
-    ///
-    /// `end`: nothing at or after it is taken (the high watermark).
-    pub fn expire(&mut self, now: Timestamp, end: Offset) -> Vec<Segment> {
-        let rules = self.rules.clone();
-        let aged = |segment: &Segment| {
-            rules.retention_ms >= 0
-                && segment.size > 0
-                && segment.latest.timestamp >= Timestamp(0)
-                && now.0.saturating_sub(segment.latest.timestamp.0) > rules.retention_ms
-        };
-        if self.next <= end
-            && self.segments.iter().all(aged)
-            && !self.pending()
-            && self.flying() == 0
-        {
-            self.roll();
-        }
-        let mut total = self.bytes();
-        let mut gone = Vec::new();
-        while self.segments.len() > 1 {
-            let (oldest, second) = (&self.segments[0], self.segments[1].base);
-            let over =
-                rules.retention_bytes >= 0 && total - oldest.size >= rules.retention_bytes as u64;
-            let before_start = second <= self.log_start;
-            let unfinished = self.unfinished.contains(&oldest.base);
-            if second > end || unfinished || !(over || aged(oldest) || before_start) {
-                break;
-            }
-            total -= oldest.size;
-            gone.extend(self.segments.pop_front());
-            self.raise_start(second);
-        }
-        // What is gone needs no finishing.
-        let first = self.segments[0].base;
-        self.seals.retain(|seal| seal.base >= first);
-        gone
-    }
-
-    /// Raises the log start offset; what lies before is not shown any more.
-    pub fn raise_start(&mut self, offset: Offset) {
-        if offset > self.log_start {
-            self.log_start = offset;
-            self.epochs.truncate_from_start(offset);
-            while self
-                .recent
-                .front()
-                .is_some_and(|first| first.next <= offset)
-            {
-                self.recent.pop_front();
-            }
         }
     }
 }

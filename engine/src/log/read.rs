@@ -1,7 +1,9 @@
 //! Where the bytes of a read lie.
 
+use super::index::{SegmentIndex, TimestampOffset};
+use super::{Log, Segment};
 use crate::bytes::Parts;
-use crate::types::Offset;
+use crate::types::{Offset, Timestamp};
 
 /// What a read may take.
 #[derive(Clone, Copy, Debug)]
@@ -54,4 +56,183 @@ pub enum ReadPlan {
         /// All bytes.
         bytes: u64,
     },
+}
+
+impl Log {
+    fn recent_at(&self, offset: Offset) -> Option<usize> {
+        let at = self.recent.partition_point(|batch| batch.next <= offset);
+        (at < self.recent.len() && self.recent[at].base <= offset).then_some(at)
+    }
+
+    /// The segment that holds `offset`.
+    fn segment_of(&self, offset: Offset) -> Option<usize> {
+        self.segments
+            .partition_point(|segment| segment.base <= offset)
+            .checked_sub(1)
+    }
+
+    /// Plans a read from `offset`. `found`: what a search that an earlier plan asked for found.
+    pub fn plan_read(&self, offset: Offset, limits: ReadLimits, found: Option<Found>) -> ReadPlan {
+        if offset < self.log_start || offset > self.next {
+            return ReadPlan::OutOfRange;
+        }
+        if offset >= limits.end || offset >= self.next {
+            return ReadPlan::Empty;
+        }
+        let (segment, pos, first) = if let Some(at) = self.recent_at(offset) {
+            let batch = self.recent[at];
+            (batch.segment, batch.pos, batch.end - batch.pos)
+        } else if let Some(found) = found.filter(|found| found.base <= offset) {
+            (found.segment, found.pos, found.len)
+        } else {
+            return self.search(offset);
+        };
+        let Some(holder) = self.segment_of(segment).map(|at| &self.segments[at]) else {
+            return ReadPlan::OutOfRange;
+        };
+        let end = self.end_in(holder, limits.end);
+        if end <= pos {
+            return ReadPlan::Empty;
+        }
+        let least = if limits.first_whole { first } else { 0 };
+        let stop = self
+            .whole_batches(offset, segment, pos + limits.bytes_max)
+            .unwrap_or(pos + limits.bytes_max)
+            .max(pos + least)
+            .min(end);
+        if stop == pos {
+            return ReadPlan::Empty;
+        }
+        self.range(segment, pos, stop)
+    }
+
+    /// The end of the last recent batch that ends by `stop`, where all batches in between are
+    /// recent: then the answer ends with a whole batch.
+    fn whole_batches(&self, offset: Offset, segment: Offset, stop: u64) -> Option<u64> {
+        let first = self.recent_at(offset)?;
+        let at = self
+            .recent
+            .partition_point(|batch| (batch.segment, batch.end) <= (segment, stop));
+        (at > first).then(|| self.recent[at - 1].end)
+    }
+
+    /// Where `end`, a batch boundary, lies in `segment`.
+    fn end_in(&self, segment: &Segment, end: Offset) -> u64 {
+        if end >= self.next {
+            return segment.size;
+        }
+        let at = self.recent.partition_point(|batch| batch.next <= end);
+        match self.recent.get(at) {
+            Some(batch) if batch.segment == segment.base => batch.pos.min(segment.size),
+            Some(batch) if batch.segment < segment.base => 0,
+            _ => segment.size,
+        }
+    }
+
+    fn range(&self, segment: Offset, pos: u64, stop: u64) -> ReadPlan {
+        let from = self
+            .tail
+            .memory_start(segment)
+            .map_or(stop, |start| start.clamp(pos, stop));
+        let memory = match self.tail.memory(segment, from, stop) {
+            Some(memory) if from < stop => memory,
+            _ => Default::default(),
+        };
+        let file = (pos, if memory.is_empty() { stop } else { from } - pos);
+        ReadPlan::Range {
+            segment,
+            file,
+            memory,
+            bytes: stop - pos,
+        }
+    }
+
+    fn search(&self, offset: Offset) -> ReadPlan {
+        let Some(at) = self.segment_of(offset) else {
+            return ReadPlan::OutOfRange;
+        };
+        let segment = &self.segments[at];
+        match &segment.index {
+            Some(index) => ReadPlan::Search {
+                segment: segment.base,
+                from: index.lookup(offset).position.0,
+                to: segment.size,
+                target: offset,
+            },
+            None => ReadPlan::Index {
+                segment: segment.base,
+            },
+        }
+    }
+
+    /// Plans reading raw bytes `[pos, pos + len)` of a segment, cut at its end.
+    pub fn plan_bytes(&self, segment: Offset, pos: u64, len: u64) -> ReadPlan {
+        let holder = self
+            .segment_of(segment)
+            .map(|at| &self.segments[at])
+            .filter(|holder| holder.base == segment);
+        match holder {
+            Some(holder) if pos < holder.size => {
+                self.range(segment, pos, holder.size.min(pos + len))
+            }
+            _ => ReadPlan::Empty,
+        }
+    }
+
+    /// Where to look for the first record at least as late as `timestamp`: a search to perform
+    /// by timestamp from there on, segment after segment. `None`: no record is.
+    pub fn plan_time(&self, timestamp: Timestamp, from: Offset) -> Option<ReadPlan> {
+        let first = self.segment_of(from.max(self.log_start))?;
+        let segment = self
+            .segments
+            .range(first..)
+            .find(|segment| segment.size > 0 && segment.latest.timestamp >= timestamp)?;
+        Some(match &segment.index {
+            Some(index) => ReadPlan::Search {
+                segment: segment.base,
+                from: index.lookup_time(timestamp).map_or(0, |at| at.position.0),
+                to: segment.size,
+                target: from.max(self.log_start),
+            },
+            None => ReadPlan::Index {
+                segment: segment.base,
+            },
+        })
+    }
+
+    /// The latest timestamp and the last offset of the batch that brought it first.
+    pub fn latest_timestamp(&self) -> Option<TimestampOffset> {
+        let mut latest: Option<TimestampOffset> = None;
+        for segment in self.segments.iter().filter(|segment| segment.size > 0) {
+            if latest.is_none_or(|latest| segment.latest.timestamp > latest.timestamp) {
+                latest = Some(segment.latest);
+            }
+        }
+        latest
+    }
+
+    /// Gives a closed segment its index, asked for by [`ReadPlan::Index`].
+    pub fn set_index(&mut self, segment: Offset, index: SegmentIndex) {
+        let active = self.segments.len() - 1;
+        if let Some(at) = self.segment_of(segment) {
+            let holder = &mut self.segments[at];
+            if at != active && holder.base == segment {
+                holder.index = Some(index);
+            }
+        }
+    }
+
+    /// Drops indexes of closed segments beyond the `keep` newest that have one.
+    pub fn trim_indexes(&mut self, keep: usize) {
+        let closed = self.segments.len() - 1;
+        let mut kept = 0;
+        for segment in self.segments.range_mut(..closed).rev() {
+            if segment.index.is_some() {
+                kept += 1;
+                if kept > keep {
+                    segment.index = None;
+                }
+            }
+        }
+    }
 }

@@ -1,15 +1,14 @@
-//! What a handler is given, and what it gives back.
+//! What a handler is given, and how it answers.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use odradek_engine::bytes::{Part, Parts};
-use odradek_wire::{DecodeError, EncodeError, Message, Reader, Writer};
+use odradek_wire::{Message, Reader, Writer};
 
-use crate::broker::Broker;
-use crate::net::Peer;
-use crate::partition::FileRange;
+use super::Outcome;
+use super::broker::Broker;
+use crate::net::{Peer, Refusal, Reply};
 
 /// One request.
 pub struct Call<'a> {
@@ -22,54 +21,6 @@ pub struct Call<'a> {
     pub client_id: Option<&'a str>,
     /// The request after its header.
     pub body: &'a [u8],
-}
-
-/// A piece of a reply, in order.
-pub enum ReplyPiece {
-    Memory(Part),
-    File(FileRange),
-}
-
-/// A whole reply: length, header, body.
-#[derive(Default)]
-pub struct Reply {
-    pub pieces: Vec<ReplyPiece>,
-}
-
-impl Reply {
-    /// Of bytes alone.
-    pub fn bytes(bytes: Vec<u8>) -> Self {
-        Reply {
-            pieces: vec![ReplyPiece::Memory(Part::Owned(bytes))],
-        }
-    }
-
-    /// Adds memory.
-    pub fn memory(&mut self, parts: Parts) {
-        self.pieces
-            .extend(parts.into_iter().map(ReplyPiece::Memory));
-    }
-}
-
-/// What a handler came to.
-pub enum Outcome {
-    Reply(Reply),
-    /// The reply comes later; the connection's next request is taken meanwhile, replies keep
-    /// their order.
-    Later(Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>),
-    /// No reply (`acks=0`).
-    Silent,
-}
-
-/// Why a connection is closed instead of being answered.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    #[error("malformed request: {0}")]
-    Malformed(#[from] DecodeError),
-    #[error("cannot answer: {0}")]
-    Unanswerable(#[from] EncodeError),
-    #[error("{0}")]
-    Closed(&'static str),
 }
 
 /// A handler's future.

@@ -15,8 +15,7 @@ use odradek_wire::create_topics::{
 use odradek_wire::{ErrorCode, Message, Uuid};
 
 use super::topics::{self, NewTopic, Refused};
-use super::{Call, Outcome, Refusal};
-use crate::broker::Broker;
+use super::{Broker, Call, Outcome, Refusal};
 use crate::config::choice::FactorExcess;
 use crate::config::describe::{ConfigEntry, describe_topic};
 use crate::config::{Given, TopicConfig};

@@ -7,7 +7,6 @@ use odradek_wire::delete_groups::DeleteGroupsRequest;
 
 use super::{Call, Outcome, Refusal, groups};
 use crate::coordinators::groups::{Reply, codec};
-use crate::coordinators::serving;
 
 pub(super) const KEY: i16 = DeleteGroupsRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -18,7 +17,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: DeleteGroupsRequest<'_> = call.decode()?;
     let mut results = Vec::new();
     for group_id in codec::delete_groups_request(&request) {
-        match serving(call.broker, &group_id).await {
+        match call.broker.groups.serving(&group_id).await {
             Err(code) => results.push((group_id, code)),
             Ok(host) => {
                 let one = [group_id];

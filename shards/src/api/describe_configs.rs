@@ -14,8 +14,7 @@ use odradek_wire::describe_configs::{
 use odradek_wire::{ErrorCode, Message};
 
 use super::topics::{self, Refused};
-use super::{Call, Outcome, Refusal};
-use crate::broker::Broker;
+use super::{Broker, Call, Outcome, Refusal};
 use crate::catalog::Image;
 use crate::config::ConfigError;
 use crate::config::describe::{

@@ -7,7 +7,6 @@ use odradek_wire::describe_groups::DescribeGroupsRequest;
 
 use super::{Call, Outcome, Refusal};
 use crate::coordinators::groups::{DescribedGroup, codec};
-use crate::coordinators::serving;
 
 pub(super) const KEY: i16 = DescribeGroupsRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -25,7 +24,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let not_found = codec::knows_group_id_not_found(call.version);
     let mut described = Vec::new();
     for group_id in &request.groups {
-        described.push(match serving(call.broker, group_id).await {
+        described.push(match call.broker.groups.serving(group_id).await {
             Ok(host) => {
                 let group = host.ask(|shard, _, _| shard.describe(group_id, not_found));
                 let operations = match request.include_authorized_operations {

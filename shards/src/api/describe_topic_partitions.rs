@@ -10,8 +10,7 @@ use odradek_wire::describe_topic_partitions::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::{Call, Outcome, Refusal, authorized, topics};
-use crate::broker::Broker;
+use super::{Broker, Call, Outcome, Refusal, authorized, topics};
 use crate::catalog::PartitionEntry;
 
 pub(super) const KEY: i16 = 75;

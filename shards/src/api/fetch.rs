@@ -16,11 +16,10 @@ use odradek_wire::fetch::{
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
 use super::fetch_sessions::{Asked, Kind, Told, TopicKey, Wanted};
-use super::{Call, Outcome, Refusal, Reply, ReplyPiece, encode_reply, topics};
-use crate::broker::{Broker, Hosted};
-use crate::catalog::Topic;
-use crate::partition::{Notice, Piece, ReadError};
-use crate::runtime::either;
+use super::{Broker, Call, Outcome, Refusal, Reply, ReplyPiece, encode_reply, topics};
+use crate::catalog::{Hosted, Topic};
+use crate::partition::{Piece, ReadError};
+use crate::runtime::{Notice, either};
 
 pub(super) const KEY: i16 = 1;
 pub(super) const ADVERTISED: RangeInclusive<i16> = 4..=FetchRequest::MAX_VERSION;

@@ -12,8 +12,7 @@ use odradek_wire::find_coordinator::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::{Call, Outcome, Refusal, topics};
-use crate::broker::Broker;
+use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::coordinators::{OFFSETS_TOPIC, partition_for};
 
 pub(super) const KEY: i16 = FindCoordinatorRequest::API_KEY;

@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::broker::Broker;
+use crate::coordinators::Host;
 use crate::coordinators::groups::error;
-use crate::coordinators::{Host, serving};
 use crate::net::Peer;
 
-use super::Refusal;
+use super::{Broker, Refusal};
 
 /// A coordinator that went away without a word: only when the shard is cut off.
 pub(super) const GONE: Refusal = Refusal::Closed("the group coordinator has stopped");
@@ -17,7 +16,7 @@ pub(super) async fn of_member(broker: &Rc<Broker>, group_id: &str) -> Result<Rc<
     if group_id.is_empty() {
         return Err(error::INVALID_GROUP_ID);
     }
-    serving(broker, group_id).await
+    broker.groups.serving(group_id).await
 }
 
 /// A client's host as Kafka shows it: Java's `InetAddress.toString`, without a name.

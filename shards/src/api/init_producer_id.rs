@@ -8,11 +8,14 @@
 //! Source: Kafka `TransactionCoordinator.handleInitProducerId`.
 
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use odradek_wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use odradek_wire::{ErrorCode, Message};
 
-use super::{Call, Outcome, Refusal};
+use super::{Broker, Call, Outcome, Refusal};
+use crate::coordinators::producer_ids::{self, Block, NoProducerId};
+use crate::runtime::LocalFuture;
 
 pub(super) const KEY: i16 = 22;
 /// Version 6 (KIP-939) is coded and not yet stable.
@@ -30,7 +33,12 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     };
     let response = match check(&request) {
         Err(error) => failed(error),
-        Ok(()) => match call.broker.producer_ids.next(call.broker).await {
+        Ok(()) => match call
+            .broker
+            .producer_ids
+            .next(|| new_block(call.broker))
+            .await
+        {
             Ok(id) => InitProducerIdResponse {
                 producer_id: id.0,
                 producer_epoch: 0,
@@ -44,6 +52,20 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         },
     };
     call.reply(&response)
+}
+
+/// Asks the controller for a block of ids.
+async fn new_block(broker: &Rc<Broker>) -> Result<Block, NoProducerId> {
+    let id = broker.id();
+    let task = move |there: Rc<Broker>| {
+        let block = async move {
+            let publish = |image| there.publish(image);
+            producer_ids::new_block(there.controller(), id, publish).await
+        };
+        Box::pin(block) as LocalFuture<Result<Block, NoProducerId>>
+    };
+    let answer = broker.mail.call(&broker.io, 0, task).await;
+    answer.map_err(|_| NoProducerId::Stopping)?
 }
 
 fn check(request: &InitProducerIdRequest<'_>) -> Result<(), ErrorCode> {

@@ -7,7 +7,6 @@ use odradek_wire::list_groups::ListGroupsRequest;
 
 use super::{Call, Outcome, Refusal};
 use crate::coordinators::groups::{codec, error};
-use crate::coordinators::hosts;
 
 pub(super) const KEY: i16 = ListGroupsRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -17,7 +16,7 @@ pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: ListGroupsRequest<'_> = call.decode()?;
     let mut groups = Vec::new();
-    for host in hosts(call.broker).await {
+    for host in call.broker.groups.all().await {
         let (states, types) = (&request.states_filter, &request.types_filter);
         groups.extend(host.ask(|shard, _, _| shard.list(states, types)));
     }

@@ -13,8 +13,7 @@ use odradek_wire::list_offsets::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::{Call, Outcome, Refusal, topics};
-use crate::broker::Broker;
+use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::catalog::Topic;
 use crate::partition::{Partition, ReadError};
 

@@ -9,8 +9,7 @@ use odradek_wire::metadata::{
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use super::{Call, Outcome, Refusal, authorized};
-use crate::broker::Broker;
+use super::{Broker, Call, Outcome, Refusal, authorized};
 use crate::catalog::Topic;
 
 pub(super) const KEY: i16 = 3;

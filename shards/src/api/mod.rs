@@ -3,6 +3,7 @@
 //! A row of [`table`] is an API: key, versions, handler. Everything else that must know the list
 //! (ApiVersions, admission) reads the table.
 
+mod broker;
 mod call;
 pub mod table;
 
@@ -39,4 +40,10 @@ mod sync_group;
 /// ApiVersions.
 pub const API_VERSIONS_KEY: i16 = 18;
 
-pub use call::{Call, Handled, Outcome, Refusal, Reply, ReplyPiece, encode_reply};
+use crate::net::{Refusal, Reply, ReplyPiece};
+pub use broker::{Broker, Endpoint, Facts};
+pub use call::{Call, Handled, encode_reply};
+pub use produce::Produced;
+
+/// What a handler came to.
+pub type Outcome = crate::net::Outcome<Produced>;

@@ -11,7 +11,6 @@ use super::{Call, Outcome, Refusal, Reply, encode_reply, groups};
 use crate::catalog::Image;
 use crate::coordinators::groups::codec::{self, TopicRef};
 use crate::coordinators::groups::{self as coordinator, error};
-use crate::coordinators::serving;
 use odradek_wire::Uuid;
 
 pub(super) const KEY: i16 = OffsetCommitRequest::API_KEY;
@@ -24,7 +23,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let (version, correlation_id) = (call.version, call.correlation_id);
     let image = call.broker.image();
     let request = codec::commit_request(&request, version, |topic| resolve(&image, topic));
-    let host = match serving(call.broker, &request.group_id).await {
+    let host = match call.broker.groups.serving(&request.group_id).await {
         Ok(host) => host,
         Err(code) => return call.reply(&codec::commit_response(&request.failed(code), version)),
     };

@@ -7,7 +7,6 @@ use odradek_wire::offset_delete::OffsetDeleteRequest;
 
 use super::{Call, Outcome, Refusal, groups};
 use crate::coordinators::groups::{OffsetDeleteReply, Reply, codec};
-use crate::coordinators::serving;
 
 pub(super) const KEY: i16 = OffsetDeleteRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -16,7 +15,7 @@ pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: OffsetDeleteRequest<'_> = call.decode()?;
-    let reply = match serving(call.broker, request.group_id).await {
+    let reply = match call.broker.groups.serving(request.group_id).await {
         Err(error) => OffsetDeleteReply {
             error,
             topics: Vec::new(),

@@ -7,7 +7,6 @@ use odradek_wire::{Message, Uuid};
 
 use super::{Call, Outcome, Refusal, groups};
 use crate::coordinators::groups::{Reply, codec};
-use crate::coordinators::serving;
 
 pub(super) const KEY: i16 = OffsetFetchRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -20,7 +19,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let name_of = |id| Some(image.topic_by_id(Uuid(id))?.name.to_string());
     let mut replies = Vec::new();
     for request in codec::fetch_requests(&request, call.version, name_of) {
-        let reply = match serving(call.broker, &request.group_id).await {
+        let reply = match call.broker.groups.serving(&request.group_id).await {
             Err(code) => request.failed(code),
             Ok(host) => {
                 let answer = host

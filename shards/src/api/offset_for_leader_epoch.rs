@@ -12,8 +12,7 @@ use odradek_wire::offset_for_leader_epoch::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::{Call, Outcome, Refusal, fetch, topics};
-use crate::broker::Broker;
+use super::{Broker, Call, Outcome, Refusal, fetch, topics};
 use crate::catalog::Topic;
 
 pub(super) const KEY: i16 = 23;

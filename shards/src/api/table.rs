@@ -5,10 +5,14 @@
 //! otherwise silently stops compressing (KAFKA-18659).
 
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use odradek_wire::api;
 
-use super::{Call, Handled};
+use super::{Broker, Call, Handled, Outcome};
+
+/// Takes a request, header included, that needs no waiting to be taken.
+pub type AtOnce = fn(&Rc<Broker>, &[u8]) -> Option<Outcome>;
 
 /// One API.
 pub struct Row {
@@ -16,22 +20,28 @@ pub struct Row {
     pub advertised: RangeInclusive<i16>,
     pub accepted: RangeInclusive<i16>,
     pub handler: for<'a> fn(Call<'a>) -> Handled<'a>,
+    /// Asked first with the whole request: takes it at once, or leaves it untouched to the handler.
+    pub at_once: Option<AtOnce>,
 }
 
 macro_rules! row {
     ($module:ident) => {
+        row!($module, None)
+    };
+    ($module:ident, $at_once:expr) => {
         Row {
             key: super::$module::KEY,
             advertised: super::$module::ADVERTISED,
             accepted: super::$module::ACCEPTED,
             handler: |call| Box::pin(super::$module::handle(call)),
+            at_once: $at_once,
         }
     };
 }
 
 /// By key.
 pub static TABLE: &[Row] = &[
-    row!(produce),
+    row!(produce, Some(super::produce::at_once)),
     row!(fetch),
     row!(list_offsets),
     row!(metadata),

@@ -9,9 +9,9 @@ use odradek_wire::metadata_records::{
 };
 use odradek_wire::{ErrorCode, Uuid};
 
-use crate::broker::{Broker, Unhosted};
+use super::Broker;
 use crate::catalog::image::TOPIC_RESOURCE;
-use crate::catalog::{Image, placement};
+use crate::catalog::{Image, Unhosted, placement};
 use crate::config::Given;
 
 /// Longest topic name, characters: a directory's name carries it.
@@ -82,7 +82,7 @@ pub async fn create(
     let task = move |controller: Rc<Broker>| {
         Box::pin(async move { create_here(&controller, topics, validate_only).await }) as _
     };
-    match broker.mail.call(broker, 0, task).await {
+    match broker.mail.call(&broker.io, 0, task).await {
         Ok(results) => results,
         Err(_) => vec![Err((ErrorCode::BrokerNotAvailable, "the node is stopping".into())); count],
     }
@@ -161,7 +161,8 @@ async fn create_here(
             }));
         }
     }
-    if let Err(error) = change.commit(broker, &records).await {
+    let publish = |image| broker.publish(image);
+    if let Err(error) = change.commit(&records, publish).await {
         tracing::error!("{error}");
         for result in results.iter_mut().filter(|result| result.is_ok()) {
             *result = Err((ErrorCode::KafkaStorageError, error.to_string()));
@@ -177,7 +178,7 @@ pub(super) async fn delete(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<()
     let task = move |controller: Rc<Broker>| {
         Box::pin(async move { delete_here(&controller, ids).await }) as _
     };
-    match broker.mail.call(broker, 0, task).await {
+    match broker.mail.call(&broker.io, 0, task).await {
         Ok(results) => results,
         Err(_) => vec![Err((ErrorCode::BrokerNotAvailable, "the node is stopping".into())); count],
     }
@@ -202,7 +203,8 @@ async fn delete_here(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refu
             }
         });
     }
-    if let Err(error) = change.commit(broker, &records).await {
+    let publish = |image| broker.publish(image);
+    if let Err(error) = change.commit(&records, publish).await {
         tracing::error!("{error}");
         for result in results.iter_mut().filter(|result| result.is_ok()) {
             *result = Err((ErrorCode::KafkaStorageError, error.to_string()));

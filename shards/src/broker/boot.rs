@@ -19,31 +19,23 @@ use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
 
-use super::{Broker, Endpoint, Quiet};
-use crate::api::fetch_sessions::{self, FetchSessions};
-use crate::catalog::{Controller, ControllerError, Image};
+use super::tasks::{flush_forever, retain_forever};
+use crate::api::{Broker, Endpoint, Facts};
+use crate::catalog::{Controller, ControllerError, Holdings, Image};
 use crate::config::{Settings, choice};
-use crate::coordinators::Groups;
-use crate::net::Admission;
+use crate::net::{Server, accept_all};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
 use crate::runtime::Mailboxes;
 
 const META: &str = "meta.properties";
 const CLEAN: &str = ".kafka_cleanshutdown";
 
-/// What the node is, beyond its settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    pub cluster_id: String,
-    pub directory_id: String,
-}
-
 /// What a shard is started with.
 pub struct Boot {
     pub shard: u32,
     pub settings: Arc<Settings>,
     pub endpoints: Arc<[Endpoint]>,
-    pub mail: Mailboxes,
+    pub mail: Mailboxes<Broker>,
     pub listeners: Vec<Handle>,
     /// From shard 0, for the others.
     pub first: Option<(Arc<Facts>, Arc<Image>)>,
@@ -76,6 +68,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
             choice::WriteStrategy::Direct => WriteStrategy::Direct,
             choice::WriteStrategy::Buffered => WriteStrategy::Buffered,
         },
+        zeros: OnceCell::new(),
         write_depth: settings.log_write_depth.max(1) as usize,
         durable_lag_ms: settings.durable_lag_max_ms.max(1) as u64,
         durable_policy: settings.durable_acks_all,
@@ -83,76 +76,31 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         tail_bytes: Cell::new(0),
         tails: RefCell::default(),
     });
-    let (facts, image, controller, rehomed) = match boot.first {
-        Some((facts, image)) => (facts, image, None, Vec::new()),
+    let (facts, image, controller) = match boot.first {
+        Some((facts, image)) => (facts, image, None),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
-    // The setting is the node's.
-    let slots = settings.max_incremental_fetch_session_cache_slots.max(0) as usize;
-    let fetch_sessions = FetchSessions::new(
-        slots.div_ceil(boot.mail.shards() as usize),
-        fetch_sessions::PARTITIONS_MAX,
-    );
-    let broker = Rc::new(Broker {
-        shard: boot.shard,
-        io,
-        spawner: spawner.clone(),
-        facts,
-        endpoints: boot.endpoints,
-        mail: boot.mail,
-        admission: Admission::new(settings.memory_request_bytes.max(1) as usize),
-        connections: Cell::new(0),
-        refusals: Quiet::default(),
-        ground,
-        fetch_sessions: RefCell::new(fetch_sessions),
-        producer_ids: Default::default(),
-        groups: Groups::new(&settings),
-        controller: OnceCell::new(),
-        image: RefCell::new(image),
-        hosted: RefCell::new(BTreeMap::new()),
-        stopping: Cell::new(false),
-        stop: crate::partition::Notice::default(),
-        last: Cell::new(false),
-        settings,
-    });
-    if let Some(controller) = controller {
-        let controller = Rc::new(controller);
-        assert!(broker.controller.set(controller.clone()).is_ok());
-        if !rehomed.is_empty() {
-            // No other shard runs yet, so the image cannot be published to them: they start
-            // from it.
-            controller
-                .begin()
-                .await
-                .commit_first(&broker, &rehomed)
-                .await?;
-        }
-    }
+    let holdings = Holdings::new(boot.shard, ground, settings.clone(), image);
+    let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
     let mail = broker.mail.clone();
     spawner
         .spawn({
-            let broker = broker.clone();
-            async move { mail.serve(broker).await }
+            let (spawner, broker) = (spawner.clone(), broker.clone());
+            async move { mail.serve(boot.shard, spawner, broker).await }
         })
         .detach();
-    spawner.spawn(broker.clone().flush_forever()).detach();
-    spawner.spawn(broker.clone().retain_forever()).detach();
-    let timer = broker.groups.clone().keep_time(broker.io.clone());
+    spawner.spawn(flush_forever(broker.clone())).detach();
+    spawner.spawn(retain_forever(broker.clone())).detach();
+    let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
+    let server = Server::new(io, spawner.clone(), settings, broker.clone());
     for listener in boot.listeners {
-        spawner
-            .spawn(crate::net::accept_all(broker.clone(), listener))
-            .detach();
+        spawner.spawn(accept_all(server.clone(), listener)).detach();
     }
     Ok(broker)
 }
 
-type First = (
-    Arc<Facts>,
-    Arc<Image>,
-    Option<Controller>,
-    Vec<MetadataRecord<'static>>,
-);
+type First = (Arc<Facts>, Arc<Image>, Option<Rc<Controller>>);
 
 /// What only shard 0 does.
 async fn first(
@@ -204,7 +152,7 @@ async fn first(
         },
     )
     .await?;
-    let (controller, image) = Controller::load(log).await?;
+    let (controller, image) = Controller::load(io.clone(), log).await?;
     let mut change = Vec::new();
     for topic in image.topics() {
         for (index, entry) in topic.partitions.iter().enumerate() {
@@ -231,7 +179,16 @@ async fn first(
             "the last stop was not clean: partitions recover when they are first used"
         );
     }
-    Ok((Arc::new(facts), image, Some(controller), change))
+    // No other shard runs yet: all start from this image.
+    let unpublished = async |_| {};
+    let image = match change.is_empty() {
+        true => image,
+        false => {
+            let mut begun = controller.begin().await;
+            begun.commit(&change, unpublished).await?
+        }
+    };
+    Ok((Arc::new(facts), image, Some(Rc::new(controller))))
 }
 
 /// Kafka's id of the metadata topic.
@@ -303,13 +260,8 @@ async fn meta(
     Ok(facts)
 }
 
-impl Broker {
-    /// Leaves the marker of a clean stop; called on shard 0 after every shard has stopped.
-    pub async fn mark_clean(&self) -> Result<(), Errno> {
-        let directory = &self.settings.log_dir;
-        let path = directory.join(CLEAN);
-        self.io
-            .replace_file(&path, b"{\"version\":0}".to_vec())
-            .await
-    }
+/// Leaves the marker of a clean stop, once every shard has stopped.
+pub(super) async fn mark_clean(io: &Io, settings: &Settings) -> Result<(), Errno> {
+    let path = settings.log_dir.join(CLEAN);
+    io.replace_file(&path, b"{\"version\":0}".to_vec()).await
 }

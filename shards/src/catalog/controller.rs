@@ -2,11 +2,14 @@
 //!
 //! A change is answered when its records are durable in `__cluster_metadata-0` and every shard
 //! has applied the new image. Changes come one after the other.
+//!
+//! Absent on purpose: how an image reaches the shards; whoever commits says so.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use async_lock::{Mutex, MutexGuard};
+use odradek_engine::io::Io;
 use odradek_engine::log::Appended;
 use odradek_engine::record::{Origin, Rules, validate};
 use odradek_engine::types::{Offset, Timestamp};
@@ -14,7 +17,6 @@ use odradek_wire::metadata_records::MetadataRecord;
 
 use super::image::Image;
 use super::records::{self, MetadataError};
-use crate::broker::Broker;
 use crate::partition::{Mark, Partition};
 
 /// Why a change did not happen.
@@ -30,6 +32,7 @@ pub enum ControllerError {
 
 /// See the module.
 pub struct Controller {
+    io: Io,
     log: Rc<Partition>,
     image: Mutex<Arc<Image>>,
 }
@@ -42,7 +45,10 @@ pub struct Change<'a> {
 
 impl Controller {
     /// Reads the metadata log and folds it.
-    pub async fn load(log: Rc<Partition>) -> Result<(Controller, Arc<Image>), ControllerError> {
+    pub async fn load(
+        io: Io,
+        log: Rc<Partition>,
+    ) -> Result<(Controller, Arc<Image>), ControllerError> {
         let mut image = Image::default();
         let mut next = log.standing().log_start;
         loop {
@@ -62,6 +68,7 @@ impl Controller {
         }
         let image = Arc::new(image);
         let controller = Controller {
+            io,
             log,
             image: Mutex::new(image.clone()),
         };
@@ -88,38 +95,29 @@ impl Change<'_> {
         &self.image
     }
 
-    /// Makes records durable, folds them, and hands the image to every shard. On return every
-    /// shard serves by it.
+    /// Makes records durable, folds them, and has the image published. On return every shard
+    /// that `publish` reached serves by it.
+    ///
+    /// # Errors
+    /// Nothing was published. Whether the records are in the log is unknown if the log failed.
     pub async fn commit(
         &mut self,
-        broker: &Rc<Broker>,
         change: &[MetadataRecord<'_>],
+        publish: impl AsyncFnOnce(Arc<Image>),
     ) -> Result<Arc<Image>, ControllerError> {
-        let image = self.store(broker, change).await?;
-        Broker::publish(broker, image.clone()).await;
+        let image = self.store(change).await?;
+        publish(image.clone()).await;
         Ok(image)
-    }
-
-    /// The same while no other shard runs: they will start from the image.
-    pub async fn commit_first(
-        &mut self,
-        broker: &Rc<Broker>,
-        change: &[MetadataRecord<'_>],
-    ) -> Result<(), ControllerError> {
-        let image = self.store(broker, change).await?;
-        broker.adopt(image).await;
-        Ok(())
     }
 
     async fn store(
         &mut self,
-        broker: &Rc<Broker>,
         change: &[MetadataRecord<'_>],
     ) -> Result<Arc<Image>, ControllerError> {
         if change.is_empty() {
             return Ok(self.image.clone());
         }
-        let now = Timestamp(broker.io.wall_clock());
+        let now = Timestamp(self.controller.io.wall_clock());
         let log = |error: &dyn std::fmt::Display| ControllerError::Log(error.to_string());
         let batch = records::encode(change, now).map_err(|error| log(&error))?;
         let info = validate(&batch, &Rules::NODE).map_err(|error| log(&error))?;

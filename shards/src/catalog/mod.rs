@@ -1,9 +1,15 @@
 //! What topics there are and where they live: a log of records, folded into images.
 
 pub mod controller;
+mod holdings;
+mod hosted;
 pub mod image;
 pub mod placement;
 pub mod records;
+mod targets;
 
 pub use controller::{Controller, ControllerError};
+pub use holdings::{Holdings, Unhosted};
+pub use hosted::Hosted;
 pub use image::{Image, PartitionEntry, Topic};
+pub use targets::{Target, TopicKey};

@@ -16,7 +16,8 @@ use odradek_engine::task::Spawner;
 
 use super::groups::{Effect, Effects, GroupsShard, Reply, Ticket};
 use super::host_write::Job;
-use crate::partition::{Notice, Partition};
+use crate::partition::Partition;
+use crate::runtime::Notice;
 
 /// A reply on its way; fails only if the coordinator went away without a word.
 pub type Answer = oneshot::Receiver<Reply>;

@@ -10,17 +10,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_lock::OnceCell;
-use odradek_engine::io::{Errno, Io};
+use odradek_engine::io::Errno;
 use odradek_wire::Uuid;
 
 use super::groups::{Settings, error};
 use super::host::{Alarm, Host};
 use super::host_load::{LoadError, load};
 use super::place::partition_for;
-use crate::broker::Broker;
-use crate::catalog::{Image, Topic};
+use crate::catalog::{Holdings, Image, Topic};
 use crate::config;
-use crate::runtime::either;
+use crate::runtime::{Quiet, either};
 
 /// Where groups and their offsets are recorded.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -41,23 +40,78 @@ struct Entry {
 
 /// See the module.
 pub struct Groups {
+    holdings: Rc<Holdings>,
     settings: Settings,
     entries: RefCell<BTreeMap<i32, Entry>>,
     alarm: Rc<Alarm>,
+    /// Rate limit of log lines about partitions that cannot be read.
+    unread: Quiet,
 }
 
 impl Groups {
     /// Nothing loaded.
-    pub fn new(settings: &config::Settings) -> Rc<Groups> {
+    pub fn new(holdings: Rc<Holdings>) -> Rc<Groups> {
         Rc::new(Groups {
-            settings: coordinator_settings(settings),
+            settings: coordinator_settings(holdings.settings()),
+            holdings,
             entries: RefCell::default(),
             alarm: Rc::default(),
+            unread: Quiet::default(),
         })
     }
 
+    /// The coordinator of a group, if this shard has it; loads it if need be.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR.
+    pub async fn serving(&self, group_id: &str) -> Result<Rc<Host>, i16> {
+        let image = self.holdings.image();
+        let topic = image.topic(OFFSETS_TOPIC).ok_or(error::NOT_COORDINATOR)?;
+        let index = partition_for(group_id, topic.partitions.len());
+        self.host(topic, index as i32).await
+    }
+
+    /// Every coordinator of this shard that may know a group; loads them if need be. Partitions
+    /// that cannot be served are left out.
+    pub async fn all(&self) -> Vec<Rc<Host>> {
+        let image = self.holdings.image();
+        let Some(topic) = image.topic(OFFSETS_TOPIC) else {
+            return Vec::new();
+        };
+        let mut hosts = Vec::new();
+        for index in 0..topic.partitions.len() as i32 {
+            if !owns(topic, index, self.holdings.shard()) {
+                continue;
+            }
+            if !self.is_loaded(topic, index) {
+                // Nothing was ever recorded in a partition without a directory.
+                let directory = self.holdings.directory(&topic.name, index);
+                let listed = self.holdings.ground().io.list(&directory).await;
+                if let Err(Errno(libc::ENOENT)) = listed {
+                    continue;
+                }
+            }
+            hosts.extend(self.host(topic, index).await);
+        }
+        hosts
+    }
+
+    /// Topics are gone: so are their offsets. On return that is durable.
+    pub(crate) async fn topics_deleted(&self, topics: &[(&str, Uuid)]) {
+        if topics.is_empty() {
+            return;
+        }
+        for host in self.all().await {
+            for (name, id) in topics {
+                host.ask(|shard, now, out| shard.topic_deleted(name, id.0, now, out));
+            }
+            host.settled().await;
+        }
+    }
+
     /// Lets sessions, joins and offsets expire, until the task is dropped.
-    pub(crate) async fn keep_time(self: Rc<Self>, io: Io) {
+    pub(crate) async fn keep_time(self: Rc<Self>) {
+        let io = &self.holdings.ground().io;
         loop {
             // What appears while this runs is seen below.
             self.alarm.armed.set(i64::MIN);
@@ -79,7 +133,8 @@ impl Groups {
     }
 
     /// Coordinators of partitions that are not this shard's any more send everybody away.
-    pub(crate) fn adopt(&self, image: &Image, shard: u32) {
+    pub(crate) fn adopt(&self, image: &Image) {
+        let shard = self.holdings.shard();
         let topic = image.topic(OFFSETS_TOPIC);
         let owned = |index: i32, id: Uuid| {
             topic.is_some_and(|topic| topic.id == id && owns(topic, index, shard))
@@ -116,8 +171,9 @@ impl Groups {
         entry.is_some_and(|entry| entry.topic == topic.id)
     }
 
-    async fn host(&self, broker: &Rc<Broker>, topic: &Topic, index: i32) -> Result<Rc<Host>, i16> {
-        if broker.stopping() || !owns(topic, index, broker.shard) {
+    async fn host(&self, topic: &Topic, index: i32) -> Result<Rc<Host>, i16> {
+        let holdings = &self.holdings;
+        if holdings.stopping() || !owns(topic, index, holdings.shard()) {
             return Err(error::NOT_COORDINATOR);
         }
         let loaded = {
@@ -139,36 +195,31 @@ impl Groups {
                 }
             }
         };
-        let host = loaded
-            .get_or_try_init(|| self.load(broker, topic, index))
-            .await?;
+        let host = loaded.get_or_try_init(|| self.load(topic, index)).await?;
         match host {
             // While it was loaded the world may have changed.
-            Ok(host) if !host.retired() && !broker.stopping() => Ok(host.clone()),
+            Ok(host) if !host.retired() && !holdings.stopping() => Ok(host.clone()),
             _ => Err(error::NOT_COORDINATOR),
         }
     }
 
-    async fn load(
-        &self,
-        broker: &Rc<Broker>,
-        topic: &Topic,
-        index: i32,
-    ) -> Result<Result<Rc<Host>, Malformed>, i16> {
-        let hosted = broker
+    async fn load(&self, topic: &Topic, index: i32) -> Result<Result<Rc<Host>, Malformed>, i16> {
+        let ground = self.holdings.ground();
+        let hosted = self
+            .holdings
             .hosted(topic, index)
             .await
             .map_err(|_| error::NOT_COORDINATOR)?;
         match load(&hosted.partition, self.settings.clone()).await {
             Ok(shard) => Ok(Ok(Host::new(
                 hosted.partition.clone(),
-                broker.io.clone(),
-                broker.spawner.clone(),
+                ground.io.clone(),
+                ground.spawner.clone(),
                 self.alarm.clone(),
                 shard,
             ))),
             Err(failed @ LoadError::Read { .. }) => {
-                broker.refusals.log(&broker.io, || {
+                self.unread.log(&ground.io, || {
                     tracing::error!("groups of {topic}-{index}: {failed}", topic = topic.name);
                 });
                 Err(error::NOT_COORDINATOR)
@@ -189,54 +240,6 @@ fn owns(topic: &Topic, index: i32, shard: u32) -> bool {
     let entry = usize::try_from(index).ok();
     let entry = entry.and_then(|index| topic.partitions.get(index));
     entry.is_some_and(|entry| entry.shard == shard)
-}
-
-/// The coordinator of a group, if this shard has it; loads it if need be.
-///
-/// # Errors
-/// NOT_COORDINATOR.
-pub async fn serving(broker: &Rc<Broker>, group_id: &str) -> Result<Rc<Host>, i16> {
-    let image = broker.image();
-    let topic = image.topic(OFFSETS_TOPIC).ok_or(error::NOT_COORDINATOR)?;
-    let index = partition_for(group_id, topic.partitions.len());
-    broker.groups.host(broker, topic, index as i32).await
-}
-
-/// Every coordinator of this shard that may know a group; loads them if need be. Partitions that
-/// cannot be served are left out.
-pub async fn hosts(broker: &Rc<Broker>) -> Vec<Rc<Host>> {
-    let image = broker.image();
-    let Some(topic) = image.topic(OFFSETS_TOPIC) else {
-        return Vec::new();
-    };
-    let mut hosts = Vec::new();
-    for index in 0..topic.partitions.len() as i32 {
-        if !owns(topic, index, broker.shard) {
-            continue;
-        }
-        if !broker.groups.is_loaded(topic, index) {
-            // Nothing was ever recorded in a partition without a directory.
-            let directory = broker.directory(&topic.name, index);
-            if let Err(Errno(libc::ENOENT)) = broker.io.list(&directory).await {
-                continue;
-            }
-        }
-        hosts.extend(broker.groups.host(broker, topic, index).await);
-    }
-    hosts
-}
-
-/// Topics are gone: so are their offsets. On return that is durable.
-pub(crate) async fn topics_deleted(broker: &Rc<Broker>, topics: &[(&str, Uuid)]) {
-    if topics.is_empty() {
-        return;
-    }
-    for host in hosts(broker).await {
-        for (name, id) in topics {
-            host.ask(|shard, now, out| shard.topic_deleted(name, id.0, now, out));
-        }
-        host.settled().await;
-    }
 }
 
 fn coordinator_settings(settings: &config::Settings) -> Settings {

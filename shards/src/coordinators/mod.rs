@@ -12,6 +12,5 @@ mod place;
 pub mod producer_ids;
 
 pub use host::{Answer, Host};
-pub(crate) use hosts::topics_deleted;
-pub use hosts::{Groups, OFFSETS_TOPIC, hosts, serving};
+pub use hosts::{Groups, OFFSETS_TOPIC};
 pub use place::partition_for;

@@ -5,21 +5,20 @@
 //!
 //! Source: KIP-730, Kafka `ProducerIdManager`, `ProducerIdsBlock`.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use async_lock::Mutex;
 use odradek_engine::types::ProducerId;
 use odradek_wire::metadata_records::{MetadataRecord, ProducerIdsRecord};
 
-use crate::broker::Broker;
-use crate::runtime::LocalFuture;
+use crate::catalog::{Controller, Image};
 
 /// Ids of one block, as in Kafka.
 pub const BLOCK_IDS: i64 = 1_000;
 
 /// Ids from `next` up to, without, `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Block {
+pub struct Block {
     next: i64,
     end: i64,
 }
@@ -51,35 +50,36 @@ pub enum NoProducerId {
 
 impl ProducerIds {
     /// The next id; asks the controller for a block if need be, once for all who wait.
-    pub async fn next(&self, broker: &Rc<Broker>) -> Result<ProducerId, NoProducerId> {
+    pub async fn next(
+        &self,
+        ask: impl AsyncFnOnce() -> Result<Block, NoProducerId>,
+    ) -> Result<ProducerId, NoProducerId> {
         let mut block = self.0.lock().await;
         if let Some(id) = block.take() {
             return Ok(id);
         }
-        let shard = broker.shard;
-        let task = move |controller: Rc<Broker>| {
-            Box::pin(async move { new_block(&controller, shard).await })
-                as LocalFuture<Result<Block, NoProducerId>>
-        };
-        let answer = broker.mail.call(broker, 0, task).await;
-        *block = answer.map_err(|_| NoProducerId::Stopping)??;
+        *block = ask().await?;
         block.take().ok_or(NoProducerId::Exhausted)
     }
 }
 
-/// On shard 0: a block that nobody has.
-async fn new_block(broker: &Rc<Broker>, shard: u32) -> Result<Block, NoProducerId> {
-    let controller = broker.controller();
+/// A block that nobody has, for a shard with this broker id. `publish`: as in
+/// [`commit`](crate::catalog::controller::Change::commit).
+pub async fn new_block(
+    controller: &Controller,
+    broker_id: i32,
+    publish: impl AsyncFnOnce(Arc<Image>),
+) -> Result<Block, NoProducerId> {
     let mut change = controller.begin().await;
     let next = change.image().next_producer_id;
     let end = next.checked_add(BLOCK_IDS).ok_or(NoProducerId::Exhausted)?;
     let record = MetadataRecord::ProducerIds(ProducerIdsRecord {
-        broker_id: broker.id_of(shard),
+        broker_id,
         broker_epoch: 0,
         next_producer_id: end,
     });
     change
-        .commit(broker, &[record])
+        .commit(&[record], publish)
         .await
         .map_err(|error| NoProducerId::Controller(error.to_string()))?;
     Ok(Block { next, end })

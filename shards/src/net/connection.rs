@@ -5,23 +5,18 @@
 //! earlier ones wait for their marks.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
-use odradek_engine::io::{Handle, Io};
-use odradek_wire::Reader;
+use odradek_engine::io::Handle;
 
 use super::frame::{FrameError, Frames};
-use super::send::Sender;
-use crate::api::{Call, Outcome, Refusal, Reply, table};
-use crate::broker::Broker;
-use crate::partition::Notice;
-
-/// Replies that may wait on one connection before its requests are not read any more.
-const REPLIES_MAX: usize = 256;
+use super::replies::Replies;
+use super::reply::Unserved;
+use super::server::{Server, Service};
+use crate::runtime::Notice;
 
 /// Who is at the other end.
 pub struct Peer {
@@ -66,81 +61,18 @@ impl Peer {
     }
 }
 
-type Later = std::pin::Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
-
-enum Queued {
-    Ready(Reply),
-    Later(Later),
-}
-
-/// What the two tasks of a connection share.
-#[derive(Default)]
-struct Replies {
-    queue: RefCell<VecDeque<Queued>>,
-    /// No more will come.
-    ended: Cell<bool>,
-    /// Nothing can be sent any more.
-    broken: Cell<bool>,
-    sender: RefCell<Option<Waker>>,
-    reader: RefCell<Option<Waker>>,
-}
-
-impl Replies {
-    fn push(&self, reply: Queued) {
-        self.queue.borrow_mut().push_back(reply);
-        wake(&self.sender);
-    }
-
-    fn end(&self) {
-        self.ended.set(true);
-        wake(&self.sender);
-    }
-
-    async fn room(&self) {
-        poll_fn(|context| {
-            if self.queue.borrow().len() < REPLIES_MAX || self.broken.get() {
-                return Poll::Ready(());
-            }
-            self.reader.replace(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await
-    }
-
-    async fn next(&self) -> Option<Queued> {
-        poll_fn(|context| {
-            if let Some(reply) = self.queue.borrow_mut().pop_front() {
-                wake(&self.reader);
-                return Poll::Ready(Some(reply));
-            }
-            if self.ended.get() {
-                return Poll::Ready(None);
-            }
-            self.sender.replace(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-fn wake(waker: &RefCell<Option<Waker>>) {
-    if let Some(waker) = waker.take() {
-        waker.wake();
-    }
-}
-
 /// Serves a connection until either side ends it.
-pub async fn serve(broker: Rc<Broker>, socket: Handle) {
-    let address = broker.io.peer(socket).await;
+pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
+    let address = server.io.peer(socket).await;
     let peer = Rc::new(Peer::new(address));
     let replies = Rc::new(Replies::default());
     let sending = {
-        let (io, replies) = (broker.io.clone(), replies.clone());
-        broker
+        let (io, replies) = (server.io.clone(), replies.clone());
+        server
             .spawner
-            .spawn(async move { send_all(&io, socket, &replies).await })
+            .spawn(async move { replies.send(&io, socket).await })
     };
-    let why = read_all(&broker, socket, &peer, &replies).await;
+    let why = read_all(&server, socket, &peer, &replies).await;
     if let Err(why) = why {
         let ended = matches!(
             &why,
@@ -149,60 +81,57 @@ pub async fn serve(broker: Rc<Broker>, socket: Handle) {
         if ended {
             tracing::debug!(?address, "connection ended: {why}");
         } else {
-            broker.refusals.log(&broker.io, || {
+            server.refusals.log(&server.io, || {
                 tracing::warn!(?address, "connection closed: {why}");
             });
         }
     }
     replies.end();
     let _ = sending.await;
-    broker.io.shutdown(socket).await;
-    broker.io.close(socket).await;
+    server.io.shutdown(socket).await;
+    server.io.close(socket).await;
 }
 
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error(transparent)]
     Frame(#[from] FrameError),
-    #[error("{api} version {version}: {refusal}")]
-    Refused {
-        api: &'static str,
-        version: i16,
-        refusal: Refusal,
-    },
-    #[error("malformed request header: {0}")]
-    Header(#[from] odradek_wire::DecodeError),
-    #[error("request for API key {0}, which is not served here")]
-    UnknownApi(i16),
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
     #[error("the peer takes no replies")]
     Broken,
 }
 
-async fn read_all(
-    broker: &Rc<Broker>,
+async fn read_all<S: Service>(
+    server: &Server<S>,
     socket: Handle,
     peer: &Rc<Peer>,
-    replies: &Rc<Replies>,
+    replies: &Replies<S::Pledge>,
 ) -> Result<(), Ended> {
-    let max = broker.settings.socket_request_max_bytes;
+    let max = server.settings.socket_request_max_bytes;
     let mut source = Source::Idle(Frames::new(
-        &broker.io,
+        &server.io,
         socket,
         max,
-        broker.admission.clone(),
+        server.admission.clone(),
     ));
     let mut copy = Vec::new();
     loop {
         replies.room().await;
-        if replies.broken.get() {
+        if replies.broken() {
             return Err(Ended::Broken);
         }
         let mut frames = source.frames().await?;
+        let passed = pass_whole(server, replies, &mut frames)?;
+        if passed && !replies.has_room() {
+            source = Source::Idle(frames);
+            continue;
+        }
         let frame = frames.next().await?;
         let bytes = frames.bytes(&frame);
         let produce = bytes.first_chunk::<2>() == Some(&PRODUCE);
         if produce {
-            handle(broker, peer, replies, bytes).await?;
+            handle(server, peer, replies, bytes).await?;
             frames.consume(frame);
             source = Source::Idle(frames);
         } else {
@@ -210,7 +139,7 @@ async fn read_all(
             copy.clear();
             copy.extend_from_slice(bytes);
             frames.consume(frame);
-            source = watched(handle(broker, peer, replies, &copy), frames, peer).await?;
+            source = watched(handle(server, peer, replies, &copy), frames, peer).await?;
             if copy.capacity() > 64 << 10 {
                 copy = Vec::new();
             }
@@ -277,88 +206,32 @@ async fn watched(
 
 const PRODUCE: [u8; 2] = [0, 0];
 
-async fn handle(
-    broker: &Rc<Broker>,
+/// Takes the requests that are here whole and need no waiting, as far as there is room for their
+/// replies. Whether there was any.
+fn pass_whole<S: Service>(
+    server: &Server<S>,
+    replies: &Replies<S::Pledge>,
+    frames: &mut Frames,
+) -> Result<bool, Ended> {
+    let mut any = false;
+    while replies.has_room()
+        && let Some(bytes) = frames.whole()?
+        && let Some(outcome) = server.service.at_once(bytes)
+    {
+        let length = bytes.len();
+        replies.take(outcome);
+        frames.pass(length);
+        any = true;
+    }
+    Ok(any)
+}
+
+async fn handle<S: Service>(
+    server: &Server<S>,
     peer: &Rc<Peer>,
-    replies: &Rc<Replies>,
+    replies: &Replies<S::Pledge>,
     bytes: &[u8],
 ) -> Result<(), Ended> {
-    let mut reader = Reader::new(bytes);
-    let api_key = reader.i16()?;
-    let version = reader.i16()?;
-    let row = table::row(api_key).ok_or(Ended::UnknownApi(api_key))?;
-    let header_version =
-        odradek_wire::request_header_version(api_key, version).ok_or(Ended::UnknownApi(api_key))?;
-    let mut reader = Reader::new(bytes);
-    let header = odradek_wire::request_header::RequestHeader::decode(&mut reader, header_version)?;
-    let refused = |refusal| Ended::Refused {
-        api: table::name(api_key),
-        version,
-        refusal,
-    };
-    // ApiVersions answers versions that it does not know, so that clients can find out.
-    if !row.accepted.contains(&version) && api_key != crate::api::API_VERSIONS_KEY {
-        return Err(refused(Refusal::Closed("the version is not served")));
-    }
-    let call = Call {
-        broker,
-        peer,
-        api_key,
-        version,
-        correlation_id: header.correlation_id,
-        client_id: header.client_id,
-        body: &bytes[reader.position()..],
-    };
-    match (row.handler)(call).await.map_err(refused)? {
-        Outcome::Reply(reply) => replies.push(Queued::Ready(reply)),
-        Outcome::Later(later) => replies.push(Queued::Later(later)),
-        Outcome::Silent => {}
-    }
+    replies.take(server.service.handle(peer, bytes).await?);
     Ok(())
-}
-
-/// Sends replies as they become ready, in order; what is ready together goes out together.
-async fn send_all(io: &Io, socket: Handle, replies: &Rc<Replies>) {
-    let mut sender = Sender::new(io, socket);
-    loop {
-        let empty = replies.queue.borrow().is_empty();
-        if empty && sender.flush().await.is_err() {
-            break;
-        }
-        let Some(next) = replies.next().await else {
-            let _ = sender.flush().await;
-            return;
-        };
-        let reply = match next {
-            Queued::Ready(reply) => Ok(reply),
-            Queued::Later(later) => resolve(&mut sender, later).await,
-        };
-        let sent = match reply {
-            Ok(reply) => sender.push(reply).await.is_ok(),
-            Err(_) => false,
-        };
-        if !sent {
-            break;
-        }
-    }
-    // The reader waits for requests that nobody will answer: end it.
-    replies.broken.set(true);
-    wake(&replies.reader);
-    io.shutdown(socket).await;
-}
-
-/// Waits for a reply; if it is not ready at once, what has gathered is sent first.
-async fn resolve(sender: &mut Sender, mut later: Later) -> Result<Reply, Refusal> {
-    let ready = poll_fn(|context| match later.as_mut().poll(context) {
-        Poll::Ready(reply) => Poll::Ready(Some(reply)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await;
-    if let Some(reply) = ready {
-        return reply;
-    }
-    if sender.flush().await.is_err() {
-        return Err(Refusal::Closed("the peer takes no replies"));
-    }
-    later.await
 }

@@ -83,26 +83,44 @@ impl Frames {
         }
     }
 
+    /// The announced length of the request that begins here, if that much is here.
+    #[inline]
+    fn length(&self) -> Result<Option<usize>, FrameError> {
+        let Some(head) = self.held.bytes().first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = i32::from_be_bytes(*head);
+        if length < 0 || length > self.max {
+            let max = self.max;
+            return Err(FrameError::Length { length, max });
+        }
+        Ok(Some(length as usize))
+    }
+
+    /// The next request if it is here whole, to be [`passed`](Self::pass).
+    #[inline]
+    pub fn whole(&self) -> Result<Option<&[u8]>, FrameError> {
+        let length = self.length()?;
+        Ok(length.and_then(|length| self.held.bytes().get(4..4 + length)))
+    }
+
+    /// Done with a whole request of so many bytes.
+    #[inline]
+    pub fn pass(&mut self, length: usize) {
+        self.held.advance(4 + length);
+    }
+
     /// The next request.
     pub async fn next(&mut self) -> Result<Frame, FrameError> {
         loop {
-            let bytes = self.held.bytes();
-            if let Some(head) = bytes.first_chunk::<4>() {
-                let length = i32::from_be_bytes(*head);
-                if length < 0 || length > self.max {
-                    return Err(FrameError::Length {
-                        length,
-                        max: self.max,
-                    });
-                }
-                let length = length as usize;
-                if bytes.len() >= 4 + length {
+            if let Some(length) = self.length()? {
+                if self.held.bytes().len() >= 4 + length {
                     self.held.advance(4);
                     return Ok(Frame::Held(length));
                 }
                 return self.rest(length).await;
             }
-            if bytes.is_empty() {
+            if self.held.bytes().is_empty() {
                 self.arrive().await?;
             } else {
                 self.fill_head().await?;

@@ -6,38 +6,38 @@ use std::time::Duration;
 use odradek_engine::io::{Errno, Handle};
 
 use super::connection::serve;
-use crate::broker::Broker;
+use super::server::{Server, Service};
 
 /// Accepts until the task is dropped.
-pub async fn accept_all(broker: Rc<Broker>, listener: Handle) {
+pub async fn accept_all<S: Service>(server: Rc<Server<S>>, listener: Handle) {
     loop {
-        match broker.io.accept(listener).await {
+        match server.io.accept(listener).await {
             Ok(socket) => {
-                let max = broker.settings.max_connections as usize;
-                if broker.connections.get() >= max {
-                    broker.refusals.log(&broker.io, || {
+                let max = server.settings.max_connections as usize;
+                if server.connections.get() >= max {
+                    server.refusals.log(&server.io, || {
                         tracing::warn!("connection refused: max.connections is {max}");
                     });
-                    broker.io.close(socket).await;
+                    server.io.close(socket).await;
                     continue;
                 }
-                broker.connections.set(broker.connections.get() + 1);
-                let served = broker.clone();
+                server.connections.set(server.connections.get() + 1);
+                let served = server.clone();
                 let task = async move {
                     serve(served.clone(), socket).await;
                     served.connections.set(served.connections.get() - 1);
                 };
-                broker.spawner.spawn(task).detach();
+                server.spawner.spawn(task).detach();
             }
             Err(Errno(libc::EMFILE | libc::ENFILE)) => {
-                broker.refusals.log(&broker.io, || {
+                server.refusals.log(&server.io, || {
                     tracing::warn!("no file descriptor for a connection; raise ulimit -n");
                 });
-                broker.io.sleep(Duration::from_millis(100)).await;
+                server.io.sleep(Duration::from_millis(100)).await;
             }
             Err(error) => {
                 tracing::debug!("accept failed: {error}");
-                broker.io.sleep(Duration::from_millis(10)).await;
+                server.io.sleep(Duration::from_millis(10)).await;
             }
         }
     }

@@ -2,13 +2,14 @@
 //! page cache. A cold page is never met on the shard's thread.
 
 use odradek_engine::bytes::{Part, Parts, page_ceil, page_floor};
-use odradek_engine::io::{Errno, Handle, Io};
+use odradek_engine::io::{Errno, FileRange, Handle, Io, SegmentFile};
 
-use crate::api::{Reply, ReplyPiece};
-use crate::partition::FileRange;
+use super::reply::{Reply, ReplyPiece};
 
 /// How much of a range is asked about, and sent, at once.
 const STEP_BYTES: u64 = 256 << 10;
+/// Small replies are written one after the other into memory of this size, at least.
+const SMALL_BYTES: usize = 16 << 10;
 /// Parts of one gathered send (IOV_MAX is 1024).
 const PARTS_MAX: usize = 64;
 
@@ -17,6 +18,8 @@ pub struct Sender {
     io: Io,
     socket: Handle,
     gathered: Parts,
+    /// Small replies that come after what has gathered.
+    small: Vec<u8>,
 }
 
 impl Sender {
@@ -25,11 +28,33 @@ impl Sender {
             io: io.clone(),
             socket,
             gathered: Parts::new(),
+            small: Vec::new(),
+        }
+    }
+
+    /// Whether more small replies may be gathered before [`Sender::flush`].
+    pub fn takes_small(&self) -> bool {
+        self.small.len() < SMALL_BYTES / 2
+    }
+
+    /// Where a small reply is appended.
+    pub fn small(&mut self) -> &mut Vec<u8> {
+        if self.small.capacity() == 0 {
+            self.small.reserve(SMALL_BYTES);
+        }
+        &mut self.small
+    }
+
+    fn settle(&mut self) {
+        if !self.small.is_empty() {
+            let small = std::mem::take(&mut self.small);
+            self.gathered.push(Part::Owned(small));
         }
     }
 
     /// Takes a reply; what is in memory may wait for [`Sender::flush`].
     pub async fn push(&mut self, reply: Reply) -> Result<(), Errno> {
+        self.settle();
         for piece in reply.pieces {
             match piece {
                 ReplyPiece::Memory(part) => {
@@ -49,6 +74,7 @@ impl Sender {
 
     /// Sends what has gathered.
     pub async fn flush(&mut self) -> Result<(), Errno> {
+        self.settle();
         if self.gathered.is_empty() {
             return Ok(());
         }
@@ -82,12 +108,7 @@ impl Sender {
     }
 
     /// Reads past the page cache and sends from memory.
-    async fn cold(
-        &self,
-        file: &crate::partition::SegmentFile,
-        pos: u64,
-        len: u64,
-    ) -> Result<u64, Errno> {
+    async fn cold(&self, file: &SegmentFile, pos: u64, len: u64) -> Result<u64, Errno> {
         let start = page_floor(pos);
         let span = (page_ceil(pos + len) - start) as usize;
         let block = self.io.pool().take(span);

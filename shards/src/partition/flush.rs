@@ -15,6 +15,7 @@ impl Partition {
         let behind = self.ground.durable_policy || state.always_durable;
         behind
             && (state.visible.wanted(state.progress.durable())
+                || state.wanted > state.progress.durable()
                 || state.readers.iter().any(|reader| reader.strong_count() > 0))
     }
 

@@ -12,37 +12,44 @@
 mod files;
 mod flush;
 mod housekeeping;
+mod judge;
+mod listing;
 mod open;
+mod pace;
 mod progress;
 mod read;
-mod segment_file;
+mod side_files;
 mod waiters;
 mod writer;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use odradek_engine::bytes::Block;
 use odradek_engine::io::strategy::WriteStrategy;
-use odradek_engine::io::{Errno, Io};
+use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::{Appended, Log, LogRules};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 pub use self::open::{OpenError, Opening};
+use self::pace::Pace;
 pub use self::progress::{Mark, Progress};
-pub use self::read::{FileRange, Piece, Read, ReadError};
-pub use self::segment_file::SegmentFile;
-pub use self::waiters::{Failed, Notice, Wait, Waiters};
+pub use self::read::{Piece, Read, ReadError};
+pub use self::waiters::{Failed, Wait, Waiters};
+use crate::runtime::Notice;
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
     pub io: Io,
     pub spawner: Spawner,
     pub strategy: WriteStrategy,
+    /// Written ahead of tails; nobody writes into it.
+    pub zeros: OnceCell<Block>,
     /// Writes in flight per partition, at most.
     pub write_depth: usize,
     /// Every byte is durable after this long, milliseconds.
@@ -87,11 +94,16 @@ struct State {
     always_durable: bool,
     written: Waiters,
     visible: Waiters,
+    /// Up to here somebody is going to wait for *visible*.
+    wanted: Offset,
     readers: Vec<Weak<Notice>>,
     /// *visible* as readers were last told.
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
+    pace: Pace,
+    /// A timer runs that starts the next write.
+    held: bool,
     flushing: bool,
     /// Completed writes, and whether each was durable; from the first that the written mark
     /// has not passed.
@@ -104,6 +116,8 @@ struct State {
     /// Writes, finishing of segments and retention under way: they touch the files.
     busy: usize,
     closed: bool,
+    /// The marks move no more.
+    abandoned: bool,
     /// Raised when a rolled segment's files are finished, or cannot be.
     finished: Rc<Notice>,
 }
@@ -163,6 +177,11 @@ impl Partition {
         }
     }
 
+    /// Offset of the first record that is kept.
+    pub fn log_start(&self) -> Offset {
+        self.state.borrow().log.log_start()
+    }
+
     /// What is asked of the log, under a borrow: for questions that need no I/O.
     pub fn with_log<R>(&self, ask: impl FnOnce(&Log) -> R) -> R {
         ask(&self.state.borrow().log)
@@ -200,23 +219,30 @@ impl Partition {
     /// A wait until everything before `offset` has reached `mark`.
     pub fn wait(&self, mark: Mark, offset: Offset) -> Wait {
         let mut state = self.state.borrow_mut();
-        if state.poisoned.is_some() {
-            return Wait::over(Err(Failed));
+        if let Some(outcome) = state.settled(mark, offset) {
+            return Wait::over(outcome);
         }
-        let mark = if state.always_durable {
-            Mark::Visible
-        } else {
-            mark
-        };
-        if state.progress.at(mark) >= offset {
-            return Wait::over(Ok(()));
-        }
+        let mark = state.effective(mark);
         let wait = match mark {
             Mark::Written => state.written.add(offset),
             Mark::Visible => state.visible.add(offset),
         };
         self.hurry(&mut state);
         wait
+    }
+
+    /// Whether everything before `offset` has reached `mark`, or never will.
+    pub fn settled(&self, mark: Mark, offset: Offset) -> Option<Result<(), Failed>> {
+        self.state.borrow().settled(mark, offset)
+    }
+
+    /// Somebody will [`wait`](Self::wait) for this: what must be durable for it is written so.
+    pub fn want(&self, mark: Mark, offset: Offset) {
+        let mut state = self.state.borrow_mut();
+        if state.effective(mark) == Mark::Visible {
+            state.wanted = state.wanted.max(offset);
+            self.hurry(&mut state);
+        }
     }
 
     /// Raises `notice` at the next progress of *visible*, and sees to it that progress comes
@@ -255,6 +281,7 @@ impl Partition {
 
     /// Everybody who waits is told that it is in vain.
     fn abandon(&self, state: &mut State) {
+        state.abandoned = true;
         state.written.fail();
         state.visible.fail();
         for reader in state.readers.drain(..) {
@@ -317,6 +344,23 @@ impl Partition {
         if now > before {
             ground.tails.borrow_mut().push_back(self.me.clone());
         }
+    }
+}
+
+impl State {
+    /// The mark that an ack waits for: internal topics know only the strongest.
+    fn effective(&self, mark: Mark) -> Mark {
+        match self.always_durable {
+            true => Mark::Visible,
+            false => mark,
+        }
+    }
+
+    fn settled(&self, mark: Mark, offset: Offset) -> Option<Result<(), Failed>> {
+        if self.progress.at(self.effective(mark)) >= offset {
+            return Some(Ok(()));
+        }
+        self.abandoned.then_some(Err(Failed))
     }
 }
 

@@ -6,24 +6,20 @@
 //! before the partition serves.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use odradek_engine::io::{Errno, Io};
+use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::epochs::Epochs;
-use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
 use odradek_engine::log::producers::Producers;
-use odradek_engine::log::recovery::{Step, step};
-use odradek_engine::log::{Log, LogRules, Recovered, Segment, file_stem, parse_file_name};
-use odradek_engine::record::HEADER_BYTES;
-use odradek_engine::types::{Epoch, Offset, Position, Timestamp};
+use odradek_engine::log::{Log, LogRules, Recovered, Segment, file_stem};
+use odradek_engine::types::{Epoch, Offset};
 
-use super::{Ground, Partition, PartitionName, Progress, SegmentFile, State, Waiters};
-
-/// Bytes read at once while judging.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Largest index, snapshot or checkpoint file that is believed.
-const SIDE_FILE_BYTES_MAX: usize = 64 << 20;
+use super::judge::{judge, trust};
+use super::listing::Listing;
+use super::pace::Pace;
+use super::side_files::{read_side, set_aside, write_index};
+use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
 pub struct Opening {
@@ -98,16 +94,20 @@ impl Partition {
                 always_durable: opening.always_durable,
                 written: Waiters::default(),
                 visible: Waiters::default(),
+                wanted: Offset(0),
                 readers: Vec::new(),
                 shown: next,
                 files: Default::default(),
                 writing: false,
+                pace: Pace::default(),
+                held: false,
                 flushing: false,
                 lagging_since: None,
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,
                 closed: false,
+                abandoned: false,
                 landed: Default::default(),
                 landed_first: 0,
                 finished: Rc::default(),
@@ -140,33 +140,25 @@ async fn recover(
 ) -> Result<Recovered, Errno> {
     let io = &ground.io;
     let directory = &opening.directory;
-    let mut bases = Vec::new();
-    let mut finished = Vec::new();
-    let mut snapshots = Vec::new();
-    for name in &names {
-        if name.ends_with(".tmp") || name.ends_with(".deleted") {
-            io.remove(&directory.join(name)).await?;
-            continue;
-        }
-        match parse_file_name(name) {
-            Some((base, "log")) => bases.push(base),
-            Some((base, "index")) => finished.push(base),
-            Some((base, "snapshot")) => snapshots.push(base),
-            _ => {}
-        }
+    let listing = Listing::of(&names);
+    for name in &listing.litter {
+        io.remove(&directory.join(name)).await?;
     }
-    for base in &finished {
-        if !bases.contains(base) {
-            // Must not vouch for a segment that comes to begin here.
-            for extension in ["index", "timeindex"] {
-                let orphan = directory.join(file_stem(*base)).with_extension(extension);
-                match io.remove(&orphan).await {
-                    Ok(()) | Err(Errno(libc::ENOENT)) => {}
-                    Err(error) => return Err(error),
-                }
+    for base in listing.orphans() {
+        // Must not vouch for a segment that comes to begin here.
+        for extension in ["index", "timeindex"] {
+            let orphan = directory.join(file_stem(base)).with_extension(extension);
+            match io.remove(&orphan).await {
+                Ok(()) | Err(Errno(libc::ENOENT)) => {}
+                Err(error) => return Err(error),
             }
         }
     }
+    // Everything before the first unfinished segment is known by its files.
+    let clean = listing.clean();
+    let Listing {
+        bases, snapshots, ..
+    } = listing;
     if bases.is_empty() {
         // Nothing was ever written here: a kill may have come while it was being made.
         make(io, opening).await?;
@@ -187,11 +179,6 @@ async fn recover(
         producers: Producers::new(),
         last_page: Vec::new(),
     };
-    // Everything before the first unfinished segment is known by its files.
-    let clean = bases
-        .iter()
-        .position(|base| !finished.contains(base))
-        .unwrap_or(bases.len());
     let mut state_at = None;
     for base in snapshots.iter().rev() {
         let path = directory.join(format!("{}.snapshot", file_stem(*base)));
@@ -303,127 +290,4 @@ async fn recover(
         closed.index = None;
     }
     Ok(found)
-}
-
-/// A finished segment by its files alone.
-async fn trust(
-    io: &Io,
-    directory: &Path,
-    base: Offset,
-    following: Offset,
-    file: &SegmentFile,
-) -> Option<Segment> {
-    let stem = directory.join(file_stem(base));
-    let size = file.allocated();
-    let index = read_index(io, &stem, base, size, following).await?;
-    let latest = index.latest();
-    Some(Segment {
-        base,
-        size,
-        latest,
-        started: latest.timestamp,
-        index: Some(index),
-    })
-}
-
-/// Reads a segment batch by batch; takes into `found` what is the log.
-async fn judge(
-    file: &SegmentFile,
-    base: Offset,
-    epoch: Epoch,
-    rules: &LogRules,
-    found: &mut Recovered,
-    replay_from: Offset,
-) -> Result<(Segment, Epoch), Errno> {
-    let end = file.allocated();
-    let mut index = SegmentIndex::new(base);
-    let mut segment = Segment::new(base);
-    let (mut at, mut epoch) = (0, epoch);
-    let mut want = CHUNK_BYTES;
-    'file: while at < end {
-        let bytes = file.read(at, want).await?;
-        let last = at + bytes.len() as u64 >= end || bytes.len() < want;
-        want = CHUNK_BYTES;
-        let mut walked = 0;
-        loop {
-            match step(&bytes[walked..], found.next, epoch, false, last) {
-                Step::Batch(info) => {
-                    index.on_append(&info, Position(at + walked as u64), &rules.index);
-                    found.epochs.assign(info.leader_epoch, info.base_offset);
-                    if info.has_producer_id() && info.base_offset >= replay_from {
-                        found.producers.applied(&info, info.max_timestamp);
-                    }
-                    if segment.started == Timestamp::NONE {
-                        segment.started = info.base_timestamp;
-                    }
-                    epoch = info.leader_epoch;
-                    found.next = info.next_offset();
-                    walked += info.size;
-                }
-                Step::More(needed) if walked == 0 => {
-                    // What garbage claims to be long is no longer than the file.
-                    let left = (end - at) as usize;
-                    want = needed.max(CHUNK_BYTES * 2).min(left);
-                    break;
-                }
-                Step::More(_) => break,
-                Step::End(why) => {
-                    at += walked as u64;
-                    let zeros = why == "zeros";
-                    if !zeros {
-                        tracing::info!(position = at, "recovery ends a segment: {why}");
-                    }
-                    break 'file;
-                }
-            }
-            if bytes.len() - walked < HEADER_BYTES && !last {
-                break;
-            }
-        }
-        at += walked as u64;
-    }
-    segment.size = at;
-    segment.latest = index.latest();
-    segment.index = Some(index);
-    Ok((segment, epoch))
-}
-
-/// Segments that do not continue the log are kept under another name, for a person to look at.
-async fn set_aside(io: &Io, directory: &Path, bases: &[Offset]) -> Result<(), Errno> {
-    for base in bases {
-        let from = directory.join(format!("{}.log", file_stem(*base)));
-        let to = from.with_extension("log.aside");
-        io.rename(&from, &to).await?;
-        for extension in ["index", "timeindex", "snapshot"] {
-            let _ = io.remove(&from.with_extension(extension)).await;
-        }
-    }
-    io.sync_directory(directory).await
-}
-
-async fn read_side(io: &Io, path: &Path) -> Option<Vec<u8>> {
-    io.read_file(path, SIDE_FILE_BYTES_MAX).await.ok()
-}
-
-/// The `.index` comes last: its presence says that the segment is whole.
-async fn write_index(io: &Io, stem: &Path, times: Vec<u8>, offsets: Vec<u8>) -> Result<(), Errno> {
-    io.replace_file(&stem.with_extension("timeindex"), times)
-        .await?;
-    io.replace_file(&stem.with_extension("index"), offsets)
-        .await
-}
-
-/// A segment's index from its two files, if they are there and sane.
-pub(super) async fn read_index(
-    io: &Io,
-    stem: &Path,
-    base: Offset,
-    size: u64,
-    next: Offset,
-) -> Option<SegmentIndex> {
-    let offsets = read_side(io, &stem.with_extension("index")).await?;
-    let times = read_side(io, &stem.with_extension("timeindex")).await?;
-    let offsets = OffsetIndex::parse(base, &offsets, Position(size)).ok()?;
-    let times = TimeIndex::parse(base, &times, next).ok()?;
-    Some(SegmentIndex::from_parts(offsets, times))
 }

@@ -1,23 +1,13 @@
 //! Reading: from offsets to ranges of memory and of files.
 
-use std::rc::Rc;
-
 use odradek_engine::bytes::Parts;
-use odradek_engine::io::Errno;
+use odradek_engine::io::{Errno, FileRange};
 use odradek_engine::log::index::SegmentIndex;
 use odradek_engine::log::{Found, ReadLimits, ReadPlan, file_stem};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate};
 use odradek_engine::types::{Offset, Timestamp};
 
-use super::{Mark, Partition, Poisoned, SegmentFile};
-
-/// A range of a segment's file.
-#[derive(Clone)]
-pub struct FileRange {
-    pub file: Rc<SegmentFile>,
-    pub pos: u64,
-    pub len: u64,
-}
+use super::{Mark, Partition, Poisoned};
 
 /// A piece of what was read, in order.
 pub enum Piece {
@@ -216,7 +206,7 @@ impl Partition {
             return Ok(());
         };
         let base = segment;
-        let index = match super::open::read_index(
+        let index = match super::side_files::read_index(
             &self.ground.io,
             &self.directory.join(file_stem(base)),
             base,

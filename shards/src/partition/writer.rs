@@ -6,10 +6,14 @@
 
 use std::rc::Rc;
 
+use odradek_engine::bytes::{Part, Parts};
 use odradek_engine::io::Errno;
 use odradek_engine::log::tail::WritePlan;
 
-use super::{Partition, State};
+use super::{Partition, SegmentFile, State};
+
+/// Zeros that are kept to be written, as often as needed.
+const ZEROS_BYTES: usize = 64 << 10;
 
 impl Partition {
     /// Sees to it that what is pending gets written.
@@ -17,12 +21,34 @@ impl Partition {
         if state.writing || !state.log.pending() || state.poisoned.is_some() {
             return;
         }
+        if state.log.flying() == 0
+            && let Some(until) = state
+                .pace
+                .hold(self.ground.io.now(), state.log.pending_bytes())
+        {
+            return self.hold(state, until);
+        }
         state.writing = true;
         let me = self.me.upgrade().expect("a partition in use");
         self.ground
             .spawner
             .spawn(async move { me.write_pending().await })
             .detach();
+    }
+
+    /// Starts the next write at `until`, if nothing has started it before.
+    fn hold(&self, state: &mut State, until: u64) {
+        if std::mem::replace(&mut state.held, true) {
+            return;
+        }
+        let me = self.me.upgrade().expect("a partition in use");
+        let task = async move {
+            me.ground.io.sleep_until(until).await;
+            let mut state = me.state.borrow_mut();
+            state.held = false;
+            me.kick(&mut state);
+        };
+        self.ground.spawner.spawn(task).detach();
     }
 
     async fn write_pending(self: Rc<Self>) {
@@ -52,6 +78,8 @@ impl Partition {
                 let why = format!("cannot grow segment {} in {directory}", plan.segment.0);
                 return self.give_up(why, error);
             }
+            file.ahead.clear(plan.pos, plan.end).await;
+            self.fill_ahead(&file, &plan);
             self.state.borrow_mut().busy += 1;
             let me = self.clone();
             self.ground
@@ -61,8 +89,46 @@ impl Partition {
         }
     }
 
-    async fn write(self: Rc<Self>, file: Rc<super::SegmentFile>, plan: WritePlan, durable: bool) {
-        let WritePlan { id, pos, parts, .. } = plan;
+    /// Writes zeros ahead of a stream of small writes.
+    fn fill_ahead(self: &Rc<Self>, file: &Rc<SegmentFile>, plan: &WritePlan) {
+        if !self.ground.strategy.aligned() {
+            return;
+        }
+        let Some(range) = file.ahead.next(plan.pos, plan.end, file.allocated()) else {
+            return;
+        };
+        let zeros = self.ground.zeros.get_or_init(|| {
+            let block = self.ground.io.pool().take(ZEROS_BYTES);
+            // SAFETY: the block is new.
+            unsafe { block.bytes_mut(0, ZEROS_BYTES) }.fill(0);
+            block
+        });
+        let mut parts = Parts::new();
+        let mut left = (range.end - range.start) as usize;
+        while left > 0 {
+            let len = left.min(ZEROS_BYTES);
+            parts.push(Part::block(zeros, 0, len));
+            left -= len;
+        }
+        self.state.borrow_mut().busy += 1;
+        let (me, file) = (self.clone(), file.clone());
+        let task = async move {
+            let io = &me.ground.io;
+            let result = io.write(file.handle(), range.start, parts, false).await;
+            file.ahead.done(result.is_ok());
+            me.state.borrow_mut().busy -= 1;
+        };
+        self.ground.spawner.spawn(task).detach();
+    }
+
+    async fn write(self: Rc<Self>, file: Rc<SegmentFile>, plan: WritePlan, durable: bool) {
+        let WritePlan {
+            id,
+            pos,
+            parts,
+            fresh,
+            ..
+        } = plan;
         let ground = &self.ground;
         let result = ground
             .strategy
@@ -81,6 +147,8 @@ impl Partition {
             }
             state.landed.insert(id, durable);
             let wrote = state.log.wrote(id);
+            let pending = state.log.pending_bytes();
+            state.pace.wrote(ground.io.now(), fresh, pending);
             sealed = self.start_seals(&mut state);
             if let Some((_, offset)) = wrote {
                 let durable = state.take_landed();

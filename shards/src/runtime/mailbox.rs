@@ -12,30 +12,35 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use futures_channel::oneshot;
-
-use crate::broker::Broker;
+use odradek_engine::io::Io;
+use odradek_engine::task::Spawner;
 
 /// Messages that wait in one inbox, at most.
 const INBOX_MAX: usize = 4096;
 
-type Work = Box<dyn FnOnce(Rc<Broker>) + Send>;
+type Work<S> = Box<dyn FnOnce(&Spawner, Rc<S>) + Send>;
 /// A task of the shard that runs it.
 pub type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
 
-struct Inbox {
-    queue: ArrayQueue<Work>,
+struct Inbox<S> {
+    queue: ArrayQueue<Work<S>>,
     waker: Mutex<Option<Waker>>,
 }
 
-/// All shards' inboxes.
-#[derive(Clone)]
-pub struct Mailboxes(Arc<[Inbox]>);
+/// All shards' inboxes. `S`: what a shard is, to the work that reaches it; it stays on its thread.
+pub struct Mailboxes<S>(Arc<[Inbox<S>]>);
 
 /// The other shard is gone: the node is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
-impl Mailboxes {
+impl<S> Clone for Mailboxes<S> {
+    fn clone(&self) -> Self {
+        Mailboxes(self.0.clone())
+    }
+}
+
+impl<S: 'static> Mailboxes<S> {
     /// Inboxes for `shards` shards.
     pub fn new(shards: u32) -> Self {
         let inbox = |_| Inbox {
@@ -51,7 +56,7 @@ impl Mailboxes {
     }
 
     /// Puts work into a shard's inbox; gives it back if the inbox is full.
-    fn post(&self, shard: u32, work: Work) -> Result<(), Work> {
+    fn post(&self, shard: u32, work: Work<S>) -> Result<(), Work<S>> {
         let inbox = &self.0[shard as usize];
         inbox.queue.push(work)?;
         let waker = inbox.waker.lock().expect("no panic under this lock").take();
@@ -62,42 +67,42 @@ impl Mailboxes {
     }
 
     /// The same, from a thread that is no shard: tries until there is room.
-    pub fn post_blocking(&self, shard: u32, work: impl FnOnce(Rc<Broker>) + Send + 'static) {
-        let mut work: Work = Box::new(work);
+    pub fn post_blocking(&self, shard: u32, work: impl FnOnce(Rc<S>) + Send + 'static) {
+        let mut work: Work<S> = Box::new(move |_, state| work(state));
         while let Err(back) = self.post(shard, work) {
             work = back;
             std::thread::yield_now();
         }
     }
 
-    /// Runs a task on another shard and gives its result. `from`: the asking shard.
+    /// Runs a task on another shard and gives its result. `io`: the asking shard's.
     ///
     /// # Errors
     /// [`Gone`] if that shard stops before the task is done.
-    pub async fn call<R, F>(&self, from: &Broker, shard: u32, task: F) -> Result<R, Gone>
+    pub async fn call<R, F>(&self, io: &Io, shard: u32, task: F) -> Result<R, Gone>
     where
         R: Send + 'static,
-        F: FnOnce(Rc<Broker>) -> LocalFuture<R> + Send + 'static,
+        F: FnOnce(Rc<S>) -> LocalFuture<R> + Send + 'static,
     {
         let (send, receive) = oneshot::channel();
-        let mut work: Work = Box::new(move |broker| {
-            let future = task(broker.clone());
+        let mut work: Work<S> = Box::new(move |spawner, state| {
+            let future = task(state);
             let answer = async move {
                 // The asker may have gone; nobody minds.
                 let _ = send.send(future.await);
             };
-            broker.spawner.spawn(answer).detach();
+            spawner.spawn(answer).detach();
         });
         while let Err(back) = self.post(shard, work) {
             work = back;
-            from.io.sleep(Duration::from_millis(1)).await;
+            io.sleep(Duration::from_millis(1)).await;
         }
         receive.await.map_err(|_| Gone)
     }
 
-    /// Runs what arrives for this shard, until the task is dropped.
-    pub async fn serve(&self, broker: Rc<Broker>) {
-        let inbox = &self.0[broker.shard as usize];
+    /// Runs what arrives for a shard, on its thread, until the task is dropped.
+    pub async fn serve(&self, shard: u32, spawner: Spawner, state: Rc<S>) {
+        let inbox = &self.0[shard as usize];
         loop {
             let work = poll_fn(|context| {
                 if let Some(work) = inbox.queue.pop() {
@@ -112,7 +117,7 @@ impl Mailboxes {
                 }
             })
             .await;
-            work(broker.clone());
+            work(&spawner, state.clone());
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Shards: how they reach each other, and small pieces of asynchronous work.
+//!
+//! Absent on purpose: what a shard is made of; that is the mailboxes' type parameter.
 
 mod mailbox;
+mod notice;
+mod quiet;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
 pub use mailbox::{Gone, LocalFuture, Mailboxes};
+pub use notice::Notice;
+pub use quiet::Quiet;
 
 /// Waits for the first of two; the other is dropped.
 pub async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {

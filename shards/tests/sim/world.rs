@@ -9,7 +9,7 @@ use odradek_engine::io::Io;
 use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_shards::api::topics::{self, NewTopic};
-use odradek_shards::broker::{Boot, Broker, Endpoint, start};
+use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
 use odradek_shards::partition::Standing;
 use odradek_shards::runtime::Mailboxes;
 
@@ -109,7 +109,7 @@ fn live(world: &SimWorld, plan: &Rc<Plan>, cast: &Cast, rng: Rng, length: Durati
                 }
                 let broker = serving.broker.borrow().clone().expect("it serves");
                 broker.request_stop(true);
-                broker.until_stopped().await;
+                until_stopped(broker).await;
             }
             let broker = serving.broker.borrow().clone();
             let standings = broker.as_ref().map(|broker| standings(broker));
@@ -134,7 +134,7 @@ struct Serving {
 }
 
 fn standings(broker: &Broker) -> Vec<(Partition, Standing)> {
-    let open = broker.open_partitions();
+    let open = broker.holdings.open_partitions();
     let standing = open.iter().map(|hosted| {
         let name = hosted.partition.name();
         let topics = ["plain", "small", "kept", "short"];

@@ -4,9 +4,10 @@
 use super::GroupsShard;
 use super::effects::{CommitReply, CommitReplyTopic, Effects, Reply, Ticket, TopicId};
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::rebalance;
 use super::records::{CommittedOffset, Record};
+use super::state::State;
 use super::writes::Write;
 
 #[derive(Debug, Clone)]

@@ -4,9 +4,9 @@
 use super::GroupsShard;
 use super::effects::{Effects, OffsetDeleteReply, Reply, Ticket, TopicId};
 use super::error;
-use super::group::State;
 use super::offsets::ids_contradict;
 use super::records::Record;
+use super::state::State;
 use super::writes::{Context, Write};
 
 #[derive(Debug, Clone)]

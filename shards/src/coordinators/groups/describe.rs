@@ -3,7 +3,8 @@
 use super::GroupsShard;
 use super::effects::Blob;
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
+use super::state::State;
 
 /// The group type of everything here, as ListGroups names it (KIP-848).
 pub const GROUP_TYPE: &str = "classic";

@@ -9,9 +9,10 @@ use std::ops::Bound;
 use super::GroupsShard;
 use super::delete::persist_tombstones;
 use super::effects::Effects;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::offsets::GroupOffsets;
 use super::records::CommittedOffset;
+use super::state::State;
 use super::timers::TimerKey;
 
 /// Since when an offset counts as unwanted.

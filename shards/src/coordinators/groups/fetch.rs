@@ -3,8 +3,8 @@
 use super::GroupsShard;
 use super::effects::{Effects, FetchReply, FetchReplyTopic, FetchedOffset, Reply, Ticket, TopicId};
 use super::error;
-use super::group::State;
 use super::offsets::{GroupOffsets, NO_TOPIC_ID, ids_contradict};
+use super::state::State;
 
 /// One group of an OffsetFetch (from version 8 a request has several; each may live in
 /// another coordinator partition).

@@ -8,8 +8,7 @@
 //! counts the members that offer each protocol; a member is either in `members` or in
 //! `pending_members`; `leader` is a member; `static_members` maps into `members`.
 //!
-//! Deliberately different: orders are by member id (Kafka: hash order), and a tie of
-//! votes goes to the protocol whose name sorts first.
+//! Deliberately different: orders are by member id (Kafka: hash order).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,34 +16,13 @@ use super::effects::{JoinReply, SyncReply, Ticket, Token};
 use super::error;
 use super::member::{Member, Protocol};
 use super::records::GroupMetadata;
+use super::state::State;
 use super::subscription;
+use super::votes::Supported;
 use super::writes::Context;
 
 /// The protocol type of Kafka's own consumers.
 pub const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Empty,
-    PreparingRebalance,
-    CompletingRebalance,
-    Stable,
-    /// Its tombstone is being written; it is removed when that is durable.
-    Dead,
-}
-
-impl State {
-    /// Kafka's name of the state.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Empty => "Empty",
-            Self::PreparingRebalance => "PreparingRebalance",
-            Self::CompletingRebalance => "CompletingRebalance",
-            Self::Stable => "Stable",
-            Self::Dead => "Dead",
-        }
-    }
-}
 
 /// The first join phase of an empty group, which waits for more members to come.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +48,7 @@ pub struct ClassicGroup {
     /// Have their join reply but have not asked for their assignment.
     pub(super) pending_sync: BTreeSet<String>,
     awaiting_join: usize,
-    supported: BTreeMap<String, usize>,
+    supported: Supported,
     /// Topics that the members subscribe to; `None` where that cannot be known.
     pub(super) subscribed: Option<BTreeSet<String>>,
     pub(super) new_member_added: bool,
@@ -95,7 +73,7 @@ impl ClassicGroup {
             pending_members: BTreeSet::new(),
             pending_sync: BTreeSet::new(),
             awaiting_join: 0,
-            supported: BTreeMap::new(),
+            supported: Supported::default(),
             subscribed: None,
             new_member_added: false,
             initial_delay: None,
@@ -158,10 +136,7 @@ impl ClassicGroup {
         self.members.len() == self.awaiting_join && self.pending_members.is_empty()
     }
     pub(super) fn can_rebalance(&self) -> bool {
-        matches!(
-            self.state,
-            State::Stable | State::CompletingRebalance | State::Empty
-        )
+        self.state.can_rebalance()
     }
     /// Empty, never joined: it exists for the offsets of consumers that assign
     /// partitions themselves.
@@ -181,15 +156,7 @@ impl ClassicGroup {
     }
 
     pub(super) fn transition(&mut self, to: State, now_ms: i64) {
-        use State::{CompletingRebalance, Dead, Empty, PreparingRebalance, Stable};
-        let allowed = match to {
-            // From Dead: its tombstone could not be written.
-            Empty => matches!(self.state, PreparingRebalance | Dead),
-            PreparingRebalance => self.can_rebalance(),
-            CompletingRebalance => self.state == PreparingRebalance,
-            Stable => self.state == CompletingRebalance,
-            Dead => true,
-        };
+        let allowed = self.state.may_become(to);
         assert!(allowed, "a group cannot go from {:?} to {to:?}", self.state);
         self.previous_state = self.state;
         self.state = to;
@@ -208,41 +175,14 @@ impl ClassicGroup {
             return !protocol_type.is_empty() && !protocols.is_empty();
         }
         self.protocol_type.as_deref() == Some(protocol_type)
-            && protocols.iter().any(|p| self.is_candidate(&p.name))
+            && protocols
+                .iter()
+                .any(|offered| self.supported.by_all(&offered.name, self.members.len()))
     }
 
-    fn is_candidate(&self, protocol: &str) -> bool {
-        self.supported.get(protocol).copied().unwrap_or(0) == self.members.len()
-    }
-
-    /// The protocol with the most votes among those that all members support.
-    pub(super) fn select_protocol(&self) -> Option<String> {
-        let mut votes = BTreeMap::<&str, usize>::new();
-        for member in self.members.values() {
-            if let Some(name) = member.vote(|name| self.is_candidate(name)) {
-                *votes.entry(name).or_default() += 1;
-            }
-        }
-        // `max_by_key` gives the last of equals: go from the last name to the first.
-        let winner = votes.into_iter().rev().max_by_key(|(_, count)| *count)?;
-        Some(winner.0.to_owned())
-    }
-
-    fn count_protocols(&mut self, member: &Member) {
-        for protocol in &member.protocols {
-            *self.supported.entry(protocol.name.clone()).or_default() += 1;
-        }
-    }
-
-    fn uncount_protocols(&mut self, member: &Member) {
-        for protocol in &member.protocols {
-            if let Some(count) = self.supported.get_mut(&protocol.name) {
-                *count -= 1;
-                if *count == 0 {
-                    self.supported.remove(&protocol.name);
-                }
-            }
-        }
+    /// The protocol that its members would agree on now.
+    pub(super) fn select_protocol(&self) -> Option<&str> {
+        self.supported.select(self.members.values())
     }
 
     /// Puts a member in; the first one leads.
@@ -252,7 +192,7 @@ impl ClassicGroup {
                 .insert(instance.clone(), member.id.clone());
         }
         self.pending_members.remove(&member.id);
-        self.count_protocols(&member);
+        self.supported.add(&member.protocols);
         self.awaiting_join += usize::from(member.awaiting_join.is_some());
         self.leader.get_or_insert_with(|| member.id.clone());
         let previous = self.members.insert(member.id.clone(), member);
@@ -261,7 +201,7 @@ impl ClassicGroup {
 
     fn take(&mut self, id: &str) -> Option<Member> {
         let member = self.members.remove(id)?;
-        self.uncount_protocols(&member);
+        self.supported.remove(&member.protocols);
         self.awaiting_join -= usize::from(member.awaiting_join.is_some());
         if let Some(instance) = &member.instance_id {
             self.static_members.remove(instance);
@@ -324,11 +264,11 @@ impl ClassicGroup {
         cx: &mut Context,
     ) {
         let mut member = self.members.remove(id).expect("the member is in the group");
-        self.uncount_protocols(&member);
+        self.supported.remove(&member.protocols);
         member.protocols = protocols;
         member.rebalance_timeout_ms = rebalance_timeout_ms;
         member.session_timeout_ms = session_timeout_ms;
-        self.count_protocols(&member);
+        self.supported.add(&member.protocols);
         self.awaiting_join -= usize::from(member.awaiting_join.is_some());
         self.awaiting_join += usize::from(ticket.is_some());
         if let Some(old) = std::mem::replace(&mut member.awaiting_join, ticket) {
@@ -362,7 +302,7 @@ impl ClassicGroup {
     /// Ends the join phase: a new generation with its protocol, or an empty one.
     pub(super) fn begin_generation(&mut self, now_ms: i64) {
         self.generation = self.generation.saturating_add(1);
-        self.protocol = self.select_protocol();
+        self.protocol = self.select_protocol().map(str::to_owned);
         self.subscribed = self.compute_subscribed();
         self.pending_sync.clear();
         self.assignment_write = None;
@@ -418,9 +358,9 @@ impl ClassicGroup {
     pub(super) fn check(&self) {
         let awaiting = self.members.values().filter(|m| m.awaiting_join.is_some());
         assert_eq!(self.awaiting_join, awaiting.count());
-        let mut supported = BTreeMap::new();
-        for protocol in self.members.values().flat_map(|m| &m.protocols) {
-            *supported.entry(protocol.name.clone()).or_default() += 1;
+        let mut supported = Supported::default();
+        for member in self.members.values() {
+            supported.add(&member.protocols);
         }
         assert_eq!(self.supported, supported);
         for (id, member) in &self.members {

@@ -3,10 +3,11 @@
 use super::GroupsShard;
 use super::effects::{Blob, Effects, JoinReply, Ticket};
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::member::{Member, Protocol};
 use super::rebalance;
 use super::records::Record;
+use super::state::State;
 use super::static_member;
 use super::timers::TimerKey;
 use super::writes::{Context, Write};

@@ -3,8 +3,9 @@
 use super::GroupsShard;
 use super::effects::Effects;
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::rebalance;
+use super::state::State;
 use super::writes::Context;
 
 #[derive(Debug, Clone)]

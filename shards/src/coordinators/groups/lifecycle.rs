@@ -3,8 +3,9 @@
 use super::GroupsShard;
 use super::effects::{Effects, JoinReply, Reply, SyncReply};
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::records::Record;
+use super::state::State;
 use super::timers::TimerKey;
 use super::writes::{Context, Write};
 use super::{persisted, rebalance};

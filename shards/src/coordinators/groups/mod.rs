@@ -35,6 +35,7 @@ mod persisted;
 mod rebalance;
 mod records;
 mod settings;
+mod state;
 mod static_member;
 mod subscription;
 mod sync;
@@ -42,6 +43,7 @@ mod sync;
 mod tests;
 mod timers;
 mod view;
+mod votes;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -55,13 +57,14 @@ pub use effects::{
     TopicId,
 };
 pub use fetch::{FetchRequest, FetchTopic};
-pub use group::{CONSUMER_PROTOCOL_TYPE, ClassicGroup, State};
+pub use group::{CONSUMER_PROTOCOL_TYPE, ClassicGroup};
 pub use join::JoinRequest;
 pub use leave::{LeaveReply, LeaveRequest, LeavingMember, LeftMember};
 pub use member::Protocol;
 pub use offsets::NO_TOPIC_ID;
 pub use records::{CommittedOffset, GroupMetadata, GroupMetadataMember, Record};
 pub use settings::{Limits, Settings};
+pub use state::State;
 pub use sync::{HeartbeatRequest, SyncRequest};
 
 use offsets::Offsets;

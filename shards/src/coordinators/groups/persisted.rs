@@ -3,8 +3,9 @@
 use super::GroupsShard;
 use super::effects::{CommitReply, Effects, JoinReply, Reply, Ticket, Token};
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::records::CommittedOffset;
+use super::state::State;
 use super::writes::{Pending, StaticReplacement, Write};
 use super::{rebalance, static_member, sync};
 

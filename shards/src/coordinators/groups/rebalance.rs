@@ -7,8 +7,9 @@
 
 use super::effects::{Blob, SyncReply};
 use super::error;
-use super::group::{ClassicGroup, InitialDelay, State};
+use super::group::{ClassicGroup, InitialDelay};
 use super::records::Record;
+use super::state::State;
 use super::timers::TimerKey;
 use super::writes::{Context, Write};
 

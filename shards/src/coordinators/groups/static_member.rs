@@ -4,10 +4,11 @@
 
 use super::effects::{JoinReply, Ticket};
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::join::JoinRequest;
 use super::rebalance;
 use super::records::Record;
+use super::state::State;
 use super::writes::{Context, StaticReplacement, Write};
 
 pub(super) fn rejoin(
@@ -49,7 +50,7 @@ pub(super) fn rejoin(
     );
     rebalance::reschedule_session(group, new_id, cx);
     match group.state() {
-        State::Stable if group.protocol == group.select_protocol() => {
+        State::Stable if group.protocol.as_deref() == group.select_protocol() => {
             let record = group.to_record(|member| member.assignment.clone());
             let write = Write::StaticMember(Box::new(replacement));
             cx.persist(vec![Record::GroupMetadata(record)], write);

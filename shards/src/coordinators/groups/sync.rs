@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use super::GroupsShard;
 use super::effects::{Blob, Effects, SyncReply, Ticket};
 use super::error;
-use super::group::{ClassicGroup, State};
+use super::group::ClassicGroup;
 use super::rebalance;
 use super::records::{GroupMetadata, Record};
+use super::state::State;
 use super::timers::TimerKey;
 use super::writes::{Context, Write};
 

@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use odradek_engine::bytes::{PAGE, page_ceil, page_floor};
-use odradek_engine::io::strategy::WriteStrategy;
-use odradek_engine::io::{Errno, Handle, Io, Op, OpenMode};
-use odradek_engine::log::file_stem;
-use odradek_engine::types::Offset;
+use super::strategy::WriteStrategy;
+use super::{Errno, Handle, Io, Op, OpenMode};
+use crate::bytes::{PAGE, page_ceil, page_floor};
+use crate::log::file_stem;
+use crate::types::Offset;
+
+use super::ahead::Ahead;
 
 /// Smallest and largest step by which a segment's file grows, bytes.
 const STEP_MIN: u64 = 64 << 10;
@@ -23,6 +25,16 @@ pub struct SegmentFile {
     /// For sendfile: a direct handle would read past the page cache.
     cached: Cell<Option<Handle>>,
     allocated: Cell<u64>,
+    /// Zeros after the data.
+    pub ahead: Ahead,
+}
+
+/// A range of a segment's file.
+#[derive(Clone)]
+pub struct FileRange {
+    pub file: Rc<SegmentFile>,
+    pub pos: u64,
+    pub len: u64,
 }
 
 impl SegmentFile {
@@ -43,6 +55,7 @@ impl SegmentFile {
             handle,
             cached: Cell::new(None),
             allocated: Cell::new(0),
+            ahead: Ahead::default(),
         };
         file.allocated.set(io.size(handle).await?);
         Ok(Rc::new(file))
@@ -87,6 +100,8 @@ impl SegmentFile {
 
     /// Cuts the padding off after `size` bytes of data.
     pub async fn cut(&self, size: u64) -> Result<(), Errno> {
+        // Zeros that land later would make the file longer again.
+        self.ahead.clear(0, u64::MAX / 2).await;
         if self.allocated.get() > size {
             self.io.truncate(self.handle, size).await?;
             self.allocated.set(size);

@@ -4,23 +4,25 @@
 //! next one, so the order of requests is the order of records; the reply waits for the marks that
 //! `acks` names and travels in order.
 
+mod lone;
+
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::log::Appended;
 use odradek_engine::record::{Origin, RecordError, validate_produce};
-use odradek_engine::types::Timestamp;
+use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
-use super::{Call, Outcome, Refusal, Reply, encode_reply, topics};
-use crate::broker::{Broker, Hosted};
-use crate::catalog::Topic;
+use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
+use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Mark, Wait};
+pub use lone::Produced;
 
 pub(super) const KEY: i16 = 0;
 /// From 0, though only 3 and later are served: KAFKA-18659.
@@ -43,6 +45,11 @@ struct TopicAnswer {
     name: Arc<str>,
     id: Uuid,
     partitions: Vec<Answer>,
+}
+
+/// Takes a request that needs no waiting to be taken, if it is one.
+pub(super) fn at_once(broker: &Rc<Broker>, request: &[u8]) -> Option<Outcome> {
+    lone::take(broker, request)
 }
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
@@ -136,10 +143,14 @@ async fn store(
     };
     let mut answer = Answer::refused(index, ErrorCode::None);
     match append(broker, &hosted, records.bytes().unwrap_or(&[]), now) {
-        Ok((base_offset, append_time, end)) => {
+        Ok(Stored {
+            base_offset,
+            append_time,
+            end,
+        }) => {
             answer.base_offset = base_offset;
             answer.append_time = append_time;
-            answer.log_start = hosted.partition.standing().log_start.0;
+            answer.log_start = hosted.partition.log_start().0;
             let mark = match acks {
                 0 => return answer,
                 1 => Mark::Written,
@@ -155,11 +166,25 @@ async fn store(
     answer
 }
 
-type Appending = Result<(i64, i64, odradek_engine::types::Offset), (ErrorCode, Option<String>)>;
+/// A batch in the log.
+struct Stored {
+    base_offset: i64,
+    /// -1 under create time.
+    append_time: i64,
+    /// The offset to wait for.
+    end: Offset,
+}
 
-/// Checks and appends; the base offset, the append time (-1 under create time), and the offset
-/// to wait for.
-fn append(broker: &Broker, hosted: &Hosted, records: &[u8], now: Timestamp) -> Appending {
+/// Why there is none.
+type Refused = (ErrorCode, Option<String>);
+
+/// Checks and appends.
+fn append(
+    broker: &Broker,
+    hosted: &Hosted,
+    records: &[u8],
+    now: Timestamp,
+) -> Result<Stored, Refused> {
     let (rules, append_time) = hosted.rules(now);
     let depth = hosted.depth(broker.settings.record_validation);
     let mut scratch = Vec::new();
@@ -178,16 +203,16 @@ fn append(broker: &Broker, hosted: &Hosted, records: &[u8], now: Timestamp) -> A
         .partition
         .append(records, &info, Origin::Client, append_time, now);
     match appended {
-        Ok(Appended::Stored(info)) => Ok((
-            info.base_offset.0,
-            append_time.map_or(-1, |time| time.0),
-            info.next_offset(),
-        )),
-        Ok(Appended::Duplicate(mark)) => Ok((
-            mark.last_offset.0 - i64::from(mark.offset_delta),
-            append_time.map_or(-1, |_| mark.timestamp.0),
-            mark.last_offset.plus(1),
-        )),
+        Ok(Appended::Stored(info)) => Ok(Stored {
+            base_offset: info.base_offset.0,
+            append_time: append_time.map_or(-1, |time| time.0),
+            end: info.next_offset(),
+        }),
+        Ok(Appended::Duplicate(mark)) => Ok(Stored {
+            base_offset: mark.last_offset.0 - i64::from(mark.offset_delta),
+            append_time: append_time.map_or(-1, |_| mark.timestamp.0),
+            end: mark.last_offset.plus(1),
+        }),
         Ok(Appended::Refused(error)) => Err((
             ErrorCode::from_code(error.code()).unwrap_or(ErrorCode::UnknownServerError),
             Some(error.to_string()),

@@ -1,67 +1,25 @@
-//! The partitions that this shard owns, opened on first use.
+//! What a shard holds of the catalog: the image it serves by, and the partitions that the image
+//! gives it, opened on first use.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use odradek_engine::io::Errno;
-use odradek_engine::log::LogRules;
-use odradek_engine::log::index::IndexRules;
-use odradek_engine::record::{Depth, Origin, Rules, TimestampRule, TimestampType};
-use odradek_engine::types::{Epoch, Offset, Timestamp};
+use odradek_engine::types::{Epoch, Offset};
+use odradek_wire::Uuid;
 
-use super::Broker;
-use crate::catalog::{Image, Topic};
-use crate::config::TopicConfig;
-use crate::config::choice;
-use crate::coordinators::topics_deleted;
-use crate::partition::{FULL_RETRY_NS, Opening, Partition, PartitionName};
+use super::hosted::{Hosted, log_rules};
+use super::image::{Image, Topic};
+use super::targets::{Target, Targets, TopicKey};
+use crate::config::{Settings, TopicConfig};
+use crate::partition::{FULL_RETRY_NS, Ground, OpenError, Opening, Partition, PartitionName};
 
-/// A partition of this shard, with its topic's settings.
-pub struct Hosted {
-    pub partition: Rc<Partition>,
-    pub config: Arc<TopicConfig>,
-}
-
-impl Hosted {
-    /// What a produced batch must satisfy, and whether it is stamped with the append's time.
-    pub fn rules(&self, now: Timestamp) -> (Rules, Option<Timestamp>) {
-        let config = &self.config;
-        let append_time = matches!(
-            config.message_timestamp_type,
-            choice::TimestampType::LogAppendTime
-        );
-        let rules = Rules {
-            origin: Origin::Client,
-            batch_bytes_max: config.max_message_bytes.max(0) as usize,
-            timestamps: TimestampRule {
-                timestamp_type: match append_time {
-                    true => TimestampType::LogAppendTime,
-                    false => TimestampType::CreateTime,
-                },
-                now,
-                before_max_ms: config.message_timestamp_before_max_ms,
-                after_max_ms: config.message_timestamp_after_max_ms,
-            },
-            zstd_allowed: true,
-        };
-        (rules, append_time.then_some(now))
-    }
-
-    /// How deep a produced batch is checked.
-    pub fn depth(&self, validation: choice::RecordValidation) -> Depth {
-        let keys_required = self.config.compacts();
-        match validation {
-            choice::RecordValidation::Header if !keys_required => Depth::Header,
-            _ => Depth::Records { keys_required },
-        }
-    }
-}
-
-pub(super) enum Slot {
+enum Slot {
     Open(Rc<Hosted>),
     Opening(Rc<RefCell<Vec<Waker>>>),
     /// Opening it failed at this time.
@@ -79,13 +37,88 @@ pub enum Unhosted {
     Failed,
 }
 
-impl Broker {
+/// See the module.
+pub struct Holdings {
+    shard: u32,
+    ground: Rc<Ground>,
+    settings: Arc<Settings>,
+    image: RefCell<Arc<Image>>,
+    hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
+    targets: Targets,
+    stopping: Cell<bool>,
+}
+
+impl Holdings {
+    /// Nothing open yet.
+    pub fn new(
+        shard: u32,
+        ground: Rc<Ground>,
+        settings: Arc<Settings>,
+        image: Arc<Image>,
+    ) -> Rc<Holdings> {
+        Rc::new(Holdings {
+            shard,
+            ground,
+            settings,
+            image: RefCell::new(image),
+            hosted: RefCell::default(),
+            targets: Targets::default(),
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// The shard whose holdings these are, from 0.
+    pub fn shard(&self) -> u32 {
+        self.shard
+    }
+
+    /// What its partitions have in common.
+    pub fn ground(&self) -> &Rc<Ground> {
+        &self.ground
+    }
+
+    /// The node's settings.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Metadata as this shard knows it.
+    pub fn image(&self) -> Arc<Image> {
+        self.image.borrow().clone()
+    }
+
+    /// A partition that clients may write to, if it is open here.
+    pub fn target(&self, topic: TopicKey<'_>, index: i32) -> Option<Rc<Target>> {
+        if let Some(target) = self.targets.get(topic, index) {
+            return (!target.hosted.partition.reopen_due()).then_some(target);
+        }
+        let image = self.image.borrow();
+        let found = match topic {
+            TopicKey::Name(name) => image.topic(name),
+            TopicKey::Id(id) => image.topic_by_id(id),
+        };
+        let entry = found.filter(|topic| !topic.is_internal())?;
+        let target = Rc::new(Target {
+            topic: entry.clone(),
+            index,
+            hosted: self.open_now(entry, index)?,
+        });
+        self.targets.put(topic, target.clone());
+        Some(target)
+    }
+
+    /// Whether nothing new is opened: the shard stops.
+    pub fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// From now on nothing new is opened.
+    pub fn begin_stop(&self) {
+        self.stopping.set(true);
+    }
+
     /// A partition of this shard, opened if need be.
-    pub async fn hosted(
-        self: &Rc<Self>,
-        topic: &Topic,
-        index: i32,
-    ) -> Result<Rc<Hosted>, Unhosted> {
+    pub async fn hosted(&self, topic: &Topic, index: i32) -> Result<Rc<Hosted>, Unhosted> {
         let entry = usize::try_from(index)
             .ok()
             .and_then(|index| topic.partitions.get(index))
@@ -102,7 +135,7 @@ impl Broker {
                 }
                 Some(Slot::Open(open)) => return Ok(open.clone()),
                 Some(Slot::Opening(waiting)) => waiting.clone(),
-                Some(Slot::Failed(at)) if self.io.now() < at + FULL_RETRY_NS => {
+                Some(Slot::Failed(at)) if self.ground.io.now() < at + FULL_RETRY_NS => {
                     return Err(Unhosted::Failed);
                 }
                 Some(Slot::Failed(_)) | None => break,
@@ -136,11 +169,12 @@ impl Broker {
                 self.hosted
                     .borrow_mut()
                     .insert(key, Slot::Open(open.clone()));
+                self.targets.forget();
                 Ok(open)
             }
             Err(error) => {
                 tracing::error!("{error}");
-                let failed = Slot::Failed(self.io.now());
+                let failed = Slot::Failed(self.ground.io.now());
                 self.hosted.borrow_mut().insert(key, failed);
                 Err(Unhosted::Failed)
             }
@@ -171,12 +205,7 @@ impl Broker {
             .collect()
     }
 
-    async fn open(
-        &self,
-        topic: &Topic,
-        index: i32,
-        epoch: i32,
-    ) -> Result<Rc<Hosted>, crate::partition::OpenError> {
+    async fn open(&self, topic: &Topic, index: i32, epoch: i32) -> Result<Rc<Hosted>, OpenError> {
         let config = self.topic_config(topic);
         let opening = Opening {
             name: PartitionName {
@@ -208,14 +237,19 @@ impl Broker {
         self.settings.log_dir.join(format!("{topic}-{index}"))
     }
 
-    /// Takes a new image: what is gone is removed from disk, what changed is changed. On return
-    /// this shard serves by it.
-    pub async fn adopt(self: &Rc<Self>, image: Arc<Image>) {
-        let old = self.image.replace(image.clone());
-        self.groups.adopt(&image, self.shard);
+    /// Serves by a new image from now on; gives the one before. What the new one has no more is
+    /// still there until [`settle`](Self::settle).
+    pub fn replace(&self, image: Arc<Image>) -> Arc<Image> {
+        self.targets.forget();
+        self.image.replace(image)
+    }
+
+    /// Removes from disk what is gone since `old`, and changes what changed. Gives the topics
+    /// that are gone.
+    pub async fn settle<'a>(&self, old: &'a Image, new: &Image) -> Vec<(&'a str, Uuid)> {
         let mut gone = Vec::new();
         for topic in old.topics() {
-            match image.topic_by_id(topic.id) {
+            match new.topic_by_id(topic.id) {
                 None => {
                     gone.push((&*topic.name, topic.id));
                     self.remove(topic).await;
@@ -224,7 +258,7 @@ impl Broker {
                 Some(_) => {}
             }
         }
-        topics_deleted(self, &gone).await;
+        gone
     }
 
     async fn remove(&self, topic: &Topic) {
@@ -233,10 +267,11 @@ impl Broker {
                 continue;
             }
             let slot = self.hosted.borrow_mut().remove(&(topic.id, index as i32));
+            self.targets.forget();
             let directory = self.directory(&topic.name, index as i32);
             let removed = match slot {
                 Some(Slot::Open(open)) => open.partition.destroy().await,
-                _ => remove_directory(self, &directory).await,
+                _ => self.remove_directory(&directory).await,
             };
             if let Err(error) = removed {
                 let directory = directory.display();
@@ -246,6 +281,7 @@ impl Broker {
     }
 
     fn reconfigure(&self, topic: &Topic) {
+        self.targets.forget();
         let config = Arc::new(self.topic_config(topic));
         for (key, slot) in self.hosted.borrow_mut().iter_mut() {
             if let (true, Slot::Open(open)) = (key.0 == topic.id, &mut *slot) {
@@ -258,56 +294,16 @@ impl Broker {
         }
     }
 
-    /// Hands an image to every shard, this one included, and waits until all serve by it.
-    pub async fn publish(broker: &Rc<Broker>, image: Arc<Image>) {
-        let mut pending = Vec::new();
-        for shard in (0..broker.shards()).filter(|shard| *shard != broker.shard) {
-            let (asking, image) = (broker.clone(), image.clone());
-            pending.push(broker.spawner.spawn(async move {
-                let task =
-                    move |there: Rc<Broker>| Box::pin(async move { there.adopt(image).await }) as _;
-                asking.mail.call(&asking, shard, task).await
-            }));
+    async fn remove_directory(&self, directory: &Path) -> Result<(), Errno> {
+        let io = &self.ground.io;
+        let names = match io.list(directory).await {
+            Ok(names) => names,
+            Err(Errno(libc::ENOENT)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for name in names {
+            io.remove(&directory.join(name)).await?;
         }
-        broker.adopt(image).await;
-        for task in pending {
-            // A shard that is gone takes the node with it.
-            let _ = task.await;
-        }
-    }
-}
-
-async fn remove_directory(broker: &Broker, directory: &std::path::Path) -> Result<(), Errno> {
-    let io = &broker.io;
-    let names = match io.list(directory).await {
-        Ok(names) => names,
-        Err(Errno(libc::ENOENT)) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for name in names {
-        io.remove(&directory.join(name)).await?;
-    }
-    io.remove_dir(directory).await
-}
-
-/// The log's rules by a topic's settings.
-pub(super) fn log_rules(config: &TopicConfig) -> LogRules {
-    LogRules {
-        segment_bytes: config.segment_size().max(1) as u64,
-        roll_ms: config.segment_ms,
-        index: IndexRules {
-            interval_bytes: config.index_interval_bytes.max(0) as u64,
-            index_bytes_max: config.segment_index_bytes.max(0) as usize,
-        },
-        retention_bytes: if config.deletes() {
-            config.retention_bytes
-        } else {
-            -1
-        },
-        retention_ms: if config.deletes() {
-            config.retention_ms
-        } else {
-            -1
-        },
+        io.remove_dir(directory).await
     }
 }

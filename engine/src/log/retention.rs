@@ -1,0 +1,62 @@
+//! Which segments retention lets go of, and what follows from a higher log start offset.
+
+use super::{Log, Segment};
+use crate::types::{Offset, Timestamp};
+
+impl Log {
+    /// Takes out the segments that retention lets go of, oldest first. The active one stays
+    /// unless it, too, is past its time: then it is rolled first, as in Kafka, and goes once its
+    /// files are finished.
+    ///
+    /// `end`: nothing at or after it is taken (the high watermark).
+    pub fn expire(&mut self, now: Timestamp, end: Offset) -> Vec<Segment> {
+        let rules = self.rules.clone();
+        let aged = |segment: &Segment| {
+            rules.retention_ms >= 0
+                && segment.size > 0
+                && segment.latest.timestamp >= Timestamp(0)
+                && now.0.saturating_sub(segment.latest.timestamp.0) > rules.retention_ms
+        };
+        if self.next <= end
+            && self.segments.iter().all(aged)
+            && !self.pending()
+            && self.flying() == 0
+        {
+            self.roll();
+        }
+        let mut total = self.bytes();
+        let mut gone = Vec::new();
+        while self.segments.len() > 1 {
+            let (oldest, second) = (&self.segments[0], self.segments[1].base);
+            let over =
+                rules.retention_bytes >= 0 && total - oldest.size >= rules.retention_bytes as u64;
+            let before_start = second <= self.log_start;
+            let unfinished = self.unfinished.contains(&oldest.base);
+            if second > end || unfinished || !(over || aged(oldest) || before_start) {
+                break;
+            }
+            total -= oldest.size;
+            gone.extend(self.segments.pop_front());
+            self.raise_start(second);
+        }
+        // What is gone needs no finishing.
+        let first = self.segments[0].base;
+        self.seals.retain(|seal| seal.base >= first);
+        gone
+    }
+
+    /// Raises the log start offset; what lies before is not shown any more.
+    pub fn raise_start(&mut self, offset: Offset) {
+        if offset > self.log_start {
+            self.log_start = offset;
+            self.epochs.truncate_from_start(offset);
+            while self
+                .recent
+                .front()
+                .is_some_and(|first| first.next <= offset)
+            {
+                self.recent.pop_front();
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A shard as a broker: what its handlers reach.
+//!
+//! Absent on purpose: the handlers themselves, how a broker starts, is reached and stops (module
+//! `broker`, which stands above), and any lock: a broker belongs to one thread.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use odradek_engine::io::Io;
+use odradek_engine::task::Spawner;
+
+use super::fetch_sessions::{self, FetchSessions};
+use crate::catalog::{Controller, Holdings, Hosted, Image, Topic, Unhosted};
+use crate::config::Settings;
+use crate::coordinators::Groups;
+use crate::coordinators::producer_ids::ProducerIds;
+use crate::runtime::{Mailboxes, Notice, Quiet};
+
+/// Where a shard is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub host: String,
+    pub port: u16,
+}
+
+/// What the node is, beyond its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub cluster_id: String,
+    pub directory_id: String,
+}
+
+/// See the module.
+pub struct Broker {
+    /// This shard, from 0.
+    pub shard: u32,
+    pub io: Io,
+    pub spawner: Spawner,
+    pub settings: Arc<Settings>,
+    pub facts: Arc<Facts>,
+    /// Every shard's advertised endpoint.
+    pub endpoints: Arc<[Endpoint]>,
+    pub mail: Mailboxes<Broker>,
+    /// Rate limit of log lines about requests that failed.
+    pub refusals: Quiet,
+    /// The image, and the partitions here.
+    pub holdings: Rc<Holdings>,
+    /// What clients need not repeat with each fetch.
+    pub fetch_sessions: RefCell<FetchSessions>,
+    /// Ids for idempotent producers.
+    pub producer_ids: ProducerIds,
+    /// The group coordinators here.
+    pub groups: Rc<Groups>,
+    /// On shard 0.
+    pub controller: Option<Rc<Controller>>,
+    stop: Notice,
+    /// Leave the marker of a clean stop.
+    last: Cell<bool>,
+}
+
+impl Broker {
+    /// Around what a shard holds. `controller`: on shard 0.
+    pub fn new(
+        holdings: Rc<Holdings>,
+        facts: Arc<Facts>,
+        endpoints: Arc<[Endpoint]>,
+        mail: Mailboxes<Broker>,
+        controller: Option<Rc<Controller>>,
+    ) -> Rc<Broker> {
+        let (ground, settings) = (holdings.ground(), holdings.settings());
+        // The setting is the node's.
+        let slots = settings.max_incremental_fetch_session_cache_slots.max(0) as usize;
+        let fetch_sessions = FetchSessions::new(
+            slots.div_ceil(mail.shards() as usize),
+            fetch_sessions::PARTITIONS_MAX,
+        );
+        Rc::new(Broker {
+            shard: holdings.shard(),
+            io: ground.io.clone(),
+            spawner: ground.spawner.clone(),
+            settings: settings.clone(),
+            facts,
+            endpoints,
+            mail,
+            refusals: Quiet::default(),
+            fetch_sessions: RefCell::new(fetch_sessions),
+            producer_ids: ProducerIds::default(),
+            groups: Groups::new(holdings.clone()),
+            controller,
+            stop: Notice::default(),
+            last: Cell::new(false),
+            holdings,
+        })
+    }
+
+    /// How many shards the node has.
+    pub fn shards(&self) -> u32 {
+        self.mail.shards()
+    }
+
+    /// A shard's id as a Kafka broker.
+    pub fn id_of(&self, shard: u32) -> i32 {
+        self.settings.node_id * 1000 + shard as i32
+    }
+
+    /// This shard's id as a Kafka broker.
+    pub fn id(&self) -> i32 {
+        self.id_of(self.shard)
+    }
+
+    /// Metadata as this shard knows it.
+    pub fn image(&self) -> Arc<Image> {
+        self.holdings.image()
+    }
+
+    /// A partition of this shard, opened if need be.
+    pub fn hosted<'a>(
+        &'a self,
+        topic: &'a Topic,
+        index: i32,
+    ) -> impl Future<Output = Result<Rc<Hosted>, Unhosted>> + 'a {
+        self.holdings.hosted(topic, index)
+    }
+
+    /// A partition of this shard if it is open.
+    pub fn open_now(&self, topic: &Topic, index: i32) -> Option<Rc<Hosted>> {
+        self.holdings.open_now(topic, index)
+    }
+
+    /// The controller, for whoever runs on shard 0.
+    pub fn controller(&self) -> &Rc<Controller> {
+        self.controller.as_ref().expect("asked for on shard 0")
+    }
+
+    /// Takes a new image: what is gone is removed from disk, what changed is changed. On return
+    /// this shard serves by it.
+    pub async fn adopt(&self, image: Arc<Image>) {
+        let old = self.holdings.replace(image.clone());
+        self.groups.adopt(&image);
+        let gone = self.holdings.settle(&old, &image).await;
+        self.groups.topics_deleted(&gone).await;
+    }
+
+    /// Hands an image to every shard, this one included, and waits until all serve by it.
+    pub async fn publish(self: &Rc<Self>, image: Arc<Image>) {
+        let mut pending = Vec::new();
+        for shard in (0..self.shards()).filter(|shard| *shard != self.shard) {
+            let (asking, image) = (self.clone(), image.clone());
+            pending.push(self.spawner.spawn(async move {
+                let task =
+                    move |there: Rc<Broker>| Box::pin(async move { there.adopt(image).await }) as _;
+                asking.mail.call(&asking.io, shard, task).await
+            }));
+        }
+        self.adopt(image).await;
+        for task in pending {
+            // A shard that is gone takes the node with it.
+            let _ = task.await;
+        }
+    }
+
+    /// Whether the node is stopping: coordinators and listeners take nothing new.
+    pub fn stopping(&self) -> bool {
+        self.holdings.stopping()
+    }
+
+    /// Asks this shard to stop; the last one leaves the marker of a clean stop.
+    pub fn request_stop(&self, last: bool) {
+        self.last.set(last);
+        self.stop.raise();
+    }
+
+    /// Waits until this shard is asked to stop; whether it is the last.
+    pub async fn stop_requested(&self) -> bool {
+        self.stop.raised().await;
+        self.last.get()
+    }
+}

@@ -1,0 +1,75 @@
+//! An open partition with its topic's settings, and what they mean to its log.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use odradek_engine::log::LogRules;
+use odradek_engine::log::index::IndexRules;
+use odradek_engine::record::{Depth, Origin, Rules, TimestampRule, TimestampType};
+use odradek_engine::types::Timestamp;
+
+use crate::config::{TopicConfig, choice};
+use crate::partition::Partition;
+
+/// A partition of this shard, with its topic's settings.
+pub struct Hosted {
+    pub partition: Rc<Partition>,
+    pub config: Arc<TopicConfig>,
+}
+
+impl Hosted {
+    /// What a produced batch must satisfy, and whether it is stamped with the append's time.
+    pub fn rules(&self, now: Timestamp) -> (Rules, Option<Timestamp>) {
+        let config = &self.config;
+        let append_time = matches!(
+            config.message_timestamp_type,
+            choice::TimestampType::LogAppendTime
+        );
+        let rules = Rules {
+            origin: Origin::Client,
+            batch_bytes_max: config.max_message_bytes.max(0) as usize,
+            timestamps: TimestampRule {
+                timestamp_type: match append_time {
+                    true => TimestampType::LogAppendTime,
+                    false => TimestampType::CreateTime,
+                },
+                now,
+                before_max_ms: config.message_timestamp_before_max_ms,
+                after_max_ms: config.message_timestamp_after_max_ms,
+            },
+            zstd_allowed: true,
+        };
+        (rules, append_time.then_some(now))
+    }
+
+    /// How deep a produced batch is checked.
+    pub fn depth(&self, validation: choice::RecordValidation) -> Depth {
+        let keys_required = self.config.compacts();
+        match validation {
+            choice::RecordValidation::Header if !keys_required => Depth::Header,
+            _ => Depth::Records { keys_required },
+        }
+    }
+}
+
+/// The log's rules by a topic's settings.
+pub(super) fn log_rules(config: &TopicConfig) -> LogRules {
+    LogRules {
+        segment_bytes: config.segment_size().max(1) as u64,
+        roll_ms: config.segment_ms,
+        index: IndexRules {
+            interval_bytes: config.index_interval_bytes.max(0) as u64,
+            index_bytes_max: config.segment_index_bytes.max(0) as usize,
+        },
+        retention_bytes: if config.deletes() {
+            config.retention_bytes
+        } else {
+            -1
+        },
+        retention_ms: if config.deletes() {
+            config.retention_ms
+        } else {
+            -1
+        },
+    }
+}

@@ -1,0 +1,90 @@
+//! What the names in a partition's directory say. Pure.
+
+use odradek_engine::log::parse_file_name;
+use odradek_engine::types::Offset;
+
+/// See the module. Every list is in the order of offsets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing<'a> {
+    /// Segments.
+    pub bases: Vec<Offset>,
+    /// Indexes: each says that its segment was finished.
+    finished: Vec<Offset>,
+    /// Snapshots of the producers' state.
+    pub snapshots: Vec<Offset>,
+    /// Left behind by a kill, to be removed.
+    pub litter: Vec<&'a str>,
+}
+
+impl<'a> Listing<'a> {
+    /// Names that mean nothing here are passed over.
+    pub fn of(names: &'a [String]) -> Self {
+        let mut listing = Listing::default();
+        for name in names {
+            if name.ends_with(".tmp") || name.ends_with(".deleted") {
+                listing.litter.push(name);
+                continue;
+            }
+            match parse_file_name(name) {
+                Some((base, "log")) => listing.bases.push(base),
+                Some((base, "index")) => listing.finished.push(base),
+                Some((base, "snapshot")) => listing.snapshots.push(base),
+                _ => {}
+            }
+        }
+        for list in [
+            &mut listing.bases,
+            &mut listing.finished,
+            &mut listing.snapshots,
+        ] {
+            list.sort_unstable();
+        }
+        listing
+    }
+
+    /// Indexes without a segment.
+    pub fn orphans(&self) -> impl Iterator<Item = Offset> {
+        let lone = |base: &Offset| self.bases.binary_search(base).is_err();
+        self.finished.iter().copied().filter(move |base| lone(base))
+    }
+
+    /// How many segments, from the first, were finished without a gap.
+    pub fn clean(&self) -> usize {
+        let unfinished = |base: &Offset| self.finished.binary_search(base).is_err();
+        let first = self.bases.iter().position(unfinished);
+        first.unwrap_or(self.bases.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_without_its_index_ends_what_is_known() {
+        let names = [
+            "00000000000000000020.log",
+            "00000000000000000000.index",
+            "00000000000000000000.log",
+            "00000000000000000010.log",
+            "00000000000000000020.index",
+            "00000000000000000030.index",
+            "00000000000000000020.snapshot",
+            "00000000000000000010.snapshot",
+            "00000000000000000010.index.tmp",
+            "00000000000000000005.log.deleted",
+            "partition.metadata",
+        ]
+        .map(str::to_owned);
+        let listing = Listing::of(&names);
+        assert_eq!(listing.bases, [Offset(0), Offset(10), Offset(20)]);
+        assert_eq!(listing.snapshots, [Offset(10), Offset(20)]);
+        let litter = [
+            "00000000000000000010.index.tmp",
+            "00000000000000000005.log.deleted",
+        ];
+        assert_eq!(listing.litter, litter);
+        assert_eq!(listing.clean(), 1);
+        assert!(listing.orphans().eq([Offset(30)]));
+    }
+}

@@ -1,0 +1,56 @@
+//! The files beside a segment's `.log`.
+
+use std::path::Path;
+
+use odradek_engine::io::{Errno, Io};
+use odradek_engine::log::file_stem;
+use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
+use odradek_engine::types::{Offset, Position};
+
+/// Largest index, snapshot or checkpoint file that is believed.
+const SIDE_FILE_BYTES_MAX: usize = 64 << 20;
+
+/// A file beside a segment, if it can be read.
+pub(super) async fn read_side(io: &Io, path: &Path) -> Option<Vec<u8>> {
+    io.read_file(path, SIDE_FILE_BYTES_MAX).await.ok()
+}
+
+/// The `.index` comes last: its presence says that the segment is whole.
+pub(super) async fn write_index(
+    io: &Io,
+    stem: &Path,
+    times: Vec<u8>,
+    offsets: Vec<u8>,
+) -> Result<(), Errno> {
+    io.replace_file(&stem.with_extension("timeindex"), times)
+        .await?;
+    io.replace_file(&stem.with_extension("index"), offsets)
+        .await
+}
+
+/// A segment's index from its two files, if they are there and sane.
+pub(super) async fn read_index(
+    io: &Io,
+    stem: &Path,
+    base: Offset,
+    size: u64,
+    next: Offset,
+) -> Option<SegmentIndex> {
+    let offsets = read_side(io, &stem.with_extension("index")).await?;
+    let times = read_side(io, &stem.with_extension("timeindex")).await?;
+    let offsets = OffsetIndex::parse(base, &offsets, Position(size)).ok()?;
+    let times = TimeIndex::parse(base, &times, next).ok()?;
+    Some(SegmentIndex::from_parts(offsets, times))
+}
+/// Segments that do not continue the log are kept under another name, for a person to look at.
+pub(super) async fn set_aside(io: &Io, directory: &Path, bases: &[Offset]) -> Result<(), Errno> {
+    for base in bases {
+        let from = directory.join(format!("{}.log", file_stem(*base)));
+        let to = from.with_extension("log.aside");
+        io.rename(&from, &to).await?;
+        for extension in ["index", "timeindex", "snapshot"] {
+            let _ = io.remove(&from.with_extension(extension)).await;
+        }
+    }
+    io.sync_directory(directory).await
+}
