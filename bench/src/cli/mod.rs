@@ -33,7 +33,7 @@ enum Command {
     /// The cheapest loops that move the same bytes on this machine
     Floor(floor::FloorArgs),
     /// Loads a server at its own pace (open loop), or searches the highest rate that holds a bound
-    Load(open::LoadArgs),
+    Load(Box<open::LoadArgs>),
     /// Tells differences between two sets of results from noise
     Compare(compare::CompareArgs),
     /// Saturates a server with produce requests (closed loop)

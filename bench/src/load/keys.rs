@@ -97,7 +97,7 @@ impl KeyDraw {
 
     /// The next message's key.
     #[inline]
-    pub fn next(&mut self) -> Option<[u8; KEY_BYTES]> {
+    pub fn draw(&mut self) -> Option<[u8; KEY_BYTES]> {
         let number = match &self.kind {
             Kind::None => return None,
             Kind::Uniform(count) => self.random.random_range(0..*count),
@@ -114,7 +114,7 @@ mod tests {
     fn numbers(keys: &str, count: usize) -> Vec<u64> {
         let mut draw = KeyDraw::new(keys.parse().unwrap(), 0, 3);
         (0..count)
-            .map(|_| u64::from_be_bytes(draw.next().unwrap()))
+            .map(|_| u64::from_be_bytes(draw.draw().unwrap()))
             .collect()
     }
 

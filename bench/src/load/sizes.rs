@@ -129,7 +129,7 @@ impl SizeDraw {
 
     /// Bytes of the next value.
     #[inline]
-    pub fn next(&mut self) -> usize {
+    pub fn draw(&mut self) -> usize {
         let bytes = match &self.kind {
             Kind::Fixed(bytes) => *bytes,
             Kind::Uniform(min, max) => self.random.random_range(*min..=*max),
@@ -145,7 +145,7 @@ mod tests {
 
     fn drawn(text: &str, count: usize) -> Vec<usize> {
         let mut draw = SizeDraw::new(&text.parse().unwrap(), 28, 0, 1).unwrap();
-        (0..count).map(|_| draw.next()).collect()
+        (0..count).map(|_| draw.draw()).collect()
     }
 
     #[test]

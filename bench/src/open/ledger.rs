@@ -182,6 +182,7 @@ pub(crate) fn judge(
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of ranges, some with one
 mod tests {
     use super::*;
 

@@ -206,9 +206,9 @@ impl Producer {
     #[inline]
     fn make(&self, maker: &mut Maker, now: u64, intended: u64, held_back: bool) {
         let load = &self.shared.load;
-        let key = maker.keys.next();
+        let key = maker.keys.draw();
         let rest = match &mut maker.sizes {
-            Some(sizes) => maker.contents.next(sizes.next() - PROOF_BYTES),
+            Some(sizes) => maker.contents.next(sizes.draw() - PROOF_BYTES),
             None => maker.contents.next(0),
         };
         let value_bytes = PROOF_BYTES + rest.len();

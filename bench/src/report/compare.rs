@@ -308,7 +308,12 @@ mod tests {
             error.to_string().contains("no whole run of \"b\""),
             "{error}"
         );
-        let comparison = compare(&[whole.clone()], &[partial, whole], 0.95).unwrap();
+        let comparison = compare(
+            std::slice::from_ref(&whole),
+            &[partial, whole.clone()],
+            0.95,
+        )
+        .unwrap();
         assert_eq!(comparison.b.runs, 1);
         assert_eq!(verdict(&comparison, "ack p99"), Verdict::TooFewRuns);
         assert!(comparison.notes[0].contains("1 partial runs of b"));
