@@ -14,7 +14,8 @@ use odradek_wire::create_topics::{
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use super::topics::{self, NewTopic, Refused};
+use super::change::Refused;
+use super::topics::{self, NewTopic};
 use super::{Broker, Call, Outcome, Refusal};
 use crate::config::choice::FactorExcess;
 use crate::config::describe::{ConfigEntry, describe_topic};

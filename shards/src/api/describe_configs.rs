@@ -13,7 +13,8 @@ use odradek_wire::describe_configs::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::topics::{self, Refused};
+use super::change::Refused;
+use super::topics;
 use super::{Broker, Call, Outcome, Refusal};
 use crate::catalog::Image;
 use crate::config::ConfigError;

@@ -5,6 +5,7 @@
 
 mod broker;
 mod call;
+mod change;
 pub mod table;
 
 mod groups;
@@ -12,6 +13,7 @@ pub mod topics;
 
 mod api_versions;
 mod authorized;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_topics;

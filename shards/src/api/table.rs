@@ -56,6 +56,7 @@ pub static TABLE: &[Row] = &[
     row!(init_producer_id),
     row!(offset_for_leader_epoch),
     row!(describe_configs),
+    row!(create_partitions),
     row!(delete_groups),
     row!(list_partition_reassignments),
     row!(offset_delete),

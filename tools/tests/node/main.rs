@@ -9,6 +9,7 @@ mod bad_frames;
 mod flow;
 mod full_disk;
 mod fuzz;
+mod growth;
 mod process;
 mod recovery;
 mod rolling;
