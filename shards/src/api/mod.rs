@@ -6,11 +6,13 @@
 mod broker;
 mod call;
 mod change;
+mod configs;
 pub mod table;
 
 mod groups;
 pub mod topics;
 
+mod alter_configs;
 mod api_versions;
 mod authorized;
 mod create_partitions;
@@ -25,6 +27,7 @@ mod fetch;
 pub mod fetch_sessions;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;

@@ -8,6 +8,6 @@ pub mod placement;
 pub mod records;
 
 pub use controller::{Controller, ControllerError};
-pub use holdings::{Holdings, Unhosted};
+pub use holdings::{Holdings, Unhosted, in_force};
 pub use hosted::Hosted;
 pub use image::{Image, PartitionEntry, Topic};

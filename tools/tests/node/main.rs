@@ -13,4 +13,5 @@ mod growth;
 mod process;
 mod recovery;
 mod rolling;
+mod settings;
 mod topics;
