@@ -53,6 +53,7 @@ pub static TABLE: &[Row] = &[
     row!(api_versions),
     row!(create_topics),
     row!(delete_topics),
+    row!(delete_records),
     row!(init_producer_id),
     row!(offset_for_leader_epoch),
     row!(describe_configs),

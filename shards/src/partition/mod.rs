@@ -14,6 +14,7 @@ mod flush;
 mod housekeeping;
 mod judge;
 mod listing;
+mod log_start;
 mod open;
 mod progress;
 mod read;
@@ -35,6 +36,7 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
@@ -81,6 +83,8 @@ pub struct Partition {
     directory: PathBuf,
     ground: Rc<Ground>,
     state: RefCell<State>,
+    /// Held while DeleteRecords stores a new log start offset.
+    start_moves: async_lock::Mutex<()>,
     me: Weak<Partition>,
 }
 

@@ -17,6 +17,7 @@ use odradek_engine::types::{Epoch, Offset};
 
 use super::judge::{judge, trust};
 use super::listing::Listing;
+use super::log_start;
 use super::side_files::{read_side, set_aside, write_index};
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
@@ -45,7 +46,10 @@ pub struct OpenError {
 
 impl Partition {
     /// Opens a partition, making its directory if need be, recovering what is there.
-    pub async fn open(ground: &Rc<Ground>, opening: Opening) -> Result<Rc<Partition>, OpenError> {
+    pub async fn open(
+        ground: &Rc<Ground>,
+        mut opening: Opening,
+    ) -> Result<Rc<Partition>, OpenError> {
         let partition = opening.name.to_string();
         let fail = |what| {
             let partition = partition.clone();
@@ -57,9 +61,20 @@ impl Partition {
         };
         let io = &ground.io;
         let found = match io.list(&opening.directory).await {
-            Ok(names) => recover(ground, &opening, names)
-                .await
-                .map_err(fail("recovery"))?,
+            Ok(names) => {
+                let start = log_start::load(io, &opening.directory).await;
+                let start = start.map_err(fail("reading its log start offset"))?;
+                opening.log_start = opening.log_start.max(start);
+                let found = recover(ground, &opening, names)
+                    .await
+                    .map_err(fail("recovery"))?;
+                if start > found.next {
+                    log_start::forget(io, &opening.directory)
+                        .await
+                        .map_err(fail("removing its log start offset"))?;
+                }
+                found
+            }
             Err(Errno(libc::ENOENT)) => {
                 make(io, &opening)
                     .await
@@ -86,6 +101,7 @@ impl Partition {
             directory: opening.directory,
             ground: ground.clone(),
             me: me.clone(),
+            start_moves: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
                 progress: Progress::new(next, durable_policy),
@@ -189,7 +205,7 @@ async fn recover(
         }
     }
     // Where the producers' state must be rebuilt from: the newest snapshot, or all that is kept.
-    let replay_from = state_at.unwrap_or(found.log_start);
+    let replay_from = state_at.unwrap_or(bases[0]);
     let mut epoch = Epoch(0);
     for (number, &base) in bases.iter().enumerate() {
         if base != found.next && number > 0 {
@@ -261,6 +277,7 @@ async fn recover(
     }
     found.log_start = found.log_start.min(found.next);
     found.epochs.truncate_from_end(found.next);
+    found.epochs.truncate_from_start(found.log_start);
     for base in snapshots.iter().filter(|base| **base > found.next) {
         // Of records that are gone. The newest snapshot is taken for the log's end.
         let path = directory.join(format!("{}.snapshot", file_stem(*base)));

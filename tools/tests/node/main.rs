@@ -6,6 +6,7 @@ mod common;
 
 mod bad_batches;
 mod bad_frames;
+mod deletion;
 mod flow;
 mod full_disk;
 mod fuzz;
