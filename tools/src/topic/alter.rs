@@ -44,6 +44,10 @@ pub(super) fn run(args: &AlterArgs) -> anyhow::Result<()> {
         "nothing to change: give --partitions, --config, --unset, --append or --subtract"
     );
     let mut cluster = args.connect.connect()?;
+    // Asked first, since a change to what is not there is tried again until time is up.
+    cluster
+        .topic(&args.topic, false)
+        .with_context(|| format!("cannot change topic {}", args.topic))?;
     let done = match change.validate_only {
         true => "could change",
         false => "changed",

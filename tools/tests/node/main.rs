@@ -6,7 +6,9 @@ mod common;
 
 mod bad_batches;
 mod bad_frames;
+mod commands;
 mod deletion;
+mod directories;
 mod flow;
 mod full_disk;
 mod fuzz;

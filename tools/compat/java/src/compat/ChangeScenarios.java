@@ -103,10 +103,17 @@ final class ChangeScenarios {
             ConfigResource broker = new ConfigResource(ConfigResource.Type.BROKER, last.idString());
             String rate = "leader.replication.throttled.rate";
             alter(admin, broker, false, op(rate, "1000000", OpType.SET));
-            poll("it shows", () -> entry(admin, broker, rate) != null && "1000000".equals(entry(admin, broker, rate).value()));
+            poll("it shows", () -> {
+                // Kafka shows it only while it is set.
+                ConfigEntry shown = entry(admin, broker, rate);
+                return shown != null && "1000000".equals(shown.value());
+            });
             equal(ConfigEntry.ConfigSource.DYNAMIC_BROKER_CONFIG, entry(admin, broker, rate).source(), "source");
             alter(admin, broker, false, op(rate, null, OpType.DELETE));
-            poll("it is gone", () -> entry(admin, broker, rate) == null || entry(admin, broker, rate).isDefault());
+            poll("it is gone", () -> {
+                ConfigEntry shown = entry(admin, broker, rate);
+                return shown == null || shown.isDefault();
+            });
             fails(InvalidRequestException.class, () -> alter(admin, broker, false, op(rate, "-1", OpType.SET)));
             fails(InvalidRequestException.class, () -> alter(admin, broker, false, op("log.dirs", "/tmp", OpType.SET)));
         }
