@@ -6,10 +6,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{consume, doctor, group, log, produce, serve, topic};
+use crate::{config, consume, doctor, group, log, produce, serve, topic};
 
 /// A Kafka-compatible log node, and the tools around it.
 #[derive(Debug, Parser)]
@@ -43,9 +43,18 @@ pub enum Command {
     #[command(subcommand)]
     Group(group::GroupCommand),
     #[command(subcommand)]
+    Config(config::ConfigCommand),
+    #[command(subcommand)]
     Log(log::LogCommand),
     Doctor(doctor::DoctorArgs),
     Bench(odradek_bench::cli::Args),
+    /// Print what makes a shell complete this command line.
+    #[command(after_help = "Example:\n  source <(odradek completions bash)")]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Parses the command line and runs it.
@@ -70,9 +79,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(*args),
         Command::Group(command) => group::run(command),
+        Command::Config(command) => config::run(command),
         Command::Log(command) => log::run(command),
         Command::Doctor(args) => doctor::run(args),
         Command::Bench(args) => Ok(odradek_bench::cli::run(args)),
+        Command::Completions { shell } => {
+            // Into memory first: the generator panics where its reader has gone.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "odradek", &mut script);
+            io::Write::write_all(&mut io::stdout(), &script)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod client;
 mod common;
+pub mod config;
 pub mod consume;
 pub mod doctor;
 pub mod group;

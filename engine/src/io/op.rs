@@ -147,6 +147,13 @@ pub enum Op {
     Size { file: Handle, len: u64 },
     /// A directory's entries, left in `names` (files and directories, without `.` and `..`).
     List { path: CString, names: Vec<String> },
+    /// The file system under a path (statvfs): its size in bytes, and how many of them an ordinary
+    /// process may still use, left in `total` and `usable`.
+    Space {
+        path: CString,
+        total: u64,
+        usable: u64,
+    },
     /// How many bytes of `[pos, pos + len)` are in page cache (cachestat), capped to i32.
     Resident { file: Handle, pos: u64, len: u64 },
     /// A socket's peer, left in `address`.

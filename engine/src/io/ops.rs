@@ -417,6 +417,23 @@ impl Io {
         Ok(names)
     }
 
+    /// The file system under a path: its size, and what is left for an ordinary process; bytes.
+    pub async fn space(&self, at: &Path) -> Result<(u64, u64), Errno> {
+        let path = path(at)?;
+        let (total, usable) = (0, 0);
+        let op = Op::Space {
+            path,
+            total,
+            usable,
+        };
+        let Done { result, op, .. } = self.submit(op).await;
+        result?;
+        let Op::Space { total, usable, .. } = op else {
+            unreachable!()
+        };
+        Ok((total, usable))
+    }
+
     /// Whether `[pos, pos + len)` is wholly in page cache.
     pub async fn resident(&self, file: Handle, pos: u64, len: u64) -> bool {
         let done = self.submit(Op::Resident { file, pos, len }).await;

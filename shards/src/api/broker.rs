@@ -37,6 +37,7 @@ pub struct Broker {
     pub shard: u32,
     pub io: Io,
     pub spawner: Spawner,
+    /// As given at the start; what changed since is in [`Holdings::settings`].
     pub settings: Arc<Settings>,
     pub facts: Arc<Facts>,
     /// Every shard's advertised endpoint.
@@ -68,7 +69,7 @@ impl Broker {
         mail: Mailboxes<Broker>,
         controller: Option<Rc<Controller>>,
     ) -> Rc<Broker> {
-        let (ground, settings) = (holdings.ground(), holdings.settings());
+        let (ground, settings) = (holdings.ground(), holdings.given());
         // The setting is the node's.
         let slots = settings.max_incremental_fetch_session_cache_slots.max(0) as usize;
         let fetch_sessions = FetchSessions::new(
@@ -101,7 +102,7 @@ impl Broker {
 
     /// A shard's id as a Kafka broker.
     pub fn id_of(&self, shard: u32) -> i32 {
-        self.settings.node_id * 1000 + shard as i32
+        self.settings.broker_id(shard)
     }
 
     /// This shard's id as a Kafka broker.

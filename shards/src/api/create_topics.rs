@@ -14,7 +14,8 @@ use odradek_wire::create_topics::{
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use super::topics::{self, NewTopic, Refused};
+use super::change::Refused;
+use super::topics::{self, NewTopic};
 use super::{Broker, Call, Outcome, Refusal};
 use crate::config::choice::FactorExcess;
 use crate::config::describe::{ConfigEntry, describe_topic};
@@ -80,7 +81,8 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
                 .map(|created| Made {
                     id: created.id,
                     partitions,
-                    entries: describe_topic(&broker.settings, &config).unwrap_or_default(),
+                    entries: describe_topic(&broker.holdings.settings(), &config)
+                        .unwrap_or_default(),
                 }),
         });
     }
@@ -133,7 +135,7 @@ fn check(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<NewTopic, Refuse
     }
     topics::valid_name(asked.name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
     let given = asked.configs.iter().map(|item| (item.name, item.value));
-    let (_, config) = TopicConfig::from_request(&broker.settings, given)
+    let (_, config) = TopicConfig::from_request(&broker.holdings.settings(), given)
         .map_err(|error| (ErrorCode::InvalidConfig, error.to_string()))?;
     let (partitions, shards) = if asked.assignments.is_empty() {
         factor(broker, asked)?;

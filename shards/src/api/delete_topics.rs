@@ -10,7 +10,8 @@ use odradek_wire::delete_topics::{
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use super::topics::{self, Refused};
+use super::change::Refused;
+use super::topics;
 use super::{Call, Outcome, Refusal};
 use crate::catalog::Image;
 

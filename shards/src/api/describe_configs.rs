@@ -13,27 +13,20 @@ use odradek_wire::describe_configs::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::topics::{self, Refused};
+use super::change::Refused;
+use super::configs::{foreign, is_ours, resource};
+use super::topics;
 use super::{Broker, Call, Outcome, Refusal};
 use crate::catalog::Image;
-use crate::config::ConfigError;
 use crate::config::describe::{
     ConfigEntry, describe_broker, describe_broker_defaults, describe_topic,
 };
+use crate::config::{ConfigError, Layers, dynamic};
 
 pub(super) const KEY: i16 = 32;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
     DescribeConfigsRequest::MIN_VERSION..=DescribeConfigsRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
-
-/// `ConfigResource.Type`.
-mod resource {
-    pub const TOPIC: i8 = 2;
-    pub const BROKER: i8 = 4;
-    pub const BROKER_LOGGER: i8 = 8;
-    pub const CLIENT_METRICS: i8 = 16;
-    pub const GROUP: i8 = 32;
-}
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: DescribeConfigsRequest<'_> = call.decode()?;
@@ -115,25 +108,29 @@ fn entries(
                 ErrorCode::UnknownTopicOrPartition,
                 "there is no topic of this name".to_owned(),
             ))?;
-            describe_topic(&broker.settings, &topic.config).map_err(unreadable)
+            describe_topic(&broker.holdings.settings(), &topic.config).map_err(unreadable)
         }
         resource::BROKER if name.is_empty() => {
-            describe_broker_defaults(&broker.settings).map_err(unreadable)
+            describe_broker_defaults(&broker.holdings.settings()).map_err(unreadable)
         }
         resource::BROKER if is_ours(broker, name) => {
-            describe_broker(&broker.settings).map_err(unreadable)
+            let (throttles, _) = dynamic::split(&image.broker(name));
+            let settings = broker.holdings.settings();
+            if throttles.is_empty() {
+                return describe_broker(&settings).map_err(unreadable);
+            }
+            let Layers {
+                broker: mut node,
+                cluster,
+                ..
+            } = settings.layers().clone();
+            node.extend(throttles);
+            let own = settings.with_dynamic(node, cluster).map_err(unreadable)?;
+            describe_broker(&own).map_err(unreadable)
         }
         resource::BROKER_LOGGER if name.is_empty() => invalid("a broker id is needed".into()),
         resource::BROKER_LOGGER if is_ours(broker, name) => Ok(Vec::new()),
-        resource::BROKER | resource::BROKER_LOGGER if name.parse::<i32>().is_err() => {
-            invalid(format!("a broker id is a number, not '{name}'"))
-        }
-        resource::BROKER | resource::BROKER_LOGGER => {
-            let (first, last) = (broker.id_of(0), broker.id_of(broker.shards() - 1));
-            invalid(format!(
-                "this node's brokers are {first} to {last}, not {name}"
-            ))
-        }
+        resource::BROKER | resource::BROKER_LOGGER => Err(foreign(broker, name)),
         resource::CLIENT_METRICS if name.is_empty() => {
             invalid("a subscription's name is needed".into())
         }
@@ -141,9 +138,4 @@ fn entries(
         resource::CLIENT_METRICS | resource::GROUP => Ok(Vec::new()),
         other => invalid(format!("resources of type {other} have no settings")),
     }
-}
-
-fn is_ours(broker: &Broker, name: &str) -> bool {
-    let id = name.parse::<i32>();
-    id.is_ok_and(|id| (0..broker.shards()).any(|shard| broker.id_of(shard) == id))
 }

@@ -5,30 +5,43 @@
 
 mod broker;
 mod call;
+mod change;
+mod configs;
 pub mod table;
 
 mod groups;
 pub mod topics;
 
+mod alter_configs;
 mod api_versions;
 mod authorized;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod elect_leaders;
 mod fetch;
 pub mod fetch_sessions;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -36,6 +49,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod unregister_broker;
 
 /// ApiVersions.
 pub const API_VERSIONS_KEY: i16 = 18;

@@ -10,6 +10,7 @@ use odradek_wire::metadata_records::{
 use odradek_wire::{ErrorCode, Uuid};
 
 use super::Broker;
+use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
 use crate::catalog::image::TOPIC_RESOURCE;
 use crate::catalog::{Image, Unhosted, placement};
 use crate::config::Given;
@@ -65,13 +66,6 @@ pub struct Created {
     pub id: Uuid,
 }
 
-/// Why a topic was not made or removed.
-pub type Refused = (ErrorCode, String);
-
-/// Records that one request may cause, as in Kafka (`ReplicationControlManager`,
-/// `QuorumController.MAX_RECORDS_PER_USER_OP`). Bounds partitions and settings together.
-const RECORDS_PER_REQUEST_MAX: usize = 10_000;
-
 /// Makes topics, from any shard. For each: its id, or why not. On return every shard serves them.
 pub async fn create(
     broker: &Rc<Broker>,
@@ -82,9 +76,9 @@ pub async fn create(
     let task = move |controller: Rc<Broker>| {
         Box::pin(async move { create_here(&controller, topics, validate_only).await }) as _
     };
-    match broker.mail.call(&broker.io, 0, task).await {
+    match change::at_controller(broker, task).await {
         Ok(results) => results,
-        Err(_) => vec![Err((ErrorCode::BrokerNotAvailable, "the node is stopping".into())); count],
+        Err(refused) => vec![Err(refused); count],
     }
 }
 
@@ -94,7 +88,7 @@ async fn create_here(
     validate_only: bool,
 ) -> Vec<Result<Created, Refused>> {
     let controller = broker.controller();
-    let mut change = controller.begin().await;
+    let change = controller.begin().await;
     let image = change.image().clone();
     let mut load = placement::Load::of(&image, broker.shards());
     let mut colliding = Colliding::of(&image);
@@ -148,27 +142,26 @@ async fn create_here(
             None => load.spread(topic.partitions),
         };
         for (index, shard) in shards.into_iter().enumerate() {
-            records.push(MetadataRecord::Partition(PartitionRecord {
-                partition_id: index as i32,
-                topic_id: id,
-                replicas: vec![shard as i32],
-                isr: vec![shard as i32],
-                leader: shard as i32,
-                leader_epoch: 0,
-                partition_epoch: 0,
-                directories: vec![Uuid::ZERO],
-                ..PartitionRecord::default()
-            }));
+            records.push(new_partition(id, index, shard));
         }
     }
-    let publish = |image| broker.publish(image);
-    if let Err(error) = change.commit(&records, publish).await {
-        tracing::error!("{error}");
-        for result in results.iter_mut().filter(|result| result.is_ok()) {
-            *result = Err((ErrorCode::KafkaStorageError, error.to_string()));
-        }
-    }
+    change::commit(broker, change, &records, &mut results).await;
     results
+}
+
+/// A partition that begins its life.
+pub(super) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> MetadataRecord<'static> {
+    MetadataRecord::Partition(PartitionRecord {
+        partition_id: index as i32,
+        topic_id,
+        replicas: vec![shard as i32],
+        isr: vec![shard as i32],
+        leader: shard as i32,
+        leader_epoch: 0,
+        partition_epoch: 0,
+        directories: vec![Uuid::ZERO],
+        ..PartitionRecord::default()
+    })
 }
 
 /// Removes topics, from any shard. For each: nothing, or why not. On return no shard serves them
@@ -178,15 +171,15 @@ pub(super) async fn delete(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<()
     let task = move |controller: Rc<Broker>| {
         Box::pin(async move { delete_here(&controller, ids).await }) as _
     };
-    match broker.mail.call(&broker.io, 0, task).await {
+    match change::at_controller(broker, task).await {
         Ok(results) => results,
-        Err(_) => vec![Err((ErrorCode::BrokerNotAvailable, "the node is stopping".into())); count],
+        Err(refused) => vec![Err(refused); count],
     }
 }
 
 async fn delete_here(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refused>> {
     let controller = broker.controller();
-    let mut change = controller.begin().await;
+    let change = controller.begin().await;
     let image = change.image().clone();
     let mut records = Vec::new();
     let mut results: Vec<Result<(), Refused>> = Vec::with_capacity(ids.len());
@@ -203,13 +196,7 @@ async fn delete_here(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refu
             }
         });
     }
-    let publish = |image| broker.publish(image);
-    if let Err(error) = change.commit(&records, publish).await {
-        tracing::error!("{error}");
-        for result in results.iter_mut().filter(|result| result.is_ok()) {
-            *result = Err((ErrorCode::KafkaStorageError, error.to_string()));
-        }
-    }
+    change::commit(broker, change, &records, &mut results).await;
     results
 }
 

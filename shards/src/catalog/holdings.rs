@@ -17,7 +17,7 @@ use super::checkpoints::Checkpoints;
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
 use super::targets::{Target, Targets, TopicKey};
-use crate::config::{Settings, TopicConfig};
+use crate::config::{Settings, TopicConfig, dynamic};
 use crate::partition::{FULL_RETRY_NS, Ground, OpenError, Opening, Partition, PartitionName};
 
 enum Slot {
@@ -42,7 +42,10 @@ pub enum Unhosted {
 pub struct Holdings {
     shard: u32,
     ground: Rc<Ground>,
-    settings: Arc<Settings>,
+    /// As given at the start.
+    given: Arc<Settings>,
+    /// As they are in force.
+    settings: RefCell<Arc<Settings>>,
     image: RefCell<Arc<Image>>,
     pub(super) checkpoints: Checkpoints,
     hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
@@ -62,7 +65,8 @@ impl Holdings {
         Rc::new(Holdings {
             shard,
             ground,
-            settings,
+            settings: RefCell::new(in_force(&settings, &image)),
+            given: settings,
             image: RefCell::new(image),
             checkpoints,
             hosted: RefCell::default(),
@@ -81,9 +85,14 @@ impl Holdings {
         &self.ground
     }
 
-    /// The node's settings.
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    /// The node's settings as given at the start.
+    pub fn given(&self) -> &Arc<Settings> {
+        &self.given
+    }
+
+    /// The node's settings in force: what changed while it ran is in them.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
     }
 
     /// Metadata as this shard knows it.
@@ -243,19 +252,22 @@ impl Holdings {
 
     /// A topic's settings, resolved.
     pub fn topic_config(&self, topic: &Topic) -> TopicConfig {
-        TopicConfig::resolve(&self.settings, &topic.config)
+        TopicConfig::resolve(&self.settings.borrow(), &topic.config)
             .expect("settings are checked before they are stored")
     }
 
     /// Where a partition lives on disk.
     pub fn directory(&self, topic: &str, index: i32) -> PathBuf {
-        self.settings.log_dir.join(format!("{topic}-{index}"))
+        self.given.log_dir.join(format!("{topic}-{index}"))
     }
 
     /// Serves by a new image from now on; gives the one before. What the new one has no more is
     /// still there until [`settle`](Self::settle).
     pub fn replace(&self, image: Arc<Image>) -> Arc<Image> {
         self.targets.forget();
+        if image.brokers() != self.image.borrow().brokers() {
+            self.settings.replace(in_force(&self.given, &image));
+        }
         self.image.replace(image)
     }
 
@@ -263,13 +275,14 @@ impl Holdings {
     /// that are gone.
     pub async fn settle<'a>(&self, old: &'a Image, new: &Image) -> Vec<(&'a str, Uuid)> {
         let mut gone = Vec::new();
+        let node_changed = old.brokers() != new.brokers();
         for topic in old.topics() {
             match new.topic_by_id(topic.id) {
                 None => {
                     gone.push((&*topic.name, topic.id));
                     self.remove(topic).await;
                 }
-                Some(new) if new.config != topic.config => self.reconfigure(new),
+                Some(new) if node_changed || new.config != topic.config => self.reconfigure(new),
                 Some(_) => {}
             }
         }
@@ -320,5 +333,23 @@ impl Holdings {
             io.remove(&directory.join(name)).await?;
         }
         io.remove_dir(directory).await
+    }
+}
+
+/// The node's settings with those made while running, whatever shard's id they were made by.
+pub fn in_force(given: &Arc<Settings>, image: &Image) -> Arc<Settings> {
+    let (_, node) = dynamic::split(&image.broker(&given.broker_id(0).to_string()));
+    let cluster = image.broker("");
+    if node.is_empty() && cluster.is_empty() {
+        return given.clone();
+    }
+    match given.with_dynamic(node, cluster) {
+        Ok(settings) => Arc::new(settings),
+        Err(error) => {
+            tracing::error!(
+                "settings made while running do not go with the file's and are left out: {error}"
+            );
+            given.clone()
+        }
     }
 }

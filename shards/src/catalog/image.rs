@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use odradek_wire::Uuid;
-use odradek_wire::metadata_records::MetadataRecord;
+use odradek_wire::metadata_records::{ConfigRecord, MetadataRecord};
 
 use crate::config::Given;
 
@@ -54,6 +54,8 @@ pub struct Image {
     by_id: BTreeMap<Uuid, Arc<Topic>>,
     /// The next producer id that is not handed out.
     pub next_producer_id: i64,
+    /// Settings of brokers made while running, by id; "" is the default of all.
+    brokers: Arc<BTreeMap<String, Given>>,
 }
 
 impl Image {
@@ -80,6 +82,16 @@ impl Image {
     /// How many partitions.
     pub fn partition_count(&self) -> usize {
         self.topics().map(|topic| topic.partitions.len()).sum()
+    }
+
+    /// Settings of brokers made while running, by id; "" is the default of all.
+    pub fn brokers(&self) -> &Arc<BTreeMap<String, Given>> {
+        &self.brokers
+    }
+
+    /// Those of one id.
+    pub fn broker(&self, id: &str) -> Given {
+        self.brokers.get(id).cloned().unwrap_or_default()
     }
 
     fn put(&mut self, topic: Topic) {
@@ -136,14 +148,15 @@ impl Image {
             }
             MetadataRecord::Config(record) if record.resource_type == TOPIC_RESOURCE => {
                 if let Some(topic) = self.by_name.get(record.resource_name) {
-                    self.change(topic.id, |topic| match record.value {
-                        Some(value) => {
-                            topic.config.insert(record.name.into(), value.into());
-                        }
-                        None => {
-                            topic.config.remove(record.name);
-                        }
-                    });
+                    self.change(topic.id, |topic| give(&mut topic.config, record));
+                }
+            }
+            MetadataRecord::Config(record) if record.resource_type == BROKER_RESOURCE => {
+                let brokers = Arc::make_mut(&mut self.brokers);
+                let given = brokers.entry(record.resource_name.to_owned()).or_default();
+                give(given, record);
+                if given.is_empty() {
+                    brokers.remove(record.resource_name);
                 }
             }
             MetadataRecord::ProducerIds(record) => {
@@ -152,6 +165,13 @@ impl Image {
             _ => {}
         }
     }
+}
+
+fn give(given: &mut Given, record: &ConfigRecord<'_>) {
+    match record.value {
+        Some(value) => given.insert(record.name.into(), value.into()),
+        None => given.remove(record.name),
+    };
 }
 
 /// `ConfigResource.Type.TOPIC`.

@@ -11,7 +11,7 @@ mod targets;
 
 pub use checkpoints::Checkpoints;
 pub use controller::{Controller, ControllerError};
-pub use holdings::{Holdings, Unhosted};
+pub use holdings::{Holdings, Unhosted, in_force};
 pub use hosted::Hosted;
 pub use image::{Image, PartitionEntry, Topic};
 pub use targets::{Target, TopicKey};

@@ -8,8 +8,10 @@
 //!
 //! Absent on purpose: files, clocks, the number of CPUs. Text comes in, values come out.
 
+pub mod alter;
 pub mod choice;
 pub mod describe;
+pub mod dynamic;
 mod error;
 pub mod file;
 pub mod idle;

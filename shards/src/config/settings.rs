@@ -91,6 +91,11 @@ impl Settings {
         Self::resolve(layers, &mut Vec::new())
     }
 
+    /// A shard's id as a Kafka broker.
+    pub fn broker_id(&self, shard: u32) -> i32 {
+        self.values.node_id * 1000 + shard as i32
+    }
+
     /// What was given, and where.
     pub fn layers(&self) -> &Layers {
         &self.layers

@@ -52,7 +52,7 @@ impl Groups {
     /// Nothing loaded.
     pub fn new(holdings: Rc<Holdings>) -> Rc<Groups> {
         Rc::new(Groups {
-            settings: coordinator_settings(holdings.settings()),
+            settings: coordinator_settings(holdings.given()),
             holdings,
             entries: RefCell::default(),
             alarm: Rc::default(),

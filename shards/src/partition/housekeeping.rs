@@ -89,7 +89,7 @@ impl Partition {
 
     /// Lets go of what retention no longer keeps. Gives the log start offset.
     pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
-        let (gone, start, end) = {
+        let (gone, start, emptied) = {
             let mut state = self.state.borrow_mut();
             if self.check_read(&state).is_err() {
                 return Ok(state.log.log_start());
@@ -102,11 +102,13 @@ impl Partition {
             }
             self.start_seals(&mut state);
             state.busy += 1;
-            (gone, state.log.log_start(), state.log.next())
+            let active = state.log.segments().next_back().map(|active| active.base);
+            let end = state.log.next();
+            // The active segment has not been written to, so there may be no file of it yet.
+            let emptied = (active == Some(end)).then_some(end);
+            (gone, state.log.log_start(), emptied)
         };
-        let removed = self
-            .remove_segments(&gone, (start == end).then_some(end))
-            .await;
+        let removed = self.remove_segments(&gone, emptied).await;
         self.state.borrow_mut().busy -= 1;
         removed?;
         if !gone.is_empty() {
@@ -203,6 +205,7 @@ impl Partition {
             state.files.clear();
         }
         let io = &self.ground.io;
+        let _none_moves = self.start_moves.lock().await;
         for name in io.list(&self.directory).await? {
             io.remove(&self.directory.join(name)).await?;
         }

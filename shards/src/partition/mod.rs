@@ -16,6 +16,7 @@ mod index;
 mod judge;
 mod landed;
 mod listing;
+mod log_start;
 mod open;
 mod pace;
 mod progress;
@@ -43,6 +44,7 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 use self::index::Indexing;
 use self::landed::Landed;
+pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 use self::pace::Pace;
 pub use self::progress::{Mark, Progress};
@@ -92,6 +94,8 @@ pub struct Partition {
     directory: PathBuf,
     ground: Rc<Ground>,
     state: RefCell<State>,
+    /// Held while DeleteRecords stores a new log start offset.
+    start_moves: async_lock::Mutex<()>,
     me: Weak<Partition>,
 }
 

@@ -8,6 +8,7 @@ use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
+use super::log_start;
 use super::pace::Pace;
 use super::recover::recover;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
@@ -39,7 +40,10 @@ pub struct OpenError {
 
 impl Partition {
     /// Opens a partition, making its directory if need be, recovering what is there.
-    pub async fn open(ground: &Rc<Ground>, opening: Opening) -> Result<Rc<Partition>, OpenError> {
+    pub async fn open(
+        ground: &Rc<Ground>,
+        mut opening: Opening,
+    ) -> Result<Rc<Partition>, OpenError> {
         let partition = opening.name.to_string();
         let fail = |what| {
             let partition = partition.clone();
@@ -51,9 +55,20 @@ impl Partition {
         };
         let io = &ground.io;
         let found = match io.list(&opening.directory).await {
-            Ok(names) => recover(ground, &opening, &names)
-                .await
-                .map_err(fail("recovery"))?,
+            Ok(names) => {
+                let start = log_start::load(io, &opening.directory).await;
+                let start = start.map_err(fail("reading its log start offset"))?;
+                opening.log_start = opening.log_start.max(start);
+                let found = recover(ground, &opening, &names)
+                    .await
+                    .map_err(fail("recovery"))?;
+                if start > found.next {
+                    log_start::forget(io, &opening.directory)
+                        .await
+                        .map_err(fail("removing its log start offset"))?;
+                }
+                found
+            }
             Err(Errno(libc::ENOENT)) => {
                 make(io, &opening)
                     .await
@@ -82,6 +97,7 @@ impl Partition {
             directory: opening.directory,
             ground: ground.clone(),
             me: me.clone(),
+            start_moves: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
                 progress: Progress::new(next, durable_policy),

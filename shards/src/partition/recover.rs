@@ -69,6 +69,7 @@ pub(super) async fn recover(
     };
     found.log_start = found.log_start.min(found.next);
     found.epochs.truncate_from_end(found.next);
+    found.epochs.truncate_from_start(found.log_start);
     clear(io, opening, &listing, &mut found).await?;
     Ok(found)
 }

@@ -70,7 +70,7 @@ pub(super) async fn walk(
         }
         None => match newest_snapshot(io, directory, &listing.snapshots, first).await {
             Some((base, producers)) => (base, producers, Some(base)),
-            None => (log_start, Producers::new(), None),
+            None => (bases[0], Producers::new(), None),
         },
     };
     let mut walk = Walk {

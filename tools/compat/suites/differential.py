@@ -3,10 +3,13 @@ import struct
 import tomllib
 
 from harness import frames, paths, topics, wire
+from harness.process import wait_until
 from harness.tests import test
 
 try:
-    from confluent_kafka.admin import AdminClient, ConfigResource
+    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka.admin import (
+        AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ElectionType, NewPartitions)
 except ImportError:
     pass  # every test here says that it needs it
 
@@ -79,6 +82,112 @@ def topic_configs(env):
 
 def _text(value):
     return None if value == "absent" else value
+
+
+def error(futures):
+    """The error codes of an administrator's request, in order."""
+    codes = []
+    for future in futures.values():
+        try:
+            future.result(20)
+            codes.append(0)
+        except KafkaException as e:
+            codes.append(e.args[0].code())
+    return codes
+
+
+def partition_probes(client, topic, broker):
+    """What CreatePartitions answers; each asks of a topic that has 2."""
+    def grow(name=topic, **wanted):
+        return error(client.create_partitions([NewPartitions(name, **wanted)], validate_only=True))
+
+    return {
+        "more": lambda: grow(new_total_count=5),
+        "as many": lambda: grow(new_total_count=2),
+        "fewer": lambda: grow(new_total_count=1),
+        "of a topic that is not there": lambda: grow(topic + "-none", new_total_count=5),
+        "to a broker": lambda: grow(new_total_count=3, replica_assignment=[[broker]]),
+        "to an unknown broker": lambda: grow(new_total_count=3, replica_assignment=[[424_242]]),
+        "to a broker twice": lambda: grow(new_total_count=3, replica_assignment=[[broker, broker]]),
+    }
+
+
+def config_probes(client, topic, broker):
+    """What IncrementalAlterConfigs answers, and what then holds."""
+    def alter(*changes, kind=ConfigResource.Type.TOPIC, name=topic, show=None):
+        entries = [ConfigEntry(n, v, incremental_operation=getattr(AlterConfigOpType, op)) for n, op, v in changes]
+        resource = ConfigResource(kind, name, incremental_configs=entries)
+        codes = error(client.incremental_alter_configs([resource]))
+        if show is None:
+            return codes
+
+        def shown():
+            told = client.describe_configs([ConfigResource(kind, name)])
+            return next(iter(told.values())).result(20)[show]
+
+        # Kafka shows a change a little after it has answered it.
+        want = wait_until(f"{show} shows", lambda: shown() if shown().source == 1 else None)
+        return codes, want.value
+
+    policy = "cleanup.policy"
+    return {
+        "an unknown name": lambda: alter(("no.such", "SET", "1")),
+        "an ill value": lambda: alter(("retention.ms", "SET", "often")),
+        "out of range": lambda: alter(("retention.ms", "SET", "-2")),
+        "append to no list": lambda: alter(("retention.ms", "APPEND", "5")),
+        "append to nothing known": lambda: alter(("no.such", "APPEND", "5")),
+        "append what cannot be": lambda: alter((policy, "APPEND", "shred")),
+        "delete what is not there": lambda: alter(("no.such", "DELETE", "")),
+        "append": lambda: alter((policy, "APPEND", "compact"), show=policy),
+        "append again": lambda: alter((policy, "APPEND", "compact"), show=policy),
+        "a topic that is not there": lambda: alter(("retention.ms", "SET", "5"), name=topic + "-none"),
+        "a topic that is not there, an unknown name": lambda: alter(("no.such", "SET", "5"), name=topic + "-none"),
+        "a topic that cannot be": lambda: alter(("retention.ms", "SET", "5"), name="no such topic"),
+        "a throttle": lambda: alter(
+            ("leader.replication.throttled.rate", "SET", "9"), kind=ConfigResource.Type.BROKER, name=str(broker)),
+        "an ill throttle": lambda: alter(
+            ("leader.replication.throttled.rate", "SET", "-1"), kind=ConfigResource.Type.BROKER, name=str(broker)),
+        "a broker's fixed setting": lambda: alter(
+            ("log.dirs", "SET", "/tmp"), kind=ConfigResource.Type.BROKER, name=str(broker)),
+        "no throttle": lambda: alter(
+            ("leader.replication.throttled.rate", "DELETE", ""), kind=ConfigResource.Type.BROKER, name=str(broker)),
+    }
+
+
+def record_probes(client, topic, _):
+    """What DeleteRecords answers; the topic is empty."""
+    def delete(offset):
+        return error(client.delete_records([TopicPartition(topic, 0, offset)]))
+
+    def elect(kind, name, partition):
+        answers = client.elect_leaders(kind, [TopicPartition(name, partition)]).result(20)
+        return [e and e.code() for e in answers.values()]
+
+    return {
+        "delete to the end": lambda: delete(-1),
+        "delete to 0": lambda: delete(0),
+        "delete past the end": lambda: delete(1),
+        "delete to no offset": lambda: delete(-2),
+        "elect the preferred": lambda: elect(ElectionType.PREFERRED, topic, 0),
+        "elect unclean": lambda: elect(ElectionType.UNCLEAN, topic, 0),
+        "elect for an unknown partition": lambda: elect(ElectionType.PREFERRED, topic, 99),
+        "elect for an unknown topic": lambda: elect(ElectionType.PREFERRED, topic + "-none", 0),
+    }
+
+
+@test(needs=["java", "python"], limit_s=150)
+def changes(env):
+    """Error codes of requests that change topics and settings."""
+    kafka, ours = {}, {}
+    for answers, node in ((kafka, env.oracle()), (ours, env.shared_node())):
+        topic = env.name()
+        topics.create(node.bootstrap, topic, 2)
+        client = AdminClient({"bootstrap.servers": node.bootstrap})
+        broker = min(client.list_topics(topic, 20).brokers)
+        for probes in (partition_probes, record_probes, config_probes):
+            answers.update({name: probe() for name, probe in probes(client, topic, broker).items()})
+    expected = {row["name"]: (row["kafka"], row["odradek"]) for row in allowed(env, "change")}
+    compare(kafka, ours, expected)
 
 
 def frame_probes():

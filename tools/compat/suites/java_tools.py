@@ -202,6 +202,79 @@ def config_command_describe(env):
 
 
 @test(needs=["java"])
+def topic_command_alter(env):
+    topic = env.name()
+    create(env, topic, 2)
+    env.tool("TopicCommand", "--alter", "--topic", topic, "--partitions", 4)
+    wait_until("it has grown", lambda: "PartitionCount: 4" in env.tool("TopicCommand", "--describe", "--topic", topic).out)
+    env.tool("TopicCommand", "--alter", "--topic", topic, "--partitions", 3, exit=1)
+
+
+@test(needs=["java"])
+def config_command_alter(env):
+    topic = env.name()
+    create(env, topic)
+    env.tool("ConfigCommand", "--alter", "--topic", topic, "--add-config", "retention.ms=7200000,cleanup.policy=[compact,delete]")
+
+    def own():
+        return env.tool("ConfigCommand", "--describe", "--topic", topic).out
+
+    wait_until("it shows", lambda: "retention.ms=7200000" in own())
+    assert "cleanup.policy=compact,delete" in own(), own()
+    env.tool("ConfigCommand", "--alter", "--topic", topic, "--delete-config", "retention.ms")
+    wait_until("it is gone", lambda: "retention.ms=" not in own())
+    failed = env.tool("ConfigCommand", "--alter", "--topic", topic, "--add-config", "no.such=1", exit=1)
+    assert "InvalidConfigurationException" in failed.out + failed.err, failed
+    broker = min(b.id for b in brokers(env))
+    rate = "leader.replication.throttled.rate"
+    env.tool("ConfigCommand", "--alter", "--entity-type", "brokers", "--entity-name", broker, "--add-config", f"{rate}=1000")
+
+    def throttle():
+        return env.tool("ConfigCommand", "--describe", "--entity-type", "brokers", "--entity-name", broker).out
+
+    wait_until("it shows", lambda: f"{rate}=1000" in throttle())
+    env.tool("ConfigCommand", "--alter", "--entity-type", "brokers", "--entity-name", broker, "--delete-config", rate)
+    wait_until("it is gone", lambda: f"{rate}=1000" not in throttle())
+
+
+def brokers(env):
+    from confluent_kafka.admin import AdminClient
+    return AdminClient({"bootstrap.servers": env.bootstrap}).list_topics(timeout=20).brokers.values()
+
+
+@test(needs=["java"])
+def delete_records_command(env):
+    topic = env.name()
+    create(env, topic)
+    produce(env, topic, LINES[:50])
+    plan = env.directory / f"{topic}.json"
+    plan.write_text(json.dumps({"partitions": [{"topic": topic, "partition": 0, "offset": 20}], "version": 1}))
+    out = env.tool("DeleteRecordsCommand", "--offset-json-file", plan).out
+    assert re.search(rf"partition: {topic}-0\s+low_watermark: 20", out), out
+    assert consume(env, topic, 30)[0][1] == 20
+
+
+@test(needs=["java"])
+def log_dirs_command(env):
+    topic = env.name()
+    create(env, topic, 3)
+    produce(env, topic, LINES)
+    out = env.tool("LogDirsCommand", "--describe", "--topic-list", topic).out
+    told = json.loads(next(line for line in out.splitlines() if line.startswith("{")))
+    assert len(told["brokers"]) == env.shared_node().brokers, told
+    sizes = {p["partition"]: p["size"] for b in told["brokers"] for d in b["logDirs"] for p in d["partitions"]}
+    assert sorted(sizes) == [f"{topic}-{p}" for p in range(3)] and sum(sizes.values()) > 5000, sizes
+
+
+@test(needs=["java"])
+def leader_election_command(env):
+    topic = env.name()
+    create(env, topic)
+    out = env.tool("LeaderElectionCommand", "--election-type", "preferred", "--topic", topic, "--partition", 0).out
+    assert "Valid replica already elected for partitions" in out, out
+
+
+@test(needs=["java"])
 def cluster_tool(env):
     out = env.tool("ClusterTool", "cluster-id", at_end=True).out
     assert re.search(r"Cluster ID: \S+", out), out

@@ -38,7 +38,16 @@ pub struct ConsumeArgs {
     /// With plain: print the key and this text before the value
     #[arg(long, short, value_name = "TEXT")]
     pub key_separator: Option<String>,
-    /// Stop after so many records
+    /// Only records with exactly this key
+    #[arg(long, value_name = "TEXT")]
+    pub key: Option<String>,
+    /// Only records whose value contains this
+    #[arg(long, value_name = "TEXT")]
+    pub contains: Option<String>,
+    /// Only records with this header; of several, with all
+    #[arg(long = "header", short = 'H', value_name = "NAME=VALUE", value_parser = crate::common::key_value)]
+    pub headers: Vec<(String, String)>,
+    /// Stop after so many records that were printed
     #[arg(long, short = 'n', value_name = "N", value_parser = value_parser!(u64).range(1..))]
     pub max_messages: Option<u64>,
     /// Stop where the log ended when this began
@@ -62,6 +71,7 @@ Examples:
   odradek consume orders --from-beginning --exit-at-end
   odradek consume orders --partition 3 --offset 1200 --max-messages 10 --format json
   odradek consume orders --timestamp 2030-01-31T12:00:00+01:00 --key-separator :
+  odradek consume orders --from-beginning --contains refund --header source=import
   odradek consume orders --group order-processors";
 
 /// `--format`
@@ -95,7 +105,8 @@ impl FromStr for OffsetArg {
     }
 }
 
-fn timestamp(text: &str) -> Result<i64, String> {
+/// For clap: milliseconds since the Unix epoch, or a time of RFC 3339.
+pub(crate) fn timestamp(text: &str) -> Result<i64, String> {
     if let Ok(milliseconds) = text.parse::<i64>() {
         return match milliseconds {
             0.. => Ok(milliseconds),

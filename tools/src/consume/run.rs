@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use odradek_wire::ErrorCode;
 
 use super::sink::Sink;
-use super::{ConsumeArgs, Formatter, start};
+use super::{ConsumeArgs, Filter, Formatter, start};
 use crate::client::consumer::{Fetcher, OutOfRange};
 use crate::client::group::{GroupOptions, Membership, committed};
 use crate::client::{ClientError, Cluster};
@@ -33,7 +33,8 @@ pub fn run(args: ConsumeArgs) -> anyhow::Result<ExitCode> {
         .topic(&args.topic, false)
         .map_err(|error| no_topic(error, &args))?;
     let formatter = Formatter::new(args.format, args.key_separator.as_deref());
-    let mut sink = Sink::new(&args.topic, formatter, args.max_messages);
+    let filter = Filter::new(&args);
+    let mut sink = Sink::new(&args.topic, filter, formatter, args.max_messages);
     let started = Instant::now();
     match &args.group {
         None => {

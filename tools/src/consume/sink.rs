@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use anyhow::Context;
 use odradek_engine::record::{Batches, OpenBatch, Rules, validate};
 
-use super::{Formatter, Row};
+use super::{Filter, Formatter, Row};
 use crate::client::consumer::Fetched;
 
 const OUT_BYTES: usize = 256 << 10;
@@ -14,6 +14,7 @@ const OUT_BYTES: usize = 256 << 10;
 /// Prints records and keeps the books.
 pub(super) struct Sink<'a> {
     topic: &'a str,
+    filter: Filter,
     formatter: Formatter,
     out: BufWriter<StdoutLock<'static>>,
     /// Records that may still be printed.
@@ -28,9 +29,10 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub fn new(topic: &'a str, formatter: Formatter, left: Option<u64>) -> Self {
+    pub fn new(topic: &'a str, filter: Filter, formatter: Formatter, left: Option<u64>) -> Self {
         Self {
             topic,
+            filter,
             formatter,
             out: BufWriter::with_capacity(OUT_BYTES, io::stdout().lock()),
             left,
@@ -122,6 +124,10 @@ impl<'a> Sink<'a> {
                 value: record.value,
                 headers: record.headers,
             };
+            if !self.filter.admits(&row) {
+                self.advance(partition, offset + 1);
+                continue;
+            }
             self.formatter
                 .write(&mut self.out, &row)
                 .context("cannot write to stdout")?;

@@ -26,6 +26,9 @@ pub struct ProduceArgs {
     /// A key or value of just this text is null (a null value deletes a key in a compacted topic)
     #[arg(long, value_name = "TEXT")]
     pub null_marker: Option<String>,
+    /// A header of every record; may be given several times
+    #[arg(long = "header", short = 'H', value_name = "NAME=VALUE", value_parser = crate::common::key_value)]
+    pub headers: Vec<(String, String)>,
     /// Everything to this partition; without it keys decide, as in Kafka's Java client
     #[arg(long, short, value_parser = value_parser!(i32).range(0..))]
     pub partition: Option<i32>,
@@ -62,6 +65,7 @@ const EXAMPLES: &str = "\
 Examples:
   echo hello | odradek produce greetings
   odradek produce orders --file orders.txt --key-separator : --compression zstd
+  odradek produce orders --file orders.txt --header source=import --header run=7
   tail -f app.log | odradek produce logs --acks 1";
 
 /// The idempotence of a partition reaches back this many batches.

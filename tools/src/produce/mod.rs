@@ -96,6 +96,11 @@ fn produce(
     progress: &mut Progress,
 ) -> anyhow::Result<Totals> {
     let split = args.split();
+    let headers: Vec<(&[u8], Option<&[u8]>)> = args
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())))
+        .collect();
     loop {
         // Waits for input no longer than the batches may wait for more records.
         let more = lines
@@ -111,7 +116,7 @@ fn produce(
                 }
             };
             producer
-                .send(partition, now, line.key, line.value)
+                .send(partition, now, line.key, line.value, &headers)
                 .with_context(|| format!("at line {number} of the input"))?;
         }
         producer.send_lingering()?;

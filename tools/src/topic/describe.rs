@@ -5,13 +5,11 @@ use std::io::Write;
 use anyhow::Context;
 use clap::Args;
 use odradek_wire::ErrorCode;
-use odradek_wire::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResponse,
-};
 
 use crate::client::offsets::{self, At};
-use crate::client::{ClientError, Cluster, Topic, check};
+use crate::client::{ClientError, Cluster, Topic};
 use crate::common::{ConnectArgs, list, print_table};
+use crate::config::{Kind, Scope, settings};
 
 /// Show a topic's partitions, their leaders and offsets, and its settings.
 #[derive(Debug, Args)]
@@ -97,61 +95,11 @@ fn describe(cluster: &mut Cluster, topic: &Topic, all: bool) -> anyhow::Result<(
         ],
         &rows,
     )?;
-    let settings = settings(cluster, &topic.name, all)?;
+    let scope = if all { Scope::All } else { Scope::Given };
+    let settings = settings(cluster, Kind::Topic, &topic.name, scope)?;
     if !settings.is_empty() {
         writeln!(std::io::stdout())?;
         print_table(&["SETTING", "VALUE", "FROM"], &settings)?;
     }
     Ok(())
-}
-
-fn settings(cluster: &mut Cluster, topic: &str, all: bool) -> anyhow::Result<Vec<Vec<String>>> {
-    const TOPIC: i8 = 2;
-    const DEFAULT: i8 = 5;
-    let request = DescribeConfigsRequest {
-        resources: vec![DescribeConfigsResource {
-            resource_type: TOPIC,
-            resource_name: topic,
-            configuration_keys: None,
-        }],
-        ..DescribeConfigsRequest::default()
-    };
-    let reply = cluster.call_any(&request, i16::MAX)?;
-    let response: DescribeConfigsResponse<'_> = reply.read()?;
-    let mut rows = Vec::new();
-    for result in &response.results {
-        check(result.error_code, result.error_message, || {
-            format!("settings of {topic}")
-        })?;
-        for config in &result.configs {
-            if !all && config.config_source == DEFAULT {
-                continue;
-            }
-            let value = match config.value {
-                Some(value) => value,
-                None if config.is_sensitive => "(hidden)",
-                None => "(none)",
-            };
-            rows.push(vec![
-                config.name.to_owned(),
-                value.to_owned(),
-                source(config.config_source).to_owned(),
-            ]);
-        }
-    }
-    rows.sort();
-    Ok(rows)
-}
-
-/// `org.apache.kafka.common.requests.DescribeConfigsResponse.ConfigSource`
-fn source(source: i8) -> &'static str {
-    match source {
-        1 => "topic",
-        2 => "broker, dynamic",
-        3 => "all brokers, dynamic",
-        4 => "broker's file",
-        5 => "default",
-        6 => "broker logger",
-        _ => "?",
-    }
 }

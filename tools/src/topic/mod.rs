@@ -1,5 +1,6 @@
-//! `odradek topic`: topics made, listed, described and deleted.
+//! `odradek topic`: topics made, listed, described, changed and deleted.
 
+mod alter;
 mod create;
 mod delete;
 mod describe;
@@ -9,12 +10,13 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-/// Create, list, describe or delete topics.
+/// Create, list, describe, change or delete topics.
 #[derive(Debug, Subcommand)]
 pub enum TopicCommand {
     Create(create::CreateArgs),
     List(list::ListArgs),
     Describe(describe::DescribeArgs),
+    Alter(alter::AlterArgs),
     Delete(delete::DeleteArgs),
 }
 
@@ -27,6 +29,7 @@ pub fn run(command: TopicCommand) -> anyhow::Result<ExitCode> {
         TopicCommand::Create(args) => create::run(&args)?,
         TopicCommand::List(args) => list::run(&args)?,
         TopicCommand::Describe(args) => describe::run(&args)?,
+        TopicCommand::Alter(args) => alter::run(&args)?,
         TopicCommand::Delete(args) => delete::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -199,6 +199,18 @@ pub(super) fn perform(op: &mut Op, vectors: &[libc::iovec]) -> i32 {
             }
             Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
         },
+        Op::Space {
+            path,
+            total,
+            usable,
+        } => match nix::sys::statvfs::statvfs(path.as_c_str()) {
+            Ok(stat) => {
+                let bytes = |blocks| stat.fragment_size().saturating_mul(blocks);
+                (*total, *usable) = (bytes(stat.blocks()), bytes(stat.blocks_available()));
+                0
+            }
+            Err(errno) => -(errno as i32),
+        },
         Op::Resident { file, pos, len } => resident(file.0, *pos, *len),
         Op::Peer { socket, address } => {
             match nix::sys::socket::getpeername::<SockaddrStorage>(socket.0) {

@@ -184,6 +184,7 @@ impl Scratch {
             | Op::WriteNow { .. }
             | Op::Size { .. }
             | Op::List { .. }
+            | Op::Space { .. }
             | Op::Resident { .. }
             | Op::Peer { .. } => {
                 if let Op::WriteNow { parts, .. } = &*op {

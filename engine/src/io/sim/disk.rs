@@ -79,11 +79,24 @@ impl Disk {
         self.sequence
     }
 
+    /// Its size, and what is left; bytes.
+    pub(super) fn space(&self) -> (u64, u64) {
+        let max = self.pages_max.unwrap_or(1 << 40);
+        let left = max.saturating_sub(self.used());
+        let page = crate::bytes::PAGE as u64;
+        (max.saturating_mul(page), left.saturating_mul(page))
+    }
+
     /// ENOSPC if `pages` more do not fit.
     pub(super) fn room(&self, pages: u64) -> Result<(), Failed> {
-        let Some(max) = self.pages_max else {
-            return Ok(());
-        };
+        match self.pages_max {
+            Some(max) if pages > 0 && self.used() + pages > max => Err(libc::ENOSPC),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pages taken.
+    fn used(&self) -> u64 {
         // A file without a name or a handle takes no room, though a power cut may bring it back.
         let names = self.nodes.values().filter_map(|node| match node {
             Node::File(_) => None,
@@ -94,10 +107,7 @@ impl Disk {
             Node::File(file) => file.pages(),
             Node::Directory(_) => 0,
         });
-        if pages > 0 && used.sum::<u64>() + pages > max {
-            return Err(libc::ENOSPC);
-        }
-        Ok(())
+        used.sum()
     }
 
     pub(super) fn file(&mut self, inode: Inode) -> &mut File {

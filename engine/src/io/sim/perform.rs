@@ -174,6 +174,10 @@ impl World {
                     Err(errno) => -errno,
                 }
             }
+            (Op::Space { total, usable, .. }, _) => {
+                (*total, *usable) = self.disk.space();
+                0
+            }
             (Op::Size { len, .. }, Some(object)) => match object {
                 Object::File { inode, .. } => {
                     *len = self.disk.file(inode).len();

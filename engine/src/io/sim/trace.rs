@@ -164,6 +164,7 @@ pub(super) fn fields_kind(op: &Op) -> &'static str {
         Op::MakeDir { .. } => "mkdir",
         Op::Size { .. } => "size",
         Op::List { .. } => "list",
+        Op::Space { .. } => "space",
         Op::Resident { .. } => "resident",
         Op::Peer { .. } => "peer",
         Op::Wake { .. } => "wake",
@@ -234,6 +235,7 @@ fn fields(op: &Op) -> Fields {
         Op::Remove { path }
         | Op::RemoveDir { path }
         | Op::MakeDir { path }
+        | Op::Space { path, .. }
         | Op::List { path, .. } => {
             text = path.to_string_lossy().into_owned();
             (-1, 0, 0)

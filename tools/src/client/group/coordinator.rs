@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use odradek_wire::Request;
 use odradek_wire::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+use odradek_wire::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse,
+};
 use odradek_wire::offset_fetch::{OffsetFetchRequest, OffsetFetchResponse};
 
 use crate::client::{ClientError, Cluster, Reply, check};
@@ -11,6 +15,8 @@ use crate::client::{ClientError, Cluster, Reply, check};
 /// Later versions ask for several groups at once.
 const FIND_VERSION_MAX: i16 = 3;
 const FETCH_VERSION_MAX: i16 = 7;
+/// Later versions name topics by id.
+const COMMIT_VERSION_MAX: i16 = 9;
 
 /// The broker id of a group's coordinator.
 ///
@@ -94,5 +100,49 @@ pub fn committed(
             }
         }
         Ok(found)
+    })
+}
+
+/// Commits offsets for a group without members, by topic and partition.
+///
+/// # Errors
+/// The coordinator's: UNKNOWN_MEMBER_ID where the group has members.
+pub fn commit(
+    cluster: &mut Cluster,
+    group: &str,
+    offsets: &BTreeMap<(String, i32), i64>,
+) -> Result<(), ClientError> {
+    let mut topics: Vec<OffsetCommitRequestTopic<'_>> = Vec::new();
+    for ((topic, partition), offset) in offsets {
+        let one = OffsetCommitRequestPartition {
+            partition_index: *partition,
+            committed_offset: *offset,
+            committed_metadata: Some(""),
+            ..OffsetCommitRequestPartition::default()
+        };
+        match topics.last_mut() {
+            Some(last) if last.name == topic => last.partitions.push(one),
+            _ => topics.push(OffsetCommitRequestTopic {
+                name: topic,
+                partitions: vec![one],
+                ..OffsetCommitRequestTopic::default()
+            }),
+        }
+    }
+    let request = OffsetCommitRequest {
+        group_id: group,
+        topics,
+        ..OffsetCommitRequest::default()
+    };
+    call_coordinator(cluster, group, &request, COMMIT_VERSION_MAX, |reply| {
+        let response: OffsetCommitResponse<'_> = reply.read()?;
+        for topic in &response.topics {
+            for partition in &topic.partitions {
+                check(partition.error_code, None, || {
+                    format!("offset of {}-{}", topic.name, partition.partition_index)
+                })?;
+            }
+        }
+        Ok(())
     })
 }

@@ -8,6 +8,6 @@ mod member;
 mod protocol;
 
 pub use assign::{Assignment, Subscriber, assign_ranges};
-pub use coordinator::{call_coordinator, committed, find_coordinator};
+pub use coordinator::{call_coordinator, commit, committed, find_coordinator};
 pub use describe::{Description, Member, describe};
 pub use member::{GroupOptions, Membership};

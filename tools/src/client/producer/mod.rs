@@ -212,12 +212,17 @@ impl Producer {
         timestamp: Timestamp,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
+        headers: &[(&[u8], Option<&[u8]>)],
     ) -> Result<(), ProduceError> {
         let partition = partition.unwrap_or_else(|| match key {
             Some(key) => partition_of_key(key, self.open.len()),
             None => self.sticky,
         });
-        let record_bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let header_bytes = headers
+            .iter()
+            .map(|(name, value)| name.len() + length(*value));
+        let record_bytes = length(key) + length(value) + header_bytes.sum::<usize>();
         if let Some(open) = &self.open[partition]
             && open.builder.bytes() + record_bytes > self.shared.options.batch_bytes
         {
@@ -227,7 +232,7 @@ impl Producer {
             self.start(partition);
         }
         let open = self.open[partition].as_mut().expect("just started");
-        open.builder.append(timestamp, key, value, &[])?;
+        open.builder.append(timestamp, key, value, headers)?;
         if open.builder.bytes() >= self.shared.options.batch_bytes {
             self.close(partition)?;
         }

@@ -13,7 +13,8 @@ import java.util.stream.Stream;
  */
 final class Scenarios {
     private static final List<Class<?>> CLASSES =
-        List.of(ProducerScenarios.class, ConsumerScenarios.class, GroupScenarios.class, AdminScenarios.class);
+        List.of(ProducerScenarios.class, ConsumerScenarios.class, GroupScenarios.class, AdminScenarios.class,
+            ChangeScenarios.class);
 
     private Scenarios() {}
 

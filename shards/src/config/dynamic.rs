@@ -1,0 +1,87 @@
+//! Settings of the node that may change while it runs.
+//!
+//! A *throttle* is one broker's (one shard's): it is stored and shown for its id alone. Every
+//! other setting is the node's, whatever shard's id it was set by; only those may change that the
+//! node really follows, which are the defaults of topics' own settings.
+//!
+//! Source: Kafka `DynamicBrokerConfig`.
+
+use super::ConfigError;
+use super::layers::Given;
+use super::row::{Known, Role, Update, known};
+use super::topic::TOPIC;
+
+/// Bytes per second at which replicas are copied, per broker. Accepted for the tools that set
+/// them around every reassignment.
+const THROTTLES: &[&str] = &[
+    "follower.replication.throttled.rate",
+    "leader.replication.throttled.rate",
+    "replica.alter.log.dirs.io.max.bytes.per.second",
+];
+
+/// Whether a setting is one shard's, and not the node's.
+pub fn is_throttle(name: &str) -> bool {
+    THROTTLES.contains(&name)
+}
+
+/// What is given for one id: its throttles, and what is the node's.
+pub fn split(given: &Given) -> (Given, Given) {
+    let owned = given
+        .iter()
+        .map(|(name, text)| (name.clone(), text.clone()));
+    owned.partition(|(name, _)| is_throttle(name))
+}
+
+/// Whether a setting may be given this text while the node runs. Its range is not checked.
+///
+/// # Errors
+/// Why not: unknown, read-only in Kafka, too, or without effect here.
+pub fn check_changeable(name: &str, text: &str) -> Result<(), ConfigError> {
+    let refuse = |reason: &str| Err(ConfigError::invalid(name, text, reason));
+    let Known::Row(row) = known(name)? else {
+        return refuse("it has no effect here");
+    };
+    let followed = || {
+        let mut nodes = TOPIC.iter().flat_map(|topic| topic.node);
+        nodes.any(|(node, _)| *node == name)
+    };
+    match (row.update, row.role) {
+        _ if is_throttle(name) => Ok(()),
+        (Update::ReadOnly, _) => refuse("cannot change while the node runs"),
+        _ if followed() => Ok(()),
+        (_, Role::Idle(why)) => refuse(&format!("it has no effect here: {}", why.text())),
+        _ => refuse("takes effect at a start only: set it in server.properties"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_change_is_what_the_node_follows() {
+        for name in [
+            "log.retention.ms",
+            "log.retention.hours",
+            "message.max.bytes",
+            "log.segment.bytes",
+            "leader.replication.throttled.rate",
+        ] {
+            let known_read_only = name == "log.retention.hours";
+            assert_eq!(
+                check_changeable(name, "1").is_err(),
+                known_read_only,
+                "{name}"
+            );
+        }
+        for (name, text) in [
+            ("log.dirs", "cannot change"),
+            ("num.io.threads", "no effect"),
+            ("max.connections", "start only"),
+            ("no.such", "no such setting"),
+        ] {
+            let why = check_changeable(name, "1").unwrap_err().to_string();
+            assert!(why.contains(text), "{why}");
+        }
+    }
+}
