@@ -8,14 +8,20 @@
 //! measured in a window after its warm-up, never from its start; bytes are those of record
 //! batches, GB are 10⁹ bytes.
 //!
-//! Absent on purpose: open-loop load (closed-loop latencies are those of a saturated server and
-//! are marked so), several driver machines, real networks.
+//! Two ways to load: [`open`], at the load's own pace, latencies counted from each message's
+//! intended time; and closed loops that saturate, whose latencies are marked as such. What was found
+//! says itself whether it is whole ([`report`]).
+//!
+//! Absent on purpose: several driver machines, real networks.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // an instrument reads clocks
 
 pub mod cli;
 mod drive;
 mod floor;
+pub mod load;
 mod machine;
 mod measurement;
+pub mod open;
 mod record;
+pub mod report;
 mod window;

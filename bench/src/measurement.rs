@@ -5,27 +5,37 @@ use serde::{Deserialize, Serialize};
 
 /// CPU seconds spent in a window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// Length of the window.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// Of the server's process, all threads; none where its pid is unknown.
-    pub(crate) process_cpu_s: Option<f64>,
+    pub process_cpu_s: Option<f64>,
     /// Of the whole machine, less `idle_baseline_s` and `driver_cpu_s`.
-    pub(crate) machine_cpu_s: f64,
-    pub(crate) machine_busy_s: f64,
-    pub(crate) idle_baseline_s: f64,
-    pub(crate) driver_cpu_s: f64,
+    pub machine_cpu_s: f64,
+    pub machine_busy_s: f64,
+    pub idle_baseline_s: f64,
+    pub driver_cpu_s: f64,
     /// Taken by the host: not in the figures above, but the wall clock ran on.
-    pub(crate) steal_s: f64,
+    pub steal_s: f64,
+}
+
+impl Cost {
+    /// Whether the machine's figure can be believed: little else ran before, and it is not less
+    /// than its part, the process (ticks may be off by a little).
+    pub(crate) fn machine_was_quiet(&self) -> bool {
+        const CORES_MAX: f64 = 0.1;
+        let process = self.process_cpu_s.unwrap_or(0.0);
+        self.idle_baseline_s <= CORES_MAX * self.seconds && self.machine_cpu_s >= 0.9 * process
+    }
 }
 
 /// Latencies of a closed loop, milliseconds: of a saturated server, not of a loaded one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Latency {
-    pub(crate) p50_ms: f64,
-    pub(crate) p99_ms: f64,
-    pub(crate) p999_ms: f64,
-    pub(crate) max_ms: f64,
+pub struct Latency {
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub p999_ms: f64,
+    pub max_ms: f64,
 }
 
 impl Latency {
@@ -43,36 +53,32 @@ impl Latency {
 
 /// Resident memory of the server, bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Memory {
-    pub(crate) end_bytes: u64,
-    pub(crate) peak_bytes: u64,
+pub struct Memory {
+    pub end_bytes: u64,
+    pub peak_bytes: u64,
     /// False: the peak counts from the process's start, not from the window's.
-    pub(crate) peak_of_window: bool,
+    pub peak_of_window: bool,
 }
 
 /// One run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Measurement {
-    pub(crate) name: String,
+pub struct Measurement {
+    pub name: String,
     /// Moved within the window: record batches, or a floor's payload.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Answered within the window; 0 where there are none (a stream).
-    pub(crate) requests: u64,
-    pub(crate) cost: Cost,
+    pub requests: u64,
+    pub cost: Cost,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) latency: Option<Latency>,
+    pub latency: Option<Latency>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) memory: Option<Memory>,
+    pub memory: Option<Memory>,
 }
 
 impl Measurement {
-    /// Whether the machine's figure can be believed: little else ran before, and it is not less
-    /// than its part, the process (ticks may be off by a little).
+    /// As [`Cost::machine_was_quiet`].
     pub(crate) fn machine_was_quiet(&self) -> bool {
-        const CORES_MAX: f64 = 0.1;
-        let cost = &self.cost;
-        let process = cost.process_cpu_s.unwrap_or(0.0);
-        cost.idle_baseline_s <= CORES_MAX * cost.seconds && cost.machine_cpu_s >= 0.9 * process
+        self.cost.machine_was_quiet()
     }
 
     fn gb(&self) -> f64 {

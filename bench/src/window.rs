@@ -27,20 +27,23 @@ impl Baseline {
 /// An open window.
 pub(crate) struct Window {
     baseline: Baseline,
-    process: Option<CpuClock>,
+    processes: Vec<(CpuClock, Duration)>,
     started: Instant,
-    process_before: Duration,
     driver_before: Duration,
     machine_before: Busy,
 }
 
 impl Window {
-    /// Opens a window on `process` (nothing: only the machine and this driver are measured).
-    pub(crate) fn open(baseline: Baseline, process: Option<CpuClock>) -> Result<Self> {
+    /// Opens a window on the server's processes (none: only the machine and this driver are
+    /// measured).
+    pub(crate) fn open(
+        baseline: Baseline,
+        processes: impl IntoIterator<Item = CpuClock>,
+    ) -> Result<Self> {
+        let read = |clock: CpuClock| Ok((clock, clock.read()?));
         Ok(Self {
             baseline,
-            process,
-            process_before: process.map_or(Ok(Duration::ZERO), CpuClock::read)?,
+            processes: processes.into_iter().map(read).collect::<Result<_>>()?,
             driver_before: CpuClock::own().read()?,
             machine_before: Busy::read()?,
             started: Instant::now(),
@@ -56,10 +59,10 @@ impl Window {
         let seconds = self.started.elapsed().as_secs_f64();
         let machine = Busy::read()?.since(&self.machine_before);
         let driver = CpuClock::own().read()? - self.driver_before;
-        let process = match self.process {
-            Some(clock) => Some((clock.read()? - self.process_before).as_secs_f64()),
-            None => None,
-        };
+        let mut process = None;
+        for (clock, before) in self.processes {
+            *process.get_or_insert(0.0) += (clock.read()? - before).as_secs_f64();
+        }
         let driver_cpu_s = driver.as_secs_f64();
         let idle_baseline_s = self.baseline.0 * seconds;
         Ok(Cost {

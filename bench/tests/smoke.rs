@@ -4,61 +4,23 @@
 //! started as `bench floor-server` and `serve`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+mod common;
 
-use clap::Parser;
-use odradek_shards::config::Settings;
+use std::path::Path;
+use std::process::ExitCode;
+
+use common::bench;
 use serde_json::Value;
 
-#[derive(Parser)]
-enum Program {
-    Bench(odradek_bench::cli::Args),
-    Serve {
-        #[arg(long = "set")]
-        settings: Vec<String>,
-    },
-}
-
 fn main() -> ExitCode {
-    let first = std::env::args().nth(1);
-    if first.is_some_and(|word| word == "bench" || word == "serve") {
-        return match Program::parse() {
-            Program::Bench(args) => odradek_bench::cli::run(args),
-            Program::Serve { settings } => serve(&settings),
-        };
+    if let Some(code) = common::as_odradek() {
+        return code;
     }
     floors_run();
     a_node_is_recorded();
     wrong_arguments_are_said_so();
     println!("smoke: ok");
     ExitCode::SUCCESS
-}
-
-/// The node, as `odradek serve` runs it.
-fn serve(settings: &[String]) -> ExitCode {
-    let pairs: Vec<(String, String)> = settings
-        .iter()
-        .filter_map(|setting| setting.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let (settings, _) = Settings::load(None, &pairs).expect("settings");
-    let ready = |bootstrap: &str, shards: &[String]| {
-        println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
-    };
-    match odradek_shards::node::run(settings, ready) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn bench() -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this binary"));
-    command.arg("bench");
-    command
 }
 
 fn floors_run() {

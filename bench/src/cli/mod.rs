@@ -1,8 +1,10 @@
 //! `odradek bench`: the commands.
 
+mod compare;
 mod consume;
 mod floor;
 mod load;
+mod open;
 mod produce;
 
 use std::path::Path;
@@ -30,6 +32,10 @@ pub struct Args {
 enum Command {
     /// The cheapest loops that move the same bytes on this machine
     Floor(floor::FloorArgs),
+    /// Loads a server at its own pace (open loop), or searches the highest rate that holds a bound
+    Load(Box<open::LoadArgs>),
+    /// Tells differences between two sets of results from noise
+    Compare(compare::CompareArgs),
     /// Saturates a server with produce requests (closed loop)
     Produce(produce::ProduceArgs),
     /// Saturates a server with fetch requests (closed loop)
@@ -45,6 +51,8 @@ pub fn run(args: Args) -> ExitCode {
     raise_limits();
     let done = match args.command {
         Command::Floor(args) => floor::run(&args),
+        Command::Load(args) => open::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),

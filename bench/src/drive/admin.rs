@@ -24,6 +24,9 @@ const REPLY_BYTES_MAX: usize = 64 << 20;
 /// A new topic's partitions have leaders within this time.
 const LEADERS_WITHIN: Duration = Duration::from_secs(15);
 
+/// Who listens answers the first request within this time, or is no broker.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// A topic to be loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicSpec {
@@ -49,7 +52,7 @@ pub(crate) struct Admin {
 }
 
 /// An error unless `code` is none.
-pub(super) fn check(what: &str, code: i16) -> Result<()> {
+pub(crate) fn check(what: &str, code: i16) -> Result<()> {
     match ErrorCode::from_code(code) {
         Some(ErrorCode::None) => Ok(()),
         Some(error) => bail!("{what}: {error}"),
@@ -58,7 +61,7 @@ pub(super) fn check(what: &str, code: i16) -> Result<()> {
 }
 
 /// A reader at the body of a reply that begins with its correlation id.
-pub(super) fn reply_body(reply: &[u8], api_key: i16, version: i16) -> Result<Reader<'_>> {
+pub(crate) fn reply_body(reply: &[u8], api_key: i16, version: i16) -> Result<Reader<'_>> {
     let header = response_header_version(api_key, version).context("an unknown API")?;
     let mut reader = Reader::new(reply);
     ResponseHeader::decode(&mut reader, header)?;
@@ -66,7 +69,7 @@ pub(super) fn reply_body(reply: &[u8], api_key: i16, version: i16) -> Result<Rea
 }
 
 /// A whole frame.
-pub(super) fn request_frame<'a, R: Message<'a>>(
+pub(crate) fn request_frame<'a, R: Message<'a>>(
     request: &R,
     version: i16,
     correlation_id: i32,
@@ -106,25 +109,42 @@ impl Admin {
         bail!("no broker at {bootstrap}: {}", tried.join("; "))
     }
 
+    /// # Errors
+    /// When nobody listens there, or who listens does not speak Kafka's protocol.
     pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))
+            .with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(40)))?;
+        stream.set_read_timeout(Some(FIRST_ANSWER_WITHIN))?;
         stream.set_write_timeout(Some(Duration::from_secs(40)))?;
         let mut admin = Self {
             stream,
             correlation: 0,
             versions: BTreeMap::new(),
         };
-        let reply = admin.call(&ApiVersionsRequest::default(), 0)?;
+        admin.ask_versions().with_context(|| {
+            format!("{address} does not answer as a Kafka broker (plaintext) does")
+        })?;
+        admin
+            .stream
+            .set_read_timeout(Some(Duration::from_secs(40)))?;
+        Ok(admin)
+    }
+
+    fn ask_versions(&mut self) -> Result<()> {
+        let reply = self.call(&ApiVersionsRequest::default(), 0)?;
+        ensure!(
+            reply.get(..4) == Some(&self.correlation.to_be_bytes()),
+            "an answer with another correlation id"
+        );
         let mut body = reply_body(&reply, ApiVersionsRequest::API_KEY, 0)?;
         let response = ApiVersionsResponse::decode(&mut body, 0)?;
         check("ApiVersions", response.error_code)?;
         let rows = response.api_keys.iter();
-        admin.versions = rows
+        self.versions = rows
             .map(|row| (row.api_key, (row.max_version, row.min_version)))
             .collect();
-        Ok(admin)
+        Ok(())
     }
 
     /// The highest version that the server has, at most `ceiling`.
@@ -264,6 +284,11 @@ impl Admin {
         const LATEST: i64 = -1;
         let first = self.offset(topic, partition, EARLIEST)?;
         Ok((first, self.offset(topic, partition, LATEST)?))
+    }
+
+    /// Where a partition ends now, asked of its leader.
+    pub(crate) fn end_offset(&mut self, topic: &str, partition: i32) -> Result<i64> {
+        Ok(self.offsets(topic, partition)?.1)
     }
 
     fn offset(&mut self, topic: &str, partition_index: i32, timestamp: i64) -> Result<i64> {

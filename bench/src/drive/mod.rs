@@ -3,13 +3,14 @@
 mod admin;
 mod connection;
 mod consume;
+mod identity;
 mod load;
 mod produce;
 mod saturate;
 
 use std::time::Duration;
 
-pub(crate) use admin::{Admin, TopicSpec};
+pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_frame};
 pub(crate) use consume::{Consumer, Range};
 pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
 pub(crate) use produce::{Batch, Frames};

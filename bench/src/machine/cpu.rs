@@ -26,6 +26,33 @@ pub(crate) fn allowed_core(nth: usize) -> usize {
     allowed.take(nth).last().unwrap_or(first)
 }
 
+/// The cores that this process may run on.
+pub(crate) fn allowed_cores() -> Vec<usize> {
+    cores_of(Pid::from_raw(0)).unwrap_or_default()
+}
+
+/// The cores that any thread of another process may run on.
+pub(crate) fn cores_of_process(pid: u32) -> Result<Vec<usize>> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .with_context(|| format!("no process {pid}: is it running?"))?;
+    let mut cores = Vec::new();
+    for task in tasks {
+        let name = task?.file_name();
+        let thread: i32 = name.to_string_lossy().parse().context("a thread's id")?;
+        // A thread may end while its siblings are looked at.
+        cores.extend(cores_of(Pid::from_raw(thread)).unwrap_or_default());
+    }
+    cores.sort_unstable();
+    cores.dedup();
+    Ok(cores)
+}
+
+fn cores_of(thread: Pid) -> Result<Vec<usize>> {
+    let set = sched_getaffinity(thread)?;
+    let allowed = (0..CpuSet::count()).filter(|core| set.is_set(*core) == Ok(true));
+    Ok(allowed.collect())
+}
+
 /// The CPU clock of a process.
 #[derive(Clone, Copy)]
 pub(crate) struct CpuClock(ClockId);
@@ -55,6 +82,7 @@ pub(crate) struct Busy {
     /// Idle, waiting for I/O, or stolen by the host, all cores, seconds.
     away_s: f64,
     steal_s: f64,
+    softirq_s: f64,
 }
 
 /// What all cores did between two moments, seconds.
@@ -63,6 +91,8 @@ pub(crate) struct BusyBetween {
     pub(crate) busy_s: f64,
     /// Taken by the host; not in `busy_s`.
     pub(crate) steal_s: f64,
+    /// Soft interrupts, as sampled; a part of `busy_s`.
+    pub(crate) softirq_s: f64,
 }
 
 impl Busy {
@@ -82,7 +112,7 @@ impl Busy {
             .map_while(|field| field.parse().ok())
             .collect();
         // user nice system idle iowait irq softirq steal: proc_stat(5), in USER_HZ.
-        let &[_, _, _, idle, iowait, _, _, steal, ..] = ticks.as_slice() else {
+        let &[_, _, _, idle, iowait, _, softirq, steal, ..] = ticks.as_slice() else {
             anyhow::bail!("/proc/stat has an unknown form");
         };
         let seconds = |ticks: u64| ticks as f64 / 100.0;
@@ -91,6 +121,7 @@ impl Busy {
             cores,
             away_s: seconds(idle + iowait + steal),
             steal_s: seconds(steal),
+            softirq_s: seconds(softirq),
         })
     }
 
@@ -99,6 +130,7 @@ impl Busy {
         BusyBetween {
             busy_s: (all - (self.away_s - earlier.away_s)).max(0.0),
             steal_s: self.steal_s - earlier.steal_s,
+            softirq_s: self.softirq_s - earlier.softirq_s,
         }
     }
 }

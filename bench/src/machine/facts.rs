@@ -6,30 +6,40 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::setup;
+
 /// The machine and the build.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Facts {
-    pub(crate) cpu_model: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_gib: f64,
-    pub(crate) hypervisor: bool,
-    pub(crate) cpu_governor: String,
-    pub(crate) kernel: String,
-    pub(crate) distribution: String,
-    pub(crate) file_system: FileSystem,
+pub struct Facts {
+    pub cpu_model: String,
+    pub cores: usize,
+    pub memory_gib: f64,
+    pub hypervisor: bool,
+    pub cpu_governor: String,
+    pub kernel: String,
+    pub distribution: String,
+    pub file_system: FileSystem,
+    #[serde(default)]
+    pub clock_source: String,
+    /// Against the CPU's vulnerabilities, those that are active.
+    #[serde(default)]
+    pub mitigations: Vec<String>,
     /// Empty where there is no repository.
-    pub(crate) commit: String,
+    pub commit: String,
     /// Files differ from the commit.
-    pub(crate) modified: bool,
-    pub(crate) debug_assertions: bool,
+    pub modified: bool,
+    pub debug_assertions: bool,
 }
 
 /// Where the data lies.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct FileSystem {
-    pub(crate) kind: String,
-    pub(crate) options: String,
-    pub(crate) free_gib: f64,
+pub struct FileSystem {
+    pub kind: String,
+    pub options: String,
+    pub free_gib: f64,
+    /// The block device below; empty where it is not known.
+    #[serde(default)]
+    pub disk: String,
 }
 
 impl Facts {
@@ -62,6 +72,8 @@ impl Facts {
                 .map(|name| name.trim_matches('"').to_owned())
                 .unwrap_or_default(),
             file_system: FileSystem::of(dir)?,
+            clock_source: setup::clock_source(),
+            mitigations: setup::mitigations(),
             modified: !commit.is_empty() && !git(&["status", "--porcelain", "-uno"]).is_empty(),
             commit,
             debug_assertions: cfg!(debug_assertions),
@@ -77,15 +89,17 @@ impl FileSystem {
         let mount = mounts
             .lines()
             .filter_map(|line| {
-                let mut fields = line.split(' ').skip(1);
-                Some((fields.next()?, fields.next()?, fields.next()?))
+                let mut fields = line.split(' ');
+                let device = fields.next()?;
+                Some((device, fields.next()?, fields.next()?, fields.next()?))
             })
-            .filter(|(point, _, _)| dir.starts_with(point))
-            .max_by_key(|(point, _, _)| point.len());
-        let (_, kind, options) = mount.unwrap_or(("", "unknown", ""));
+            .filter(|(_, point, _, _)| dir.starts_with(point))
+            .max_by_key(|(_, point, _, _)| point.len());
+        let (device, _, kind, options) = mount.unwrap_or(("", "", "unknown", ""));
         Ok(Self {
             kind: kind.to_owned(),
             options: options.to_owned(),
+            disk: setup::disk(device),
             free_gib: round1(free_bytes(&dir)? as f64 / (1u64 << 30) as f64),
         })
     }

@@ -127,8 +127,8 @@ async fn read_all<S: Service>(
             return Err(Ended::Broken);
         }
         let mut frames = source.frames().await?;
-        let passed = pass_whole(server, replies, &mut frames)?;
-        if passed && !replies.has_room() {
+        frames.arrive().await?;
+        if pass_whole(server, replies, &mut frames)? {
             source = Source::Idle(frames);
             continue;
         }

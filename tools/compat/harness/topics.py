@@ -15,7 +15,7 @@ def create(bootstrap, topic, partitions=1, **config):
     in between has its first batch refused and the next ones appended: out of order.
     """
     # The client must be held: collected, it abandons its requests.
-    client = AdminClient({"bootstrap.servers": bootstrap})
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 5})
     new = NewTopic(topic, partitions, 1, config={k.replace("_", "."): str(v) for k, v in config.items()})
     client.create_topics([new])[topic].result(20)
     wait_until_ready(client, topic, partitions)

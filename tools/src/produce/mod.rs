@@ -34,15 +34,16 @@ pub fn run(args: ProduceArgs) -> anyhow::Result<ExitCode> {
         .topic(&args.topic, true)
         .with_context(|| format!("cannot produce to {}", args.topic))?;
     let partition = partition(&args, &topic)?;
-    let producer = Producer::new(cluster, &topic, args.options()).map_err(|error| match error {
-        ClientError::Version { .. } => anyhow!("{error}; --no-idempotence does without"),
-        error => error.into(),
-    })?;
+    let mut producer =
+        Producer::new(cluster, &topic, args.options()).map_err(|error| match error {
+            ClientError::Version { .. } => anyhow!("{error}; --no-idempotence does without"),
+            error => error.into(),
+        })?;
     let started = Instant::now();
     let mut lines = Lines::new(input);
     let mut progress = Progress::new(length);
-    let totals = produce(&args, partition, producer, &mut lines, &mut progress)
-        .map_err(|error| explain(error, &args))?;
+    let totals = produce(&args, partition, &mut producer, &mut lines, &mut progress)
+        .map_err(|error| explain(error, &args).context(got_so_far(&producer.totals())))?;
     progress.end();
     let seconds = started.elapsed().as_secs_f64();
     let summary = summary(&args.topic, &totals, lines.bytes_read(), seconds);
@@ -90,7 +91,7 @@ fn partition(args: &ProduceArgs, topic: &Topic) -> anyhow::Result<Option<usize>>
 fn produce(
     args: &ProduceArgs,
     partition: Option<usize>,
-    mut producer: Producer,
+    producer: &mut Producer,
     lines: &mut Lines,
     progress: &mut Progress,
 ) -> anyhow::Result<Totals> {
@@ -106,9 +107,7 @@ fn produce(
                 Ok(line) => line,
                 Err(error) => {
                     producer.finish()?;
-                    return Err(error.context(format!(
-                        "line {number} of the input (those before it were produced)"
-                    )));
+                    return Err(error.context(format!("line {number} of the input")));
                 }
             };
             producer
@@ -146,6 +145,12 @@ fn explain(error: anyhow::Error, args: &ProduceArgs) -> anyhow::Error {
         }
         _ => error,
     }
+}
+
+/// For whoever must go on from here. More may have arrived than was acknowledged.
+fn got_so_far(totals: &Totals) -> String {
+    let records = common::count(totals.records, "record", "records");
+    format!("{records} were produced, then")
 }
 
 fn summary(topic: &str, totals: &Totals, input_bytes: u64, seconds: f64) -> String {

@@ -249,11 +249,17 @@ impl Producer {
         self.close_where(|open| open.since.elapsed() >= linger)
     }
 
-    /// Sends all that is left and waits until everything is acknowledged.
+    /// What has been acknowledged so far (with [`Acks::None`]: sent).
+    pub fn totals(&self) -> Totals {
+        self.shared.lock().totals
+    }
+
+    /// Sends all that is left and waits until everything is acknowledged. Nothing may be sent
+    /// after it.
     ///
     /// # Errors
     /// A batch was refused for good, or not acknowledged in time.
-    pub fn finish(mut self) -> Result<Totals, ProduceError> {
+    pub fn finish(&mut self) -> Result<Totals, ProduceError> {
         self.close_where(|_| true)?;
         let mut state = self.shared.lock();
         state.closing = true;

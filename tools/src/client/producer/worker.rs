@@ -262,7 +262,8 @@ impl Worker {
                 match cluster.refresh(&shared.topic) {
                     Ok(topic) => break topic,
                     Err(error) => {
-                        deadline.pause_or_give_up(&format!("topic {}", shared.topic), error)?;
+                        deadline
+                            .pause_or_give_up(&format!("producing to {}", shared.topic), error)?;
                     }
                 }
             }

@@ -1,0 +1,85 @@
+//! A latency histogram as JSON: its recorded values and their counts, nothing summed away.
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+/// Longer latencies count as this one: 1000 s, in nanoseconds.
+pub const LATENCY_MAX_NS: u64 = 1_000_000_000_000;
+/// Values are kept to three significant digits.
+pub const DIGITS: u8 = 3;
+
+/// Latencies in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latencies {
+    pub count: u64,
+    pub mean_ns: f64,
+    pub max_ns: u64,
+    /// Values equal to three significant digits, rising, and how often each came.
+    pub values: Vec<(u64, u64)>,
+}
+
+/// An empty histogram of this precision.
+pub fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_NS, DIGITS).expect("sound bounds")
+}
+
+impl From<&Histogram<u64>> for Latencies {
+    fn from(histogram: &Histogram<u64>) -> Self {
+        let recorded = histogram.iter_recorded();
+        Self {
+            count: histogram.len(),
+            mean_ns: histogram.mean(),
+            max_ns: histogram.max(),
+            values: recorded
+                .map(|step| (step.value_iterated_to(), step.count_at_value()))
+                .collect(),
+        }
+    }
+}
+
+impl Latencies {
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The value that a share of `quantile` (0 to 1) does not exceed, nanoseconds; none where
+    /// nothing was recorded.
+    pub fn at(&self, quantile: f64) -> Option<u64> {
+        let wanted = (quantile.clamp(0.0, 1.0) * self.count as f64)
+            .ceil()
+            .max(1.0) as u64;
+        let mut seen = 0;
+        let found = self.values.iter().find(|(_, count)| {
+            seen += count;
+            seen >= wanted
+        });
+        Some(found?.0.min(self.max_ns))
+    }
+
+    /// The same in milliseconds.
+    pub fn ms(&self, quantile: f64) -> Option<f64> {
+        Some(self.at(quantile)? as f64 / 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_survive_json() {
+        let mut histogram = empty();
+        for value in 1..=100_000u64 {
+            histogram.record(value * 1000).unwrap();
+        }
+        let text = serde_json::to_string(&Latencies::from(&histogram)).unwrap();
+        let kept: Latencies = serde_json::from_str(&text).unwrap();
+        assert_eq!(kept.count, 100_000);
+        for quantile in [0.001, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0] {
+            let wanted = histogram.value_at_quantile(quantile);
+            assert_eq!(kept.at(quantile), Some(wanted), "{quantile}");
+        }
+        assert_eq!(Latencies::default().at(0.5), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! A test that is its own `odradek`.
+#![allow(dead_code)] // each test uses a part
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use clap::Parser;
+use odradek_shards::config::Settings;
+use serde_json::Value;
+
+#[derive(Parser)]
+enum Program {
+    Bench(odradek_bench::cli::Args),
+    Serve {
+        #[arg(long = "set")]
+        settings: Vec<String>,
+    },
+}
+
+/// Runs `bench` or `serve` if this process was started so.
+pub fn as_odradek() -> Option<ExitCode> {
+    let first = std::env::args().nth(1)?;
+    (first == "bench" || first == "serve").then(|| match Program::parse() {
+        Program::Bench(args) => odradek_bench::cli::run(args),
+        Program::Serve { settings } => serve(&settings),
+    })
+}
+
+/// The node, as `odradek serve` runs it.
+fn serve(settings: &[String]) -> ExitCode {
+    let pairs: Vec<(String, String)> = settings
+        .iter()
+        .filter_map(|setting| setting.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let (settings, _) = Settings::load(None, &pairs).expect("settings");
+    let ready = |bootstrap: &str, shards: &[String]| {
+        println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
+    };
+    match odradek_shards::node::run(settings, ready) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub fn bench() -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    command.arg("bench");
+    command
+}
+
+pub fn json(path: &Path) -> Value {
+    let saved = std::fs::read(path).expect("a result");
+    serde_json::from_slice(&saved).expect("JSON")
+}
+
+/// As Ctrl-C does.
+pub fn interrupt(pid: u32) {
+    use nix::sys::signal::{Signal, kill};
+    kill(nix::unistd::Pid::from_raw(pid as i32), Signal::SIGINT).expect("it runs");
+}
+
+/// A running node of one shard; killed when dropped.
+pub struct Node {
+    child: Child,
+    dir: tempfile::TempDir,
+    pub bootstrap: String,
+}
+
+impl Node {
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let mut child = Command::new(std::env::current_exe().expect("this binary"))
+            .args(["serve", "--set", "listeners=PLAINTEXT://127.0.0.1:0"])
+            .args(["--set", "shards=1", "--set"])
+            .arg(format!("log.dirs={}", dir.path().join("data").display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stdout = child.stdout.take().expect("its output");
+        let ready = BufReader::new(stdout)
+            .lines()
+            .map_while(Result::ok)
+            .find(|line| line.starts_with("READY "))
+            .expect("a node that gets ready");
+        let bootstrap = ready
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("bootstrap="))
+            .expect("an address")
+            .to_owned();
+        Self {
+            child,
+            dir,
+            bootstrap,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ran");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
