@@ -113,6 +113,7 @@ fn live(world: &SimWorld, plan: &Rc<Plan>, cast: &Cast, rng: Rng, length: Durati
                 while !serving.busy.get() {
                     io.sleep(Duration::from_millis(1)).await;
                 }
+                io.sleep(Duration::from_millis(20)).await;
                 let broker = serving.broker.borrow().clone().expect("it serves");
                 broker.request_stop(true);
                 until_stopped(broker).await;
