@@ -251,6 +251,11 @@ impl Log {
         self.tail.pending()
     }
 
+    /// Bytes that wait to be written; see [`Tail::pending_bytes`].
+    pub fn pending_bytes(&self) -> u64 {
+        self.tail.pending_bytes()
+    }
+
     /// The next write to perform; see [`Tail::plan`].
     pub fn plan_write(&mut self, depth: usize) -> Option<WritePlan> {
         self.tail.plan(depth)
@@ -260,10 +265,14 @@ impl Log {
     /// now written, if they moved.
     pub fn wrote(&mut self, id: u64) -> Option<(Written, Offset)> {
         let written = self.tail.wrote(id)?;
-        // Batches wholly within the written prefix: the recent ones end there.
-        let at = self
+        // Batches wholly within the written prefix. Few are beyond it, and they are warm.
+        let beyond = self
             .recent
-            .partition_point(|batch| (batch.segment, batch.end) <= (written.segment, written.pos));
+            .iter()
+            .rev()
+            .take_while(|batch| (batch.segment, batch.end) > (written.segment, written.pos))
+            .count();
+        let at = self.recent.len() - beyond;
         let offset = match at.checked_sub(1) {
             Some(last) => self.recent[last].next,
             None => self.recent.front().map_or(self.next, |first| first.base),

@@ -65,6 +65,8 @@ pub struct WritePlan {
     pub parts: Parts,
     /// Where the data ends (without padding).
     pub end: u64,
+    /// Bytes of data that no earlier write covered.
+    pub fresh: u64,
 }
 
 /// Where the contiguous prefix of completed writes ends.
@@ -221,6 +223,14 @@ impl Tail {
         self.cursor != self.end
     }
 
+    /// Bytes that wait to be submitted; of several segments: more than any bound.
+    pub fn pending_bytes(&self) -> u64 {
+        match self.cursor.segment == self.end.segment {
+            true => self.end.pos - self.cursor.pos,
+            false => u64::MAX,
+        }
+    }
+
     /// Writes in flight.
     pub fn flying(&self) -> usize {
         self.flying.len()
@@ -263,6 +273,7 @@ impl Tail {
             end = page_floor(end);
         }
         let parts = self.gather(segment, start, end);
+        let fresh = end - self.cursor.pos;
         self.cursor.pos = end;
         let id = self.next_id;
         self.next_id += 1;
@@ -278,6 +289,7 @@ impl Tail {
             pos: start,
             parts,
             end,
+            fresh,
         })
     }
 

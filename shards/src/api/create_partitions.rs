@@ -268,7 +268,8 @@ mod tests {
             InvalidPartitions, InvalidReplicaAssignment, InvalidRequest, PolicyViolation,
             UnknownTopicOrPartition,
         };
-        let cases: [(&str, i32, Option<&[&[i32]]>, ErrorCode, &str); 11] = [
+        type Case<'a> = (&'a str, i32, Option<&'a [&'a [i32]]>, ErrorCode, &'a str);
+        let cases: [Case<'_>; 11] = [
             ("nope", 3, None, UnknownTopicOrPartition, "no topic"),
             ("t", 2, None, InvalidPartitions, "already has 2"),
             ("t", 1, None, InvalidPartitions, "not be an increase"),

@@ -5,10 +5,14 @@
 //! otherwise silently stops compressing (KAFKA-18659).
 
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use odradek_wire::api;
 
-use super::{Call, Handled, Outcome};
+use super::{Broker, Call, Handled, Outcome};
+
+/// Takes a request, header included, that needs no waiting to be taken.
+pub type AtOnce = fn(&Rc<Broker>, &[u8]) -> Option<Outcome>;
 
 /// One API.
 pub struct Row {
@@ -16,13 +20,13 @@ pub struct Row {
     pub advertised: RangeInclusive<i16>,
     pub accepted: RangeInclusive<i16>,
     pub handler: for<'a> fn(Call<'a>) -> Handled<'a>,
-    /// Asked first: takes the call at once, or leaves it untouched to the handler.
-    pub at_once: fn(&Call<'_>) -> Option<Outcome>,
+    /// Asked first with the whole request: takes it at once, or leaves it untouched to the handler.
+    pub at_once: Option<AtOnce>,
 }
 
 macro_rules! row {
     ($module:ident) => {
-        row!($module, |_| None)
+        row!($module, None)
     };
     ($module:ident, $at_once:expr) => {
         Row {
@@ -37,7 +41,7 @@ macro_rules! row {
 
 /// By key.
 pub static TABLE: &[Row] = &[
-    row!(produce, super::produce::at_once),
+    row!(produce, Some(super::produce::at_once)),
     row!(fetch),
     row!(list_offsets),
     row!(metadata),

@@ -11,24 +11,18 @@ use crate::net::{Peer, Refusal, Service, Unserved};
 impl Service for Broker {
     type Pledge = Produced;
 
-    fn at_once(
-        self: &Rc<Self>,
-        peer: &Rc<Peer>,
-        request: &[u8],
-    ) -> Result<Option<Outcome>, Unserved> {
-        let (row, call) = route(self, peer, request)?;
-        Ok((row.at_once)(&call))
+    fn at_once(self: &Rc<Self>, request: &[u8]) -> Option<Outcome> {
+        let key = request.first_chunk().map(|key| i16::from_be_bytes(*key))?;
+        let at_once = table::row(key)?.at_once?;
+        at_once(self, request)
     }
 
     async fn handle(self: &Rc<Self>, peer: &Rc<Peer>, request: &[u8]) -> Result<Outcome, Unserved> {
         let (row, call) = route(self, peer, request)?;
         let (api_key, version) = (call.api_key, call.version);
-        match (row.at_once)(&call) {
-            Some(outcome) => Ok(outcome),
-            None => (row.handler)(call)
-                .await
-                .map_err(|refusal| refused(api_key, version, refusal)),
-        }
+        (row.handler)(call)
+            .await
+            .map_err(|refusal| refused(api_key, version, refusal))
     }
 }
 

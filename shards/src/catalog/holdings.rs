@@ -15,6 +15,7 @@ use odradek_wire::Uuid;
 
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
+use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
 use crate::partition::{FULL_RETRY_NS, Ground, OpenError, Opening, Partition, PartitionName};
 
@@ -46,6 +47,7 @@ pub struct Holdings {
     settings: RefCell<Arc<Settings>>,
     image: RefCell<Arc<Image>>,
     hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
+    targets: Targets,
     stopping: Cell<bool>,
 }
 
@@ -64,6 +66,7 @@ impl Holdings {
             given: settings,
             image: RefCell::new(image),
             hosted: RefCell::default(),
+            targets: Targets::default(),
             stopping: Cell::new(false),
         })
     }
@@ -93,9 +96,24 @@ impl Holdings {
         self.image.borrow().clone()
     }
 
-    /// A question to metadata that is answered at once.
-    pub fn with_image<R>(&self, ask: impl FnOnce(&Image) -> R) -> R {
-        ask(&self.image.borrow())
+    /// A partition that clients may write to, if it is open here.
+    pub fn target(&self, topic: TopicKey<'_>, index: i32) -> Option<Rc<Target>> {
+        if let Some(target) = self.targets.get(topic, index) {
+            return (!target.hosted.partition.reopen_due()).then_some(target);
+        }
+        let image = self.image.borrow();
+        let found = match topic {
+            TopicKey::Name(name) => image.topic(name),
+            TopicKey::Id(id) => image.topic_by_id(id),
+        };
+        let entry = found.filter(|topic| !topic.is_internal())?;
+        let target = Rc::new(Target {
+            topic: entry.clone(),
+            index,
+            hosted: self.open_now(entry, index)?,
+        });
+        self.targets.put(topic, target.clone());
+        Some(target)
     }
 
     /// Whether nothing new is opened: the shard stops.
@@ -157,9 +175,18 @@ impl Holdings {
                 Err(Unhosted::Failed)
             }
             Ok(open) => {
+                // Its settings may have changed while it was opened.
+                let image = self.image();
+                let topic = image.topic_by_id(topic.id);
+                let now = topic.map(|topic| self.topic_config(topic));
+                let open = match now.filter(|now| *now != *open.config) {
+                    Some(now) => open.configured(&Arc::new(now)),
+                    None => open,
+                };
                 self.hosted
                     .borrow_mut()
                     .insert(key, Slot::Open(open.clone()));
+                self.targets.forget();
                 Ok(open)
             }
             Err(error) => {
@@ -233,6 +260,7 @@ impl Holdings {
         if image.brokers() != self.image.borrow().brokers() {
             self.settings.replace(in_force(&self.given, &image));
         }
+        self.targets.forget();
         self.image.replace(image)
     }
 
@@ -260,6 +288,7 @@ impl Holdings {
                 continue;
             }
             let slot = self.hosted.borrow_mut().remove(&(topic.id, index as i32));
+            self.targets.forget();
             let directory = self.directory(&topic.name, index as i32);
             let removed = match slot {
                 Some(Slot::Open(open)) => open.partition.destroy().await,
@@ -273,14 +302,11 @@ impl Holdings {
     }
 
     fn reconfigure(&self, topic: &Topic) {
+        self.targets.forget();
         let config = Arc::new(self.topic_config(topic));
         for (key, slot) in self.hosted.borrow_mut().iter_mut() {
             if let (true, Slot::Open(open)) = (key.0 == topic.id, &mut *slot) {
-                open.partition.set_rules(log_rules(&config));
-                *slot = Slot::Open(Rc::new(Hosted {
-                    partition: open.partition.clone(),
-                    config: config.clone(),
-                }));
+                *slot = Slot::Open(open.configured(&config));
             }
         }
     }

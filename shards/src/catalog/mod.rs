@@ -6,8 +6,10 @@ mod hosted;
 pub mod image;
 pub mod placement;
 pub mod records;
+mod targets;
 
 pub use controller::{Controller, ControllerError};
 pub use holdings::{Holdings, Unhosted, in_force};
 pub use hosted::Hosted;
 pub use image::{Image, PartitionEntry, Topic};
+pub use targets::{Target, TopicKey};

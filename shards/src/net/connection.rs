@@ -122,7 +122,7 @@ async fn read_all<S: Service>(
             return Err(Ended::Broken);
         }
         let mut frames = source.frames().await?;
-        let passed = pass_whole(server, peer, replies, &mut frames)?;
+        let passed = pass_whole(server, replies, &mut frames)?;
         if passed && !replies.has_room() {
             source = Source::Idle(frames);
             continue;
@@ -210,14 +210,13 @@ const PRODUCE: [u8; 2] = [0, 0];
 /// replies. Whether there was any.
 fn pass_whole<S: Service>(
     server: &Server<S>,
-    peer: &Rc<Peer>,
     replies: &Replies<S::Pledge>,
     frames: &mut Frames,
 ) -> Result<bool, Ended> {
     let mut any = false;
     while replies.has_room()
         && let Some(bytes) = frames.whole()?
-        && let Some(outcome) = server.service.at_once(peer, bytes)?
+        && let Some(outcome) = server.service.at_once(bytes)
     {
         let length = bytes.len();
         replies.take(outcome);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use odradek_engine::io::{Errno, Handle, Io};
+use odradek_engine::io::{Handle, Io};
 
 use super::reply::{Later, Outcome, Pledge, Refusal, Reply};
 use super::send::Sender;
@@ -98,10 +98,26 @@ impl<P: Pledge> Replies<P> {
         .await
     }
 
+    /// Gathers the pledged replies at the front whose moment has come.
+    fn redeem(&self, sender: &mut Sender) {
+        let mut queue = self.queue.borrow_mut();
+        let before = queue.len();
+        while sender.takes_small()
+            && let Some(Queued::Pledged(pledge)) = queue.front()
+            && pledge.redeem(sender.small())
+        {
+            queue.pop_front();
+        }
+        if queue.len() < before {
+            wake(&self.reader);
+        }
+    }
+
     /// Sends replies as they become ready, in order; what is ready together goes out together.
     pub(super) async fn send(&self, io: &Io, socket: Handle) {
         let mut sender = Sender::new(io, socket);
         loop {
+            self.redeem(&mut sender);
             let empty = self.queue.borrow().is_empty();
             if empty && sender.flush().await.is_err() {
                 break;
@@ -116,7 +132,12 @@ impl<P: Pledge> Replies<P> {
                     Ok(reply) => sender.push(reply).await.is_ok(),
                     Err(_) => false,
                 },
-                Queued::Pledged(pledge) => redeem(&mut sender, pledge).await.is_ok(),
+                Queued::Pledged(pledge) => {
+                    // What has gathered is sent first.
+                    let sent = sender.flush().await.is_ok();
+                    pledge.wait().await;
+                    sent && pledge.redeem(sender.small())
+                }
             };
             if !sent {
                 break;
@@ -133,15 +154,6 @@ fn wake(waker: &RefCell<Option<Waker>>) {
     if let Some(waker) = waker.take() {
         waker.wake();
     }
-}
-
-/// Writes a pledged reply; if it is not due, what has gathered is sent first.
-async fn redeem(sender: &mut Sender, pledge: impl Pledge) -> Result<(), Errno> {
-    if !pledge.due() {
-        sender.flush().await?;
-        pledge.wait().await;
-    }
-    sender.push_bytes(|out| pledge.write(out)).await
 }
 
 /// Waits for a reply; if it is not ready at once, what has gathered is sent first.

@@ -39,14 +39,11 @@ pub type Later = Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
 
 /// A small reply whose moment comes later; writing it takes no allocation of its own.
 pub trait Pledge: 'static {
-    /// Whether it can be written now.
-    fn due(&self) -> bool;
+    /// Appends the whole reply, length and header included, if its moment has come.
+    fn redeem(&self, out: &mut Vec<u8>) -> bool;
 
-    /// Waits until it is due.
+    /// Waits until it has come.
     fn wait(&self) -> impl Future<Output = ()>;
-
-    /// Appends the whole reply, length and header included. It is due.
-    fn write(&self, out: &mut Vec<u8>);
 }
 
 /// What a handler came to.

@@ -32,16 +32,17 @@ impl Sender {
         }
     }
 
-    /// Takes a small reply, which `write` appends.
-    pub async fn push_bytes(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Errno> {
+    /// Whether more small replies may be gathered before [`Sender::flush`].
+    pub fn takes_small(&self) -> bool {
+        self.small.len() < SMALL_BYTES / 2
+    }
+
+    /// Where a small reply is appended.
+    pub fn small(&mut self) -> &mut Vec<u8> {
         if self.small.capacity() == 0 {
             self.small.reserve(SMALL_BYTES);
         }
-        write(&mut self.small);
-        match self.small.len() > SMALL_BYTES / 2 {
-            true => self.flush().await,
-            false => Ok(()),
-        }
+        &mut self.small
     }
 
     fn settle(&mut self) {

@@ -21,14 +21,7 @@ pub trait Service: 'static {
 
     /// Takes a request that needs no waiting to be taken. `None`: nothing has been done about it,
     /// and it is for [`handle`](Self::handle).
-    ///
-    /// # Errors
-    /// The connection is closed.
-    fn at_once(
-        self: &Rc<Self>,
-        peer: &Rc<Peer>,
-        request: &[u8],
-    ) -> Result<Option<Outcome<Self::Pledge>>, Unserved>;
+    fn at_once(self: &Rc<Self>, request: &[u8]) -> Option<Outcome<Self::Pledge>>;
 
     /// Answers one request: its bytes after its length.
     ///

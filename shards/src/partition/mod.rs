@@ -16,6 +16,7 @@ mod judge;
 mod listing;
 mod log_start;
 mod open;
+mod pace;
 mod progress;
 mod read;
 mod side_files;
@@ -38,6 +39,7 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
+use self::pace::Pace;
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
 pub use self::waiters::{Failed, Wait, Waiters};
@@ -103,6 +105,9 @@ struct State {
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
+    pace: Pace,
+    /// A timer runs that starts the next write.
+    held: bool,
     flushing: bool,
     /// Completed writes, and whether each was durable; from the first that the written mark
     /// has not passed.

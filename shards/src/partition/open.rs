@@ -18,6 +18,7 @@ use odradek_engine::types::{Epoch, Offset};
 use super::judge::{judge, trust};
 use super::listing::Listing;
 use super::log_start;
+use super::pace::Pace;
 use super::side_files::{read_side, set_aside, write_index};
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
@@ -114,6 +115,8 @@ impl Partition {
                 shown: next,
                 files: Default::default(),
                 writing: false,
+                pace: Pace::default(),
+                held: false,
                 flushing: false,
                 lagging_since: None,
                 tail_bytes: 0,

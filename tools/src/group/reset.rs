@@ -103,7 +103,7 @@ fn partitions(
             );
         }
     }
-    if args.partition.len() > 0 && args.topics.len() > 1 {
+    if !args.partition.is_empty() && args.topics.len() > 1 {
         bail!("--partition goes with one --topic");
     }
     for name in &args.topics {

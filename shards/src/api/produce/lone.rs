@@ -8,16 +8,15 @@
 //! generated encoder.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::{ErrorCode, Reader, Uuid};
 
-use super::{Stored, append};
-use crate::api::Call;
-use crate::catalog::Topic;
+use super::{ACCEPTED, KEY, Stored, append};
+use crate::api::{Broker, Outcome};
+use crate::catalog::{Target, TopicKey};
 use crate::net::Pledge;
-use crate::partition::{Failed, Mark, Partition};
+use crate::partition::{Failed, Mark};
 
 /// First version whose fields are compact and tagged.
 const FLEXIBLE: i16 = 9;
@@ -27,79 +26,69 @@ const BY_ID: i16 = 13;
 /// The request.
 struct Lone<'a> {
     acks: i16,
-    name: &'a str,
-    id: Uuid,
+    topic: TopicKey<'a>,
     index: i32,
     records: &'a [u8],
 }
 
 /// A batch that was appended; its answer waits for a mark.
 pub struct Produced {
-    partition: Rc<Partition>,
+    target: Rc<Target>,
     mark: Mark,
     end: Offset,
-    answer: Answer,
-}
-
-/// What the client is told.
-struct Answer {
     version: i16,
     correlation_id: i32,
-    topic: Arc<Topic>,
-    index: i32,
     base_offset: i64,
     append_time: i64,
     log_start: i64,
 }
 
-/// What became of a request for one partition.
-pub enum Taken {
-    Produced(Produced),
-    /// `acks=0`: no answer.
-    Silent,
-}
-
 /// Takes a request if there is nothing unusual about it. If not, nothing has happened.
-pub fn take(call: &Call<'_>) -> Option<Taken> {
-    let request = parse(call.body, call.version)?;
-    let broker = call.broker;
-    let topic = broker.holdings.with_image(|image| {
-        match call.version >= BY_ID {
-            true => image.topic_by_id(request.id),
-            false => image.topic(request.name),
-        }
-        .filter(|topic| !topic.is_internal())
-        .cloned()
-    })?;
-    let hosted = broker.open_now(&topic, request.index)?;
+pub(super) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
+    let (version, correlation_id, body) = header(request)?;
+    let request = parse(body, version)?;
+    let target = broker.holdings.target(request.topic, request.index)?;
+    let partition = &target.hosted.partition;
     let now = Timestamp(broker.io.wall_clock());
     // A batch that is refused goes the other way, where it is refused again with its reason.
     let Stored {
         base_offset,
         append_time,
         end,
-    } = append(broker, &hosted, request.records, now).ok()?;
+    } = append(broker, &target.hosted, request.records, now).ok()?;
     let mark = match request.acks {
-        0 => return Some(Taken::Silent),
+        0 => return Some(Outcome::Silent),
         1 => Mark::Written,
         _ => Mark::Visible,
     };
-    let partition = hosted.partition.clone();
     partition.want(mark, end);
-    Some(Taken::Produced(Produced {
-        answer: Answer {
-            version: call.version,
-            correlation_id: call.correlation_id,
-            topic,
-            index: request.index,
-            base_offset,
-            append_time,
-            log_start: partition.log_start().0,
-        },
-        partition,
+    Some(Outcome::Pledged(Produced {
         mark,
         end,
+        version,
+        correlation_id,
+        base_offset,
+        append_time,
+        log_start: partition.log_start().0,
+        target,
     }))
+}
+
+/// A request's version, correlation id and body.
+fn header(request: &[u8]) -> Option<(i16, i32, &[u8])> {
+    let mut reader = Reader::new(request);
+    if reader.i16().ok()? != KEY {
+        return None;
+    }
+    let version = reader.i16().ok().filter(|it| ACCEPTED.contains(it))?;
+    let correlation_id = reader.i32().ok()?;
+    let client_id = reader.i16().ok()?;
+    let client_id = usize::try_from(client_id).unwrap_or(0);
+    reader.take(client_id, "client id").ok()?;
+    if version >= FLEXIBLE && reader.uvarint().ok()? != 0 {
+        return None;
+    }
+    Some((version, correlation_id, reader.rest()))
 }
 
 fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
@@ -118,9 +107,9 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
     if !one(&mut reader) {
         return None;
     }
-    let (name, id) = match version >= BY_ID {
-        true => ("", reader.uuid().ok()?),
-        false => (reader.str(flexible, "").ok()?, Uuid::ZERO),
+    let topic = match version >= BY_ID {
+        true => TopicKey::Id(reader.uuid().ok()?),
+        false => TopicKey::Name(reader.str(flexible, "").ok()?),
     };
     if !one(&mut reader) {
         return None;
@@ -130,43 +119,65 @@ fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
     let ends = (0..3).all(|_| untagged(&mut reader));
     (ends && reader.remaining() == 0).then_some(Lone {
         acks,
-        name,
-        id,
+        topic,
         index,
         records,
     })
 }
 
+/// What the client is told.
+struct Answer<'a> {
+    version: i16,
+    correlation_id: i32,
+    topic: &'a str,
+    id: Uuid,
+    index: i32,
+    error: ErrorCode,
+    base_offset: i64,
+    append_time: i64,
+    log_start: i64,
+}
+
 impl Pledge for Produced {
-    fn due(&self) -> bool {
-        self.settled().is_some()
+    fn redeem(&self, out: &mut Vec<u8>) -> bool {
+        let Some(outcome) = self.target.hosted.partition.settled(self.mark, self.end) else {
+            return false;
+        };
+        let (error, base_offset) = match outcome {
+            Ok(()) => (ErrorCode::None, self.base_offset),
+            Err(Failed) => (ErrorCode::KafkaStorageError, -1),
+        };
+        let topic = &self.target.topic;
+        let answer = Answer {
+            version: self.version,
+            correlation_id: self.correlation_id,
+            topic: &topic.name,
+            id: topic.id,
+            index: self.target.index,
+            error,
+            base_offset,
+            append_time: self.append_time,
+            log_start: self.log_start,
+        };
+        answer.write(out);
+        true
     }
 
     async fn wait(&self) {
         // How it ended is asked again when it is written.
-        let _ = self.partition.wait(self.mark, self.end).done().await;
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        match self.settled() {
-            Some(Ok(())) => self
-                .answer
-                .write(ErrorCode::None, self.answer.base_offset, out),
-            // It is due; a mark that is not reached now never was.
-            Some(Err(Failed)) | None => self.answer.write(ErrorCode::KafkaStorageError, -1, out),
-        }
+        let _ = self
+            .target
+            .hosted
+            .partition
+            .wait(self.mark, self.end)
+            .done()
+            .await;
     }
 }
 
-impl Produced {
-    fn settled(&self) -> Option<Result<(), Failed>> {
-        self.partition.settled(self.mark, self.end)
-    }
-}
-
-impl Answer {
+impl Answer<'_> {
     /// Source: `ProduceResponse.json`, versions 3 to 13.
-    fn write(&self, error: ErrorCode, base_offset: i64, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>) {
         let version = self.version;
         let flexible = version >= FLEXIBLE;
         let start = out.len();
@@ -177,9 +188,9 @@ impl Answer {
         out.extend_from_slice(tags);
         out.extend_from_slice(one);
         match version {
-            BY_ID.. => out.extend_from_slice(&self.topic.id.0),
+            BY_ID.. => out.extend_from_slice(&self.id.0),
             _ => {
-                let name = self.topic.name.as_bytes();
+                let name = self.topic.as_bytes();
                 // A topic's name has at most 249 bytes.
                 match flexible {
                     true => put_uvarint(name.len() as u32 + 1, out),
@@ -190,8 +201,8 @@ impl Answer {
         }
         out.extend_from_slice(one);
         out.extend_from_slice(&self.index.to_be_bytes());
-        out.extend_from_slice(&error.code().to_be_bytes());
-        out.extend_from_slice(&base_offset.to_be_bytes());
+        out.extend_from_slice(&self.error.code().to_be_bytes());
+        out.extend_from_slice(&self.base_offset.to_be_bytes());
         out.extend_from_slice(&self.append_time.to_be_bytes());
         if version >= 5 {
             out.extend_from_slice(&self.log_start.to_be_bytes());
@@ -233,15 +244,6 @@ mod tests {
     use super::*;
     use crate::api::encode_reply;
 
-    fn topic(name: &str) -> Arc<Topic> {
-        Arc::new(Topic {
-            name: name.into(),
-            id: Uuid([7; 16]),
-            config: Default::default(),
-            partitions: Default::default(),
-        })
-    }
-
     #[test]
     fn answers_equal_those_of_the_generated_encoder() {
         let long = "x".repeat(249);
@@ -253,8 +255,10 @@ mod tests {
                 let answer = Answer {
                     version,
                     correlation_id: 0x0102_0304,
-                    topic: topic(name),
+                    topic: name,
+                    id: Uuid([7; 16]),
                     index: 5,
+                    error,
                     base_offset: 6,
                     append_time: 7,
                     log_start: if version >= 5 { 8 } else { -1 },
@@ -276,7 +280,7 @@ mod tests {
                 };
                 let (expected, _) = encode_reply(0, version, 0x0102_0304, &response).unwrap();
                 let mut written = vec![9, 9];
-                answer.write(error, 6, &mut written);
+                answer.write(&mut written);
                 assert_eq!(written[2..], expected, "version {version}");
             }
         }
@@ -319,9 +323,9 @@ mod tests {
             let read = parse(&body, version).expect("one partition");
             assert_eq!((read.acks, read.index), (1, 3));
             assert_eq!(read.records, b"records");
-            match version >= BY_ID {
-                true => assert_eq!(read.id, Uuid([7; 16])),
-                false => assert_eq!(read.name, "orders"),
+            match read.topic {
+                TopicKey::Id(id) => assert!(version >= BY_ID && id == Uuid([7; 16])),
+                TopicKey::Name(name) => assert!(version < BY_ID && name == "orders"),
             }
             for other in [
                 request(1, 2, None),

@@ -48,11 +48,8 @@ struct TopicAnswer {
 }
 
 /// Takes a request that needs no waiting to be taken, if it is one.
-pub(super) fn at_once(call: &Call<'_>) -> Option<Outcome> {
-    Some(match lone::take(call)? {
-        lone::Taken::Produced(produced) => Outcome::Pledged(produced),
-        lone::Taken::Silent => Outcome::Silent,
-    })
+pub(super) fn at_once(broker: &Rc<Broker>, request: &[u8]) -> Option<Outcome> {
+    lone::take(broker, request)
 }
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
