@@ -179,6 +179,14 @@ impl Holdings {
                 Err(Unhosted::Failed)
             }
             Ok(open) => {
+                // Its settings may have changed while it was opened.
+                let image = self.image();
+                let topic = image.topic_by_id(topic.id);
+                let now = topic.map(|topic| self.topic_config(topic));
+                let open = match now.filter(|now| *now != *open.config) {
+                    Some(now) => open.configured(&Arc::new(now)),
+                    None => open,
+                };
                 self.hosted
                     .borrow_mut()
                     .insert(key, Slot::Open(open.clone()));
@@ -313,11 +321,7 @@ impl Holdings {
         let config = Arc::new(self.topic_config(topic));
         for (key, slot) in self.hosted.borrow_mut().iter_mut() {
             if let (true, Slot::Open(open)) = (key.0 == topic.id, &mut *slot) {
-                open.partition.set_rules(log_rules(&config));
-                *slot = Slot::Open(Rc::new(Hosted {
-                    partition: open.partition.clone(),
-                    config: config.clone(),
-                }));
+                *slot = Slot::Open(open.configured(&config));
             }
         }
     }

@@ -18,6 +18,15 @@ pub struct Hosted {
 }
 
 impl Hosted {
+    /// The same partition under other settings, which its log follows from now on.
+    pub(super) fn configured(&self, config: &Arc<TopicConfig>) -> Rc<Hosted> {
+        self.partition.set_rules(log_rules(config));
+        Rc::new(Hosted {
+            partition: self.partition.clone(),
+            config: config.clone(),
+        })
+    }
+
     /// What a produced batch must satisfy, and whether it is stamped with the append's time.
     pub fn rules(&self, now: Timestamp) -> (Rules, Option<Timestamp>) {
         let config = &self.config;
