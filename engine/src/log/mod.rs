@@ -267,11 +267,6 @@ impl Log {
         self.tail.pending()
     }
 
-    /// Bytes that wait to be written; see [`Tail::pending_bytes`].
-    pub fn pending_bytes(&self) -> u64 {
-        self.tail.pending_bytes()
-    }
-
     /// The next write to perform; see [`Tail::plan`].
     pub fn plan_write(&mut self, depth: usize) -> Option<WritePlan> {
         self.tail.plan(depth)

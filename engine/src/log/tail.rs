@@ -223,14 +223,6 @@ impl Tail {
         self.cursor != self.end
     }
 
-    /// Bytes that wait to be submitted; of several segments: more than any bound.
-    pub fn pending_bytes(&self) -> u64 {
-        match self.cursor.segment == self.end.segment {
-            true => self.end.pos - self.cursor.pos,
-            false => u64::MAX,
-        }
-    }
-
     /// Writes in flight.
     pub fn flying(&self) -> usize {
         self.flying.len()

@@ -18,7 +18,6 @@ mod landed;
 mod listing;
 mod log_start;
 mod open;
-mod pace;
 mod progress;
 mod read;
 mod recover;
@@ -46,7 +45,6 @@ use self::index::Indexing;
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
-use self::pace::Pace;
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
 pub use self::waiters::{Failed, Wait, Waiters};
@@ -114,9 +112,6 @@ struct State {
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
     writing: bool,
-    pace: Pace,
-    /// A timer runs that starts the next write.
-    held: bool,
     flushing: bool,
     /// Completed writes that the written mark has not passed.
     landed: Landed,

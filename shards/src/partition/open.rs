@@ -9,7 +9,6 @@ use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
-use super::pace::Pace;
 use super::recover::recover;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
@@ -110,8 +109,6 @@ impl Partition {
                 shown: next,
                 files: Default::default(),
                 writing: false,
-                pace: Pace::default(),
-                held: false,
                 flushing: false,
                 lagging_since: None,
                 tail_bytes: 0,

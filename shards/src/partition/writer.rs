@@ -21,34 +21,12 @@ impl Partition {
         if state.writing || !state.log.pending() || state.poisoned.is_some() {
             return;
         }
-        if state.log.flying() == 0
-            && let Some(until) = state
-                .pace
-                .hold(self.ground.io.now(), state.log.pending_bytes())
-        {
-            return self.hold(state, until);
-        }
         state.writing = true;
         let me = self.me.upgrade().expect("a partition in use");
         self.ground
             .spawner
             .spawn(async move { me.write_pending().await })
             .detach();
-    }
-
-    /// Starts the next write at `until`, if nothing has started it before.
-    fn hold(&self, state: &mut State, until: u64) {
-        if std::mem::replace(&mut state.held, true) {
-            return;
-        }
-        let me = self.me.upgrade().expect("a partition in use");
-        let task = async move {
-            me.ground.io.sleep_until(until).await;
-            let mut state = me.state.borrow_mut();
-            state.held = false;
-            me.kick(&mut state);
-        };
-        self.ground.spawner.spawn(task).detach();
     }
 
     async fn write_pending(self: Rc<Self>) {
@@ -149,8 +127,6 @@ impl Partition {
             }
             state.landed.add(id, durable);
             let wrote = state.log.wrote(id);
-            let pending = state.log.pending_bytes();
-            state.pace.wrote(ground.io.now(), fresh, pending);
             sealed = self.start_seals(&mut state);
             if let Some((_, offset)) = wrote {
                 let durable = state.landed.take();

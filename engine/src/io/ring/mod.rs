@@ -6,7 +6,6 @@
 //! write) is done at submission and reported by the next reap like any other.
 
 mod buffers;
-mod coalesce;
 mod direct;
 mod entry;
 mod setup;
@@ -21,7 +20,6 @@ use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use self::buffers::Buffers;
-use self::coalesce::Coalesce;
 use self::entry::{Prepared, Scratch};
 use self::wake::EventWake;
 use super::driver::{Completion, Driver, RemoteWake, Token};
@@ -37,16 +35,6 @@ const IGNORED: u64 = u64::MAX;
 const WOKEN: u64 = u64::MAX - 1;
 
 const ENTER_GETEVENTS: u32 = 1;
-const ENTER_EXT_ARG: u32 = 1 << 3;
-
-/// `struct io_uring_getevents_arg`.
-#[repr(C)]
-struct GetEvents {
-    sigmask: u64,
-    sigmask_sz: u32,
-    min_wait_usec: u32,
-    ts: u64,
-}
 
 /// A shard's ring.
 pub struct Ring {
@@ -62,7 +50,6 @@ pub struct Ring {
     wake: Arc<EventWake>,
     wake_word: Box<u64>,
     wake_armed: bool,
-    coalesce: Coalesce,
     random: u64,
     got: String,
 }
@@ -95,7 +82,6 @@ impl Ring {
             wake,
             wake_word: Box::new(0),
             wake_armed: false,
-            coalesce: Coalesce::default(),
             random: setup::seed(),
             got,
         })
@@ -134,38 +120,6 @@ impl Ring {
         }
     }
 
-    /// Submits, and sleeps for several completions; see [`coalesce`].
-    fn enter_for_more(&mut self, wait: Option<Duration>) {
-        let time = wait.map(|wait| {
-            Timespec::new()
-                .sec(wait.as_secs())
-                .nsec(wait.subsec_nanos())
-        });
-        let argument = GetEvents {
-            sigmask: 0,
-            sigmask_sz: 0,
-            min_wait_usec: coalesce::MOMENT_US,
-            ts: time.as_ref().map_or(0, |time| &raw const *time as u64),
-        };
-        // SAFETY: the entries pushed are valid (see `push`); the argument is of the layout that
-        // the flag announces, and both it and the time outlive the call.
-        let result = unsafe {
-            let pending = self.ring.submission_shared().len() as u32;
-            let flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
-            self.ring
-                .submitter()
-                .enter(pending, coalesce::WANTED, flags, Some(&argument))
-        };
-        if let Err(error) = result {
-            // An older kernel, which has no such field; nothing was submitted.
-            if error.raw_os_error() == Some(libc::EINVAL) {
-                self.coalesce.impossible();
-            } else {
-                tolerate(&error);
-            }
-        }
-    }
-
     fn enter(&mut self, wait: Option<Duration>) {
         let submitter = self.ring.submitter();
         let result = match wait {
@@ -185,8 +139,14 @@ impl Ring {
             }
             None => submitter.submit_and_wait(1),
         };
-        if let Err(error) = result {
-            tolerate(&error);
+        match result {
+            Ok(_) => {}
+            Err(error) => match error.raw_os_error() {
+                // Timed out, interrupted, completion queue full (reaping makes room), or the
+                // kernel is short of memory for a moment: all are retried by the next pass.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => {}
+                _ => panic!("io_uring_enter failed: {error}"),
+            },
         }
     }
 
@@ -220,15 +180,6 @@ impl Ring {
             provided,
             more_waiting: cqueue::sock_nonempty(flags),
         });
-    }
-}
-
-/// Timed out, interrupted, completion queue full (reaping makes room), or the kernel is short of
-/// memory for a moment: all are retried by the next pass.
-fn tolerate(error: &std::io::Error) {
-    match error.raw_os_error() {
-        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => {}
-        _ => panic!("io_uring_enter failed: {error}"),
     }
 }
 
@@ -270,14 +221,7 @@ impl Driver for Ring {
             submission.is_empty() && !submission.taskrun() && !submission.cq_overflow()
         };
         if !idle || !self.overflow.is_empty() {
-            let sleeps = wait != Some(Duration::ZERO);
-            if sleeps && self.coalesce.next(setup::monotonic) {
-                self.enter_for_more(wait);
-                let came = self.ring.completion().len() as u32;
-                self.coalesce.brought(came);
-            } else {
-                self.enter(wait);
-            }
+            self.enter(wait);
             while !self.overflow.is_empty() {
                 self.refill();
                 self.enter(Some(Duration::ZERO));
