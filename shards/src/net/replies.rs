@@ -143,9 +143,11 @@ impl<P: Pledge> Replies<P> {
                 },
                 Queued::Pledged(pledge) => {
                     // What has gathered is sent first.
-                    let sent = sender.flush().await.is_ok();
+                    if sender.flush().await.is_err() {
+                        break;
+                    }
                     pledge.wait().await;
-                    sent && pledge.redeem(sender.small())
+                    pledge.redeem(sender.small())
                 }
             };
             if !sent {
