@@ -7,9 +7,9 @@ from harness.process import wait_until
 from harness.tests import test
 
 try:
-    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka import ElectionType, KafkaException, TopicPartition
     from confluent_kafka.admin import (
-        AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ElectionType, NewPartitions)
+        AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions)
 except ImportError:
     pass  # every test here says that it needs it
 
