@@ -10,7 +10,7 @@ use crate::api::Broker;
 
 /// How often the flusher looks, and the tails are trimmed.
 const FLUSHER: Duration = Duration::from_millis(100);
-/// A partition rests after its shard had this many quiet looks.
+/// Partitions rest whenever their shard had this many more quiet looks.
 const REST_LOOKS: u32 = 50;
 
 /// Bytes written by a shard after which its state file is due before the interval's end: recovery
@@ -42,7 +42,7 @@ pub(super) async fn flush_forever(broker: Rc<Broker>) {
         }
         quiet = if end == last { quiet + 1 } else { 0 };
         last = end;
-        if quiet == REST_LOOKS {
+        if quiet > 0 && quiet.is_multiple_of(REST_LOOKS) {
             for hosted in broker.holdings.open_partitions() {
                 hosted.partition.rest();
             }

@@ -154,9 +154,13 @@ impl Partition {
         Ok(())
     }
 
-    /// Gives memory back if the partition has been quiet.
+    /// Gives memory back, as nothing has been appended for a while, unless it was read since the
+    /// last call.
     pub fn rest(&self) {
         let mut state = self.state.borrow_mut();
+        if std::mem::take(&mut state.tail_read) {
+            return;
+        }
         let keep = state.progress.durable();
         state.log.shrink(keep);
         self.account(&mut state);

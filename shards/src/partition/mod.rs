@@ -119,6 +119,8 @@ struct State {
     lagging_since: Option<u64>,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
+    /// Somebody read from memory since the last look.
+    tail_read: bool,
     /// Writes, finishing of segments and retention under way: they touch the files.
     busy: usize,
     closed: bool,

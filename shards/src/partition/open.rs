@@ -117,6 +117,7 @@ impl Partition {
                 checkpoint_at: kept,
                 checkpoint: None,
                 indexing: Default::default(),
+                tail_read: false,
                 closed: false,
                 abandoned: false,
                 landed: Default::default(),

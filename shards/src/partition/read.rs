@@ -97,6 +97,7 @@ impl Partition {
                         }));
                     }
                     if !memory.is_empty() {
+                        self.state.borrow_mut().tail_read = true;
                         read.pieces.push(Piece::Memory(memory));
                     }
                     return Ok(read);

@@ -21,8 +21,11 @@ const PARTITIONS: i32 = 4;
 const BATCHES: usize = 60;
 
 /// Runs a node on the world's machine until `life` is over; then it is stopped, or killed.
-fn live<F>(world: &SimWorld, stop: bool, life: impl FnOnce(Rc<Broker>, SimWorld) -> F + 'static)
-where
+pub(crate) fn live<F>(
+    world: &SimWorld,
+    stop: bool,
+    life: impl FnOnce(Rc<Broker>, SimWorld) -> F + 'static,
+) where
     F: Future<Output = ()> + 'static,
 {
     let io = Io::new(Box::new(SimDriver::new(world)), Pool::new());
@@ -60,7 +63,7 @@ async fn boot(io: Io, spawner: Spawner) -> Rc<Broker> {
     started.unwrap_or_else(|error| panic!("the node does not start: {error}"))
 }
 
-async fn hosted(broker: &Rc<Broker>, index: i32) -> Rc<Hosted> {
+pub(crate) async fn hosted(broker: &Rc<Broker>, index: i32) -> Rc<Hosted> {
     let image = broker.image();
     let topic = image.topic("t").expect("the topic");
     let hosted = broker.hosted(topic, index).await;
@@ -68,7 +71,7 @@ async fn hosted(broker: &Rc<Broker>, index: i32) -> Rc<Hosted> {
 }
 
 /// Stores batches of 20 to 40 KB in every partition: some segments, the last one part full.
-async fn fill(broker: Rc<Broker>) {
+pub(crate) async fn fill(broker: Rc<Broker>) {
     let new = NewTopic {
         name: "t".into(),
         partitions: PARTITIONS as usize,

@@ -11,6 +11,7 @@ mod durable;
 mod oracle;
 mod plan;
 mod state_file;
+mod tail;
 mod verify;
 mod workload;
 mod world;

@@ -1,0 +1,36 @@
+//! How long the tail stays in memory: as long as somebody reads it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use odradek_engine::io::sim::SimWorld;
+use odradek_engine::types::Offset;
+use odradek_shards::broker::Broker;
+use odradek_shards::partition::Piece;
+
+use crate::clean_start::{fill, hosted, live};
+
+/// Whether the last five batches come from memory.
+async fn in_memory(broker: &Rc<Broker>) -> bool {
+    let partition = hosted(broker, 0).await.partition.clone();
+    let end = partition.standing().next;
+    let read = partition.read(Offset(end.0 - 5), 1 << 20, true).await;
+    let pieces = read.expect("readable").pieces;
+    assert!(!pieces.is_empty(), "they are visible");
+    pieces.iter().all(|piece| matches!(piece, Piece::Memory(_)))
+}
+
+#[test]
+fn a_tail_that_is_read_stays_in_memory_and_another_does_not() {
+    let world = SimWorld::new(0);
+    world.make_dir("/data");
+    live(&world, true, |broker, _| async move {
+        fill(broker.clone()).await;
+        for second in 0..120 {
+            assert!(in_memory(&broker).await, "after {second} s");
+            broker.io.sleep(Duration::from_secs(1)).await;
+        }
+        broker.io.sleep(Duration::from_secs(120)).await;
+        assert!(!in_memory(&broker).await, "nobody had read it for long");
+    });
+}
