@@ -3,7 +3,7 @@
 //! A write that begins in a page that is on disk and ends in one that never was spans two extents
 //! of the file: the file system takes its exclusive path, which the ring can only follow on a
 //! worker thread, and converts an extent in its journal afterwards. Over written blocks the same
-//! write goes straight to the device. A mebibyte of zeros costs about what one such write does.
+//! write goes straight to the device.
 //!
 //! Zeros are what an allocated file holds anyway, so a zero write that fails or is lost changes
 //! nothing. A write of data waits for one that covers its place.

@@ -4,13 +4,12 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::ahead::Ahead;
 use super::strategy::WriteStrategy;
 use super::{Errno, Handle, Io, Op, OpenMode};
 use crate::bytes::{PAGE, page_ceil, page_floor};
 use crate::log::file_stem;
 use crate::types::Offset;
-
-use super::ahead::Ahead;
 
 /// Smallest and largest step by which a segment's file grows, bytes.
 const STEP_MIN: u64 = 64 << 10;
@@ -100,8 +99,8 @@ impl SegmentFile {
 
     /// Cuts the padding off after `size` bytes of data.
     pub async fn cut(&self, size: u64) -> Result<(), Errno> {
-        // Zeros that land later would make the file longer again.
-        self.ahead.clear(0, u64::MAX / 2).await;
+        // Zeros that land later would make the file longer again. They stay within it.
+        self.ahead.clear(0, self.allocated.get()).await;
         if self.allocated.get() > size {
             self.io.truncate(self.handle, size).await?;
             self.allocated.set(size);

@@ -6,10 +6,10 @@
 
 use std::ops::RangeInclusive;
 
+use odradek_wire::Message;
 use odradek_wire::alter_configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
-use odradek_wire::{ErrorCode, Message};
 
 use super::change::Refused;
 use super::configs::{self, Asked, Wanted};
@@ -29,13 +29,10 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let asked = configs::once_each(&names.collect::<Vec<_>>(), resources.iter().map(read));
     let results = configs::alter(call.broker, asked, request.validate_only).await;
     let answers = resources.iter().zip(&results).map(|(asked, result)| {
-        let (error, why) = match result {
-            Ok(()) => (ErrorCode::None, None),
-            Err((error, why)) => (*error, Some(why.as_str())),
-        };
+        let (error_code, error_message) = configs::told(result);
         AlterConfigsResourceResponse {
-            error_code: error.code(),
-            error_message: why,
+            error_code,
+            error_message,
             resource_type: asked.resource_type,
             resource_name: asked.resource_name,
         }

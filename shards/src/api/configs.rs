@@ -83,6 +83,14 @@ pub(super) fn invalid<T>(why: impl Into<String>) -> Result<T, Refused> {
     Err((ErrorCode::InvalidRequest, why.into()))
 }
 
+/// What a client is told of one resource.
+pub(super) fn told(result: &Result<(), Refused>) -> (i16, Option<&str>) {
+    match result {
+        Ok(()) => (ErrorCode::None.code(), None),
+        Err((error, why)) => (error.code(), Some(why)),
+    }
+}
+
 /// Refuses values that are null though they must not be, and names given twice.
 pub(super) fn check_names<'a>(
     names: impl Iterator<Item = (&'a str, bool)> + Clone,

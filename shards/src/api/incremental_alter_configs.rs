@@ -4,11 +4,11 @@
 
 use std::ops::RangeInclusive;
 
+use odradek_wire::Message;
 use odradek_wire::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
-use odradek_wire::{ErrorCode, Message};
 
 use super::change::Refused;
 use super::configs::{self, Asked, Wanted};
@@ -35,13 +35,10 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let asked = configs::once_each(&names.collect::<Vec<_>>(), resources.iter().map(read));
     let results = configs::alter(call.broker, asked, request.validate_only).await;
     let answers = resources.iter().zip(&results).map(|(asked, result)| {
-        let (error, why) = match result {
-            Ok(()) => (ErrorCode::None, None),
-            Err((error, why)) => (*error, Some(why.as_str())),
-        };
+        let (error_code, error_message) = configs::told(result);
         AlterConfigsResourceResponse {
-            error_code: error.code(),
-            error_message: why,
+            error_code,
+            error_message,
             resource_type: asked.resource_type,
             resource_name: asked.resource_name,
         }
@@ -79,6 +76,8 @@ fn alteration(asked: &AlterableConfig<'_>) -> Result<Alteration, Refused> {
 
 #[cfg(test)]
 mod tests {
+    use odradek_wire::ErrorCode;
+
     use super::*;
 
     fn ask(configs: &[(&'static str, i8, Option<&'static str>)]) -> Result<Asked, Refused> {

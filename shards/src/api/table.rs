@@ -5,14 +5,13 @@
 //! otherwise silently stops compressing (KAFKA-18659).
 
 use std::ops::RangeInclusive;
-use std::rc::Rc;
 
 use odradek_wire::api;
 
 use super::{Broker, Call, Handled, Outcome};
 
 /// Takes a request, header included, that needs no waiting to be taken.
-pub type AtOnce = fn(&Rc<Broker>, &[u8]) -> Option<Outcome>;
+pub type AtOnce = fn(&Broker, &[u8]) -> Option<Outcome>;
 
 /// One API.
 pub struct Row {

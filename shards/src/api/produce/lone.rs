@@ -10,7 +10,7 @@
 use std::rc::Rc;
 
 use odradek_engine::types::{Offset, Timestamp};
-use odradek_wire::{ErrorCode, Reader, Uuid};
+use odradek_wire::{EncodeError, ErrorCode, Reader, Uuid, Writer};
 
 use super::{ACCEPTED, KEY, Stored, append, deadline};
 use crate::api::{Broker, Outcome};
@@ -47,7 +47,7 @@ pub struct Produced {
 }
 
 /// Takes a request if there is nothing unusual about it. If not, nothing has happened.
-pub(super) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
+pub(in crate::api) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
     let (version, correlation_id, body) = header(request)?;
     let request = parse(body, version)?;
     let target = broker.holdings.target(request.topic, request.index)?;
@@ -166,7 +166,10 @@ impl Pledge for Produced {
             append_time: self.append_time,
             log_start: self.log_start,
         };
-        answer.write(out);
+        let mut writer = Writer::new(std::mem::take(out));
+        let written = answer.write(&mut writer);
+        *out = writer.into_inner();
+        written.expect("a topic's name fits");
         true
     }
 
@@ -180,69 +183,55 @@ impl Pledge for Produced {
 
 impl Answer<'_> {
     /// Source: `ProduceResponse.json`, versions 3 to 13.
-    fn write(&self, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// A name or a reply that no topic can have.
+    fn write(&self, w: &mut Writer) -> Result<(), EncodeError> {
         let version = self.version;
         let flexible = version >= FLEXIBLE;
-        let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&self.correlation_id.to_be_bytes());
-        let one: &[u8] = if flexible { &[2] } else { &[0, 0, 0, 1] };
-        let tags: &[u8] = if flexible { &[0] } else { &[] };
-        out.extend_from_slice(tags);
-        out.extend_from_slice(one);
-        match version {
-            BY_ID.. => out.extend_from_slice(&self.id.0),
-            _ => {
-                let name = self.topic.as_bytes();
-                // A topic's name has at most 249 bytes.
-                match flexible {
-                    true => put_uvarint(name.len() as u32 + 1, out),
-                    false => out.extend_from_slice(&(name.len() as u16).to_be_bytes()),
-                }
-                out.extend_from_slice(name);
+        let untagged = |w: &mut Writer| {
+            if flexible {
+                w.uvarint(0);
             }
-        }
-        out.extend_from_slice(one);
-        out.extend_from_slice(&self.index.to_be_bytes());
-        out.extend_from_slice(&self.error.code().to_be_bytes());
-        out.extend_from_slice(&self.base_offset.to_be_bytes());
-        out.extend_from_slice(&self.append_time.to_be_bytes());
-        if version >= 5 {
-            out.extend_from_slice(&self.log_start.to_be_bytes());
-        }
+        };
+        let size = w.begin_size();
+        w.i32(self.correlation_id);
+        untagged(w);
+        w.len(flexible, 1, "topics")?;
         match version {
-            // No record errors, no message.
-            FLEXIBLE.. => out.extend_from_slice(&[1, 0]),
-            8 => out.extend_from_slice(&[0, 0, 0, 0, 0xff, 0xff]),
-            _ => {}
+            BY_ID.. => w.uuid(self.id),
+            _ => w.str(flexible, self.topic, "topic")?,
+        }
+        w.len(flexible, 1, "partitions")?;
+        w.i32(self.index);
+        w.i16(self.error.code());
+        w.i64(self.base_offset);
+        w.i64(self.append_time);
+        if version >= 5 {
+            w.i64(self.log_start);
+        }
+        if version >= 8 {
+            w.len(flexible, 0, "record errors")?;
+            w.str_opt(flexible, None, true, "error message")?;
         }
         // Of the partition, of the topic.
-        out.extend_from_slice(tags);
-        out.extend_from_slice(tags);
+        untagged(w);
+        untagged(w);
         // Throttle time.
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(tags);
-        let length = (out.len() - start - 4) as u32;
-        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        w.i32(0);
+        untagged(w);
+        w.end_size(size)
     }
-}
-
-fn put_uvarint(mut value: u32, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]
 mod tests {
     use odradek_wire::Message;
+    use odradek_wire::Records;
     use odradek_wire::produce::{
         PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
         TopicProduceData, TopicProduceResponse,
     };
-    use odradek_wire::{Records, Writer};
 
     use super::*;
     use crate::api::encode_reply;
@@ -282,9 +271,9 @@ mod tests {
                     ..ProduceResponse::default()
                 };
                 let (expected, _) = encode_reply(0, version, 0x0102_0304, &response).unwrap();
-                let mut written = vec![9, 9];
-                answer.write(&mut written);
-                assert_eq!(written[2..], expected, "version {version}");
+                let mut writer = Writer::new(vec![9, 9]);
+                answer.write(&mut writer).unwrap();
+                assert_eq!(writer.into_inner()[2..], expected, "version {version}");
             }
         }
     }

@@ -23,6 +23,7 @@ use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
 pub use lone::Produced;
+pub(super) use lone::take as at_once;
 
 pub(super) const KEY: i16 = 0;
 /// From 0, though only 3 and later are served: KAFKA-18659.
@@ -45,11 +46,6 @@ struct TopicAnswer {
     name: Arc<str>,
     id: Uuid,
     partitions: Vec<Answer>,
-}
-
-/// Takes a request that needs no waiting to be taken, if it is one.
-pub(super) fn at_once(broker: &Rc<Broker>, request: &[u8]) -> Option<Outcome> {
-    lone::take(broker, request)
 }
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
