@@ -7,11 +7,13 @@
 //! recycled blocks keep their old contents (padding must be zeroed by whoever writes it); memory
 //! is recycled last-in-first-out, because fresh pages cost more than a copy.
 //!
-//! Absent on purpose: threads (a pool belongs to one shard), I/O.
+//! Absent on purpose: threads (a pool belongs to one shard; what others may see of it is lent), I/O.
 
+mod lend;
 mod part;
 mod pool;
 
+pub use lend::{Lender, LentBytes, Loan};
 pub use part::{Part, Parts, parts_len};
 pub use pool::{Block, Pool};
 

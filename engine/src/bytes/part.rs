@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::Block;
+use super::{Block, LentBytes};
 
 /// Immutable bytes kept alive until the last operation on them has completed.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub enum Part {
     },
     /// Bytes of their own (reply headers and small replies).
     Owned(Vec<u8>),
+    /// Another shard's.
+    Lent(LentBytes),
 }
 
 impl Part {
@@ -37,6 +39,7 @@ impl Part {
         match self {
             Part::Block { block, start, len } => block.bytes(*start as usize, *len as usize),
             Part::Owned(bytes) => bytes,
+            Part::Lent(bytes) => bytes.bytes(),
         }
     }
 
@@ -46,6 +49,7 @@ impl Part {
         match self {
             Part::Block { len, .. } => *len as usize,
             Part::Owned(bytes) => bytes.len(),
+            Part::Lent(bytes) => bytes.len(),
         }
     }
 
@@ -65,6 +69,17 @@ impl Part {
             Part::Owned(bytes) => {
                 bytes.drain(..n);
             }
+            Part::Lent(bytes) => bytes.advance(n),
+        }
+    }
+
+    /// Drops all but the first `n` bytes. Panics past the end.
+    pub fn truncate(&mut self, n: usize) {
+        assert!(n <= self.len());
+        match self {
+            Part::Block { len, .. } => *len = n as u32,
+            Part::Owned(bytes) => bytes.truncate(n),
+            Part::Lent(bytes) => bytes.truncate(n),
         }
     }
 }

@@ -24,5 +24,5 @@ pub use driver::{Completion, Driver, RemoteWake, Token};
 pub use op::{Done, Errno, Handle, Op, OpenMode};
 pub use ops::Received;
 pub use provided::{Provided, ProvidedPool};
-pub use segment_file::{FileRange, SegmentFile};
+pub use segment_file::{FileRange, LentRange, SegmentFile};
 pub use timers::Sleep;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::ahead::Ahead;
 use super::strategy::WriteStrategy;
 use super::{Errno, Handle, Io, Op, OpenMode};
-use crate::bytes::{PAGE, page_ceil, page_floor};
+use crate::bytes::{Lender, Loan, PAGE, page_ceil, page_floor};
 use crate::log::file_stem;
 use crate::types::Offset;
 
@@ -34,6 +34,32 @@ pub struct FileRange {
     pub file: Rc<SegmentFile>,
     pub pos: u64,
     pub len: u64,
+}
+
+impl FileRange {
+    /// Lends the range to another shard, which may send from it by its own driver.
+    pub async fn lend(self, lender: &Lender) -> Result<LentRange, Errno> {
+        let cached = self.file.cached().await?;
+        Ok(LentRange {
+            handle: self.file.handle(),
+            cached,
+            pos: self.pos,
+            len: self.len,
+            loan: lender.lend(self.file),
+        })
+    }
+}
+
+/// A range of another shard's file.
+pub struct LentRange {
+    /// To read by; aligned if the owner's strategy is.
+    pub handle: Handle,
+    /// To send from.
+    pub cached: Handle,
+    pub pos: u64,
+    pub len: u64,
+    /// Keeps both open.
+    pub loan: Loan,
 }
 
 impl SegmentFile {

@@ -4,6 +4,7 @@
 //! `broker`, which stands above), and any lock: a broker belongs to one thread.
 
 use std::cell::{Cell, RefCell};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub struct Broker {
     /// As given at the start; what changed since is in [`Holdings::settings`].
     pub settings: Arc<Settings>,
     pub facts: Arc<Facts>,
-    /// Every shard's advertised endpoint.
+    /// The advertised endpoints: every shard's, or the node's.
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
     /// Rate limit of log lines about requests that failed.
@@ -103,6 +104,24 @@ impl Broker {
     /// A shard's id as a Kafka broker.
     pub fn id_of(&self, shard: u32) -> i32 {
         self.settings.broker_id(shard)
+    }
+
+    /// The ids of the brokers that clients see.
+    pub fn ids(&self) -> RangeInclusive<i32> {
+        self.id_of(0)..=self.id_of(self.shards() - 1)
+    }
+
+    /// Whether clients see one broker, so that any shard gets requests for any other.
+    pub fn one_address(&self) -> bool {
+        self.settings.one_address()
+    }
+
+    /// Where clients reach a shard.
+    pub fn endpoint(&self, shard: u32) -> Option<&Endpoint> {
+        match self.one_address() {
+            true => self.endpoints.first(),
+            false => self.endpoints.get(shard as usize),
+        }
     }
 
     /// This shard's id as a Kafka broker.

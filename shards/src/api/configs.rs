@@ -45,7 +45,15 @@ pub(super) struct Asked {
 /// Whether a broker id is one of this node's.
 pub(super) fn is_ours(broker: &Broker, name: &str) -> bool {
     let id = name.parse::<i32>();
-    id.is_ok_and(|id| (0..broker.shards()).any(|shard| broker.id_of(shard) == id))
+    id.is_ok_and(|id| broker.ids().contains(&id))
+}
+
+/// The id under which a broker's settings are stored.
+pub(super) fn stored_name(settings: &Settings, name: &str) -> String {
+    match settings.one_address() && !name.is_empty() {
+        true => settings.stored_id().to_string(),
+        false => name.to_owned(),
+    }
 }
 
 /// The refusal of a broker id that is not one of this node's.
@@ -53,7 +61,8 @@ pub(super) fn foreign(broker: &Broker, name: &str) -> Refused {
     let why = match name.parse::<i32>() {
         Err(_) => format!("a broker id is a number, not '{name}'"),
         Ok(_) => {
-            let (first, last) = (broker.id_of(0), broker.id_of(broker.shards() - 1));
+            let ids = broker.ids();
+            let (first, last) = (ids.start(), ids.end());
             format!("this node's brokers are {first} to {last}, not {name}")
         }
     };
@@ -215,9 +224,14 @@ fn plan_topic(settings: &Settings, image: &Image, asked: Asked) -> Result<Vec<Ch
     Ok(vec![(resource::TOPIC, asked.name, changes)])
 }
 
-fn plan_broker(given: &Settings, image: &Image, asked: Asked) -> Result<Vec<Changed>, Refused> {
+fn plan_broker(
+    given: &Settings,
+    image: &Image,
+    mut asked: Asked,
+) -> Result<Vec<Changed>, Refused> {
     let refuse = |error: ConfigError| (ErrorCode::InvalidRequest, error.to_string());
-    let first = given.broker_id(0).to_string();
+    let first = given.stored_id().to_string();
+    asked.name = stored_name(given, &asked.name);
     let (mut own, mut node) = (image.broker(&asked.name), image.broker(&first));
     // Throttles stand under the id itself, everything else under the node's first.
     let mut now = own.clone();

@@ -109,8 +109,8 @@ async fn grow_here(
     let change = broker.controller().begin().await;
     let image = change.image().clone();
     let brokers = Brokers {
-        first_id: broker.id_of(0),
-        count: broker.shards(),
+        first_id: *broker.ids().start(),
+        count: broker.ids().count() as u32,
     };
     let mut load = Load::of(&image, broker.shards());
     let mut records = Vec::new();
@@ -182,7 +182,12 @@ fn place(
     }
     let shards: Result<Vec<u32>, Refused> =
         given.iter().map(|ids| assigned(brokers, ids)).collect();
-    Ok(load.place(&shards?))
+    let shards = shards?;
+    // A broker of several shards says nothing about which.
+    match load.shards() == brokers.count {
+        true => Ok(load.place(&shards)),
+        false => Ok(load.spread(shards.len())),
+    }
 }
 
 /// The shard of one partition placed by hand.

@@ -142,7 +142,9 @@ fn check(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<NewTopic, Refuse
         (count(broker, asked.num_partitions)?, None)
     } else {
         let shards = assigned(broker, asked)?;
-        (shards.len(), Some(shards))
+        // A broker of several shards says nothing about which.
+        let placed = broker.ids().count() == broker.shards() as usize;
+        (shards.len(), placed.then_some(shards))
     };
     Ok(NewTopic {
         name: asked.name.to_owned(),
@@ -184,8 +186,8 @@ fn factor(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<(), Refused> {
             );
         }
     };
-    let brokers = broker.shards();
-    if i64::from(factor) > i64::from(brokers) {
+    let brokers = broker.ids().count() as i64;
+    if i64::from(factor) > brokers {
         return refuse(format!(
             "replication factor {factor} needs as many brokers, and there are {brokers}"
         ));

@@ -14,7 +14,7 @@ use odradek_wire::describe_configs::{
 use odradek_wire::{ErrorCode, Message};
 
 use super::change::Refused;
-use super::configs::{foreign, is_ours, resource};
+use super::configs::{foreign, is_ours, resource, stored_name};
 use super::topics;
 use super::{Broker, Call, Outcome, Refusal};
 use crate::catalog::Image;
@@ -114,7 +114,7 @@ fn entries(
             describe_broker_defaults(&broker.holdings.settings()).map_err(unreadable)
         }
         resource::BROKER if is_ours(broker, name) => {
-            let (throttles, _) = dynamic::split(&image.broker(name));
+            let (throttles, _) = dynamic::split(&image.broker(&stored_name(&broker.settings, name)));
             let settings = broker.holdings.settings();
             if throttles.is_empty() {
                 return describe_broker(&settings).map_err(unreadable);

@@ -322,7 +322,7 @@ fn respond(
                 leader_epoch: epoch,
             };
             if node_endpoints.iter().all(|node| node.node_id != leader_id)
-                && let Some(endpoint) = broker.endpoints.get(shard as usize)
+                && let Some(endpoint) = broker.endpoint(shard)
             {
                 node_endpoints.push(NodeEndpoint {
                     node_id: leader_id,

@@ -82,7 +82,7 @@ fn find<'a>(broker: &'a Rc<Broker>, key_type: i8, key: &'a str) -> Coordinator<'
             topic.partitions.get(index)
         })
         .map(|entry| entry.shard);
-    let endpoint = shard.and_then(|shard| Some((shard, broker.endpoints.get(shard as usize)?)));
+    let endpoint = shard.and_then(|shard| Some((shard, broker.endpoint(shard)?)));
     match endpoint {
         Some((shard, endpoint)) => Coordinator {
             key,

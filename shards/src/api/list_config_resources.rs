@@ -41,9 +41,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     }
     let broker = call.broker;
     let image = broker.image();
-    let ids: Vec<String> = (0..broker.shards())
-        .map(|shard| broker.id_of(shard).to_string())
-        .collect();
+    let ids: Vec<String> = broker.ids().map(|id| id.to_string()).collect();
     let mut found = Vec::new();
     let asked = KINDS.iter().copied().filter(|kind| kinds.contains(kind));
     for kind in asked {

@@ -342,7 +342,7 @@ impl Holdings {
 
 /// The node's settings with those made while running, whatever shard's id they were made by.
 pub fn in_force(given: &Arc<Settings>, image: &Image) -> Arc<Settings> {
-    let (_, node) = dynamic::split(&image.broker(&given.broker_id(0).to_string()));
+    let (_, node) = dynamic::split(&image.broker(&given.stored_id().to_string()));
     let cluster = image.broker("");
     if node.is_empty() && cluster.is_empty() {
         return given.clone();

@@ -17,6 +17,11 @@ impl Load {
         Load(load)
     }
 
+    /// How many shards there are.
+    pub fn shards(&self) -> u32 {
+        self.0.len() as u32
+    }
+
     /// Shards for `count` new partitions: each to the shard that then has the fewest, the highest
     /// number first among equals, so that shard 0, which has the controller's work, comes last.
     pub fn spread(&mut self, count: usize) -> Vec<u32> {

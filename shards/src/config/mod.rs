@@ -32,7 +32,7 @@ pub use error::{ConfigError, Warning};
 pub use layers::{Given, Layers};
 pub use listener::Listener;
 pub use settings::Settings;
-pub use shard_layout::{NODE_MODE_WITH_SHARDS, SHARD_PORT_DISTANCE, ShardLayout, ShardPorts};
+pub use shard_layout::{SHARD_PORT_DISTANCE, ShardLayout, ShardPorts};
 pub use topic::TopicConfig;
 
 /// Most shards of one node.

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use super::choice::Advertise;
 use super::layers::{Given, Layers};
 use super::listener::{self, Listener};
 use super::row::{Known, Role, known, row};
@@ -91,9 +92,23 @@ impl Settings {
         Self::resolve(layers, &mut Vec::new())
     }
 
-    /// A shard's id as a Kafka broker.
+    /// A shard's id as a Kafka broker: its own, or the node's where that is one broker.
     pub fn broker_id(&self, shard: u32) -> i32 {
-        self.values.node_id * 1000 + shard as i32
+        match self.one_address() {
+            true => self.values.node_id,
+            false => self.values.node_id * 1000 + shard as i32,
+        }
+    }
+
+    /// Whether the node is advertised as one broker.
+    pub fn one_address(&self) -> bool {
+        self.values.shards_advertise == Advertise::Node
+    }
+
+    /// The id under which the node's settings made while running are stored, however the node is
+    /// advertised: a change of that changes no setting.
+    pub fn stored_id(&self) -> i32 {
+        self.values.node_id * 1000
     }
 
     /// What was given, and where.

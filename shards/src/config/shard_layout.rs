@@ -5,9 +5,6 @@ use std::ops::RangeInclusive;
 use super::choice::Advertise;
 use super::{ConfigError, Listener, SHARDS_MAX, Settings};
 
-/// Whether the node can be advertised as one broker with several shards behind it.
-pub const NODE_MODE_WITH_SHARDS: bool = false;
-
 /// Distance from a listener's port to its shards' ports where `shards.port.base` has no value.
 pub const SHARD_PORT_DISTANCE: u16 = 10_000;
 
@@ -35,20 +32,15 @@ impl Settings {
     /// Decides the number of shards and their ports.
     ///
     /// # Errors
-    /// `shards.advertise=node` with several shards; ports past 65,535; ranges that overlap each
-    /// other or a listener's port (the message names both listeners).
+    /// Ports past 65,535; ranges that overlap each other or a listener's port (the message names
+    /// both listeners).
     pub fn shard_layout(&self, cpus_allowed: usize) -> Result<ShardLayout, ConfigError> {
         let cpus = i32::try_from(cpus_allowed).unwrap_or(i32::MAX);
         let count = self.shards.unwrap_or(cpus).clamp(1, SHARDS_MAX as i32) as u16;
         let ports = self.listeners.iter().enumerate().map(|(place, listener)| {
             match (self.shards_advertise, self.shards_port_base) {
                 _ if count == 1 => Ok(ShardPorts::Listener),
-                (Advertise::Node, _) if NODE_MODE_WITH_SHARDS => Ok(ShardPorts::Listener),
-                (Advertise::Node, _) => Err(ConfigError::invalid(
-                    "shards.advertise",
-                    Advertise::Node.name(),
-                    format!("not ready yet for {count} shards: set core, or shards=1"),
-                )),
+                (Advertise::Node, _) => Ok(ShardPorts::Listener),
                 (Advertise::Core, Some(0)) => Ok(ShardPorts::Free),
                 (Advertise::Core, None) if listener.port == 0 => Ok(ShardPorts::Free),
                 (Advertise::Core, None) => {

@@ -58,7 +58,8 @@ settings! {
     /// CPUs the process is allowed to use.
     pub shards: Option<i32> = "shards", None, Between(1, SHARDS_MAX), ReadOnly;
     /// What clients see: core makes every shard a broker with a port of its own, node makes the
-    /// node one broker. node is not ready yet unless there is one shard.
+    /// node one broker under the listener's port, with id node.id: requests go on to the shards
+    /// they concern, which costs more. It can be switched between starts.
     pub shards_advertise: Advertise = "shards.advertise", Some("core"), OneOf(Advertise::NAMES), ReadOnly;
     /// First of the ports under which shards are advertised; shard k has this one + k. No value: the
     /// listener's port + 10000. 0: any contiguous free range, printed at start. Several listeners

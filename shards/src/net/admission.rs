@@ -99,8 +99,20 @@ impl Admission {
 pub struct Reserved {
     admission: Rc<Admission>,
     id: u64,
-    granted: usize,
+    granted: Cell<usize>,
     arriving: Rc<Arriving>,
+}
+
+/// Room for a request that is wholly here and stays for longer than its handler.
+pub struct Room {
+    admission: Rc<Admission>,
+    bytes: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.admission.give_back(self.bytes);
+    }
 }
 
 impl Reserved {
@@ -118,19 +130,27 @@ impl Reserved {
         Reserved {
             admission: admission.clone(),
             id,
-            granted: 0,
+            granted: Cell::new(0),
             arriving,
         }
     }
 
     /// Bytes that there is room for.
     pub fn granted(&self) -> usize {
-        self.granted
+        self.granted.get()
+    }
+
+    /// Takes the room over: it is given back when that is dropped.
+    pub fn take(&self) -> Room {
+        Room {
+            admission: self.admission.clone(),
+            bytes: self.granted.take(),
+        }
     }
 
     /// Waits for more room, up to `length` bytes in all.
     pub async fn grow(&mut self, io: &Io, length: usize) {
-        let wanted = length - self.granted;
+        let wanted = length - self.granted.get();
         while !self.try_grow(wanted) {
             self.arriving.waits.set(true);
             let admission = self.admission.clone();
@@ -158,7 +178,7 @@ impl Reserved {
 
     fn try_grow(&mut self, wanted: usize) -> bool {
         let granted = self.admission.grant(self.id, wanted);
-        self.granted += granted.unwrap_or(0);
+        self.granted.set(self.granted.get() + granted.unwrap_or(0));
         granted.is_some()
     }
 
@@ -185,6 +205,6 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         self.admission.arriving.borrow_mut().remove(&self.id);
-        self.admission.give_back(self.granted);
+        self.admission.give_back(self.granted.get());
     }
 }

@@ -3,6 +3,9 @@
 //! Two tasks: one reads and handles, one sends. A handler that must wait for something else than
 //! progress holds up its own connection only, as in Kafka; produce requests are taken while
 //! earlier ones wait for their marks.
+//!
+//! Before a request is taken the service may want the connection at another shard: then replies
+//! are sent to the last, and it goes there with what was received meanwhile.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -13,31 +16,38 @@ use std::task::Poll;
 use odradek_engine::io::Handle;
 
 use super::frame::{FrameError, Frames};
+use super::hand_over::{Arrival, HandOver};
 use super::idle::Activity;
 use super::replies::Replies;
 use super::reply::Unserved;
+use super::request::Request;
 use super::server::{Server, Service};
 use crate::runtime::Notice;
 
-/// Who is at the other end.
-pub struct Peer {
+/// Who is at the other end, and what the service keeps of the connection (`A`).
+pub struct Peer<A> {
     pub address: Option<SocketAddr>,
     /// What ApiVersions was told.
     pub software: RefCell<Option<(String, String)>>,
+    pub aside: A,
     gone: Cell<bool>,
     going: Notice,
 }
 
-impl Peer {
-    fn new(address: Option<SocketAddr>) -> Self {
+impl<A: Default> Peer<A> {
+    /// Somebody who has just come.
+    pub fn new(address: Option<SocketAddr>, software: Option<(String, String)>) -> Self {
         Peer {
             address,
-            software: RefCell::new(None),
+            software: RefCell::new(software),
+            aside: A::default(),
             gone: Cell::new(false),
             going: Notice::default(),
         }
     }
+}
 
+impl<A> Peer<A> {
     /// Whether it has closed its side: nobody waits for an answer any more.
     pub fn gone(&self) -> bool {
         self.gone.get()
@@ -62,10 +72,20 @@ impl Peer {
     }
 }
 
-/// Serves a connection until either side ends it.
-pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
-    let address = server.io.peer(socket).await;
-    let peer = Rc::new(Peer::new(address));
+/// Serves a connection until either side ends it, or it goes to another shard.
+pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S::Luggage>) {
+    let (socket, peer, unread) = match arrival {
+        Arrival::Accepted(socket) => {
+            let address = server.io.peer(socket).await;
+            (socket, Peer::new(address, None), Vec::new())
+        }
+        Arrival::HandedOver(came) => {
+            let peer = Peer::new(came.address, came.software);
+            server.service.unpack(&peer, came.luggage);
+            (came.socket, peer, came.unread)
+        }
+    };
+    let (peer, address) = (Rc::new(peer), peer.address);
     let activity = Activity::new(socket, server.io.now());
     server.idle.enter(&activity);
     let replies = Rc::new(Replies::new(activity));
@@ -75,10 +95,10 @@ pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
             .spawner
             .spawn(async move { replies.send(&io, socket).await })
     };
-    let why = read_all(&server, socket, &peer, &replies).await;
-    if let Err(why) = why {
+    let read = read_all(server, socket, &peer, &replies, unread).await;
+    if let Err(why) = &read {
         let ended = matches!(
-            &why,
+            why,
             Ended::Frame(FrameError::End) | Ended::Frame(FrameError::Io(_)) | Ended::Broken
         );
         if ended {
@@ -92,6 +112,16 @@ pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
     replies.end();
     let _ = sending.await;
     server.idle.leave(socket);
+    if let (Ok(gone), false) = (read, replies.broken()) {
+        let connection = HandOver {
+            socket,
+            address,
+            software: peer.software.take(),
+            unread: gone.unread,
+            luggage: server.service.pack(&peer),
+        };
+        return server.service.hand_over(gone.shard, connection).await;
+    }
     server.io.shutdown(socket).await;
     server.io.close(socket).await;
 }
@@ -106,20 +136,30 @@ enum Ended {
     Broken,
 }
 
+/// The connection goes to another shard, with these bytes.
+struct Elsewhere {
+    shard: u32,
+    unread: Vec<u8>,
+}
+
 async fn read_all<S: Service>(
     server: &Server<S>,
     socket: Handle,
-    peer: &Rc<Peer>,
+    peer: &Rc<Peer<S::Aside>>,
     replies: &Replies<S::Pledge>,
-) -> Result<(), Ended> {
+    unread: Vec<u8>,
+) -> Result<Elsewhere, Ended> {
     let max = server.settings.socket_request_max_bytes;
-    let mut source = Source::Idle(Frames::new(
+    let mut frames = Frames::new(
         &server.io,
         socket,
         max,
         server.admission.clone(),
         replies.activity().clone(),
-    ));
+    );
+    frames.resume(&unread);
+    drop(unread);
+    let mut source = Source::Idle(frames);
     let mut copy = Vec::new();
     loop {
         replies.room().await;
@@ -128,23 +168,28 @@ async fn read_all<S: Service>(
         }
         let mut frames = source.frames().await?;
         frames.arrive().await?;
-        if pass_whole(server, replies, &mut frames)? {
+        if let Some(shard) = server.service.bound_for(peer) {
+            let unread = frames.unread();
+            return Ok(Elsewhere { shard, unread });
+        }
+        if pass_whole(server, peer, replies, &mut frames)? {
             source = Source::Idle(frames);
             continue;
         }
         let frame = frames.next().await?;
-        let bytes = frames.bytes(&frame);
-        let produce = bytes.first_chunk::<2>() == Some(&PRODUCE);
+        let request = frames.request(&frame);
+        let produce = request.bytes().first_chunk::<2>() == Some(&PRODUCE);
         if produce {
-            handle(server, peer, replies, bytes).await?;
+            handle(server, peer, replies, &request).await?;
             frames.consume(frame);
             source = Source::Idle(frames);
         } else {
             // It may wait for long: the buffer it came in goes back first.
             copy.clear();
-            copy.extend_from_slice(bytes);
+            copy.extend_from_slice(request.bytes());
             frames.consume(frame);
-            source = watched(handle(server, peer, replies, &copy), frames, peer).await?;
+            let request = Request::fleeting(&copy);
+            source = watched(handle(server, peer, replies, &request), frames, peer).await?;
             if copy.capacity() > 64 << 10 {
                 copy = Vec::new();
             }
@@ -176,10 +221,10 @@ impl Source {
 /// Runs a handler to its end. If that takes a while, watches the socket meanwhile: a handler that
 /// waits for records must hear that nobody wants them any more. It is never cut off: it may be in
 /// the middle of a change.
-async fn watched(
+async fn watched<A>(
     handling: impl Future<Output = Result<(), Ended>>,
     mut frames: Frames,
-    peer: &Peer,
+    peer: &Peer<A>,
 ) -> Result<Source, Ended> {
     let mut handling = std::pin::pin!(handling);
     let first = poll_fn(|context| Poll::Ready(handling.as_mut().poll(context))).await;
@@ -215,13 +260,14 @@ const PRODUCE: [u8; 2] = [0, 0];
 /// replies. Whether there was any.
 fn pass_whole<S: Service>(
     server: &Server<S>,
+    peer: &Rc<Peer<S::Aside>>,
     replies: &Replies<S::Pledge>,
     frames: &mut Frames,
 ) -> Result<bool, Ended> {
     let mut any = false;
     while replies.has_room()
         && let Some(bytes) = frames.whole()?
-        && let Some(outcome) = server.service.at_once(bytes)
+        && let Some(outcome) = server.service.at_once(peer, bytes)
     {
         let length = bytes.len();
         replies.take(outcome);
@@ -233,12 +279,12 @@ fn pass_whole<S: Service>(
 
 async fn handle<S: Service>(
     server: &Server<S>,
-    peer: &Rc<Peer>,
+    peer: &Rc<Peer<S::Aside>>,
     replies: &Replies<S::Pledge>,
-    bytes: &[u8],
+    request: &Request<'_>,
 ) -> Result<(), Ended> {
     replies.activity().handling(true, server.io.now());
-    replies.take(server.service.handle(peer, bytes).await?);
+    replies.take(server.service.handle(peer, request).await?);
     replies.activity().handling(false, server.io.now());
     Ok(())
 }

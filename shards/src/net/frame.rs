@@ -11,6 +11,7 @@ use odradek_engine::io::{Errno, Handle, Io, Provided, Received};
 
 use super::admission::{Admission, Reserved};
 use super::idle::Activity;
+use super::request::Request;
 
 /// Why no further request can be read.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +61,7 @@ impl Held {
 pub enum Frame {
     /// Within what the stream holds: so many bytes, to be consumed.
     Held(usize),
-    Block(Block, usize, #[allow(dead_code)] Reserved),
+    Block(Block, usize, Reserved),
 }
 
 /// A connection's incoming side.
@@ -204,11 +205,27 @@ impl Frames {
         Ok(Frame::Block(block, length, reserved))
     }
 
-    /// A frame's bytes.
-    pub fn bytes<'a>(&'a self, frame: &'a Frame) -> &'a [u8] {
+    /// A frame's request.
+    pub fn request<'a>(&'a self, frame: &'a Frame) -> Request<'a> {
         match frame {
-            Frame::Held(len) => &self.held.bytes()[..*len],
-            Frame::Block(block, len, _) => block.bytes(0, *len),
+            Frame::Held(len) => Request::fleeting(&self.held.bytes()[..*len]),
+            Frame::Block(block, len, reserved) => Request::received(block, *len, reserved),
+        }
+    }
+
+    /// What is here and was not taken yet: it begins with a request.
+    pub fn unread(&self) -> Vec<u8> {
+        self.held.bytes().to_vec()
+    }
+
+    /// Begins with bytes that were received before.
+    pub fn resume(&mut self, unread: &[u8]) {
+        assert!(self.held.bytes().is_empty(), "nothing was received here");
+        if !unread.is_empty() {
+            let block = self.io.pool().take(unread.len());
+            // SAFETY: the block is new.
+            unsafe { block.bytes_mut(0, unread.len()) }.copy_from_slice(unread);
+            self.held = Held::Block(block, 0, unread.len());
         }
     }
 

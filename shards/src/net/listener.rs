@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use odradek_engine::io::{Errno, Handle};
 
-use super::connection::serve;
+use super::hand_over::Arrival;
 use super::server::{Server, Service};
 
 /// Accepts until the task is dropped.
@@ -21,13 +21,7 @@ pub async fn accept_all<S: Service>(server: Rc<Server<S>>, listener: Handle) {
                     server.io.close(socket).await;
                     continue;
                 }
-                server.connections.set(server.connections.get() + 1);
-                let served = server.clone();
-                let task = async move {
-                    serve(served.clone(), socket).await;
-                    served.connections.set(served.connections.get() - 1);
-                };
-                server.spawner.spawn(task).detach();
+                server.begin(Arrival::Accepted(socket));
             }
             Err(Errno(libc::EMFILE | libc::ENFILE)) => {
                 server.refusals.log(&server.io, || {

@@ -5,14 +5,18 @@
 mod admission;
 mod connection;
 mod frame;
+mod hand_over;
 mod idle;
 mod listener;
 mod replies;
 mod reply;
+mod request;
 mod send;
 mod server;
 
 pub use connection::Peer;
+pub use hand_over::HandOver;
 pub use listener::accept_all;
 pub use reply::{Later, Outcome, Pledge, Refusal, Reply, ReplyPiece, Unserved};
+pub use request::{Kept, Request};
 pub use server::{Server, Service, close_idle};

@@ -4,13 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 
 use odradek_engine::bytes::{Part, Parts};
-use odradek_engine::io::FileRange;
+use odradek_engine::io::{FileRange, LentRange};
 use odradek_wire::{DecodeError, EncodeError};
 
 /// A piece of a reply, in order.
 pub enum ReplyPiece {
     Memory(Part),
     File(FileRange),
+    /// Of another shard's file.
+    Lent(LentRange),
 }
 
 /// A whole reply: length, header, body.

@@ -2,7 +2,7 @@
 //! page cache. A cold page is never met on the shard's thread.
 
 use odradek_engine::bytes::{Part, Parts, page_ceil, page_floor};
-use odradek_engine::io::{Errno, FileRange, Handle, Io, SegmentFile};
+use odradek_engine::io::{Errno, FileRange, Handle, Io};
 
 use super::reply::{Reply, ReplyPiece};
 
@@ -63,9 +63,15 @@ impl Sender {
                         self.flush().await?;
                     }
                 }
-                ReplyPiece::File(range) => {
+                ReplyPiece::File(FileRange { file, pos, len }) => {
                     self.flush().await?;
-                    self.range(range).await?;
+                    let cached = file.cached().await?;
+                    self.range(file.handle(), cached, pos, len).await?;
+                }
+                ReplyPiece::Lent(range) => {
+                    self.flush().await?;
+                    let (handle, cached) = (range.handle, range.cached);
+                    self.range(handle, cached, range.pos, range.len).await?;
                 }
             }
         }
@@ -82,13 +88,19 @@ impl Sender {
         self.io.send(self.socket, parts).await
     }
 
-    async fn range(&mut self, range: FileRange) -> Result<(), Errno> {
-        let FileRange { file, pos, len } = range;
+    /// Sends `[pos, pos + len)` of a file that is open under two handles: one to read by, one
+    /// through the page cache.
+    async fn range(
+        &mut self,
+        file: Handle,
+        cached: Handle,
+        pos: u64,
+        len: u64,
+    ) -> Result<(), Errno> {
         let end = pos + len;
         let mut at = pos;
         while at < end {
             let step = STEP_BYTES.min(end - at);
-            let cached = file.cached().await?;
             let sent = if self.io.resident(cached, at, step).await {
                 let sent = self
                     .io
@@ -96,7 +108,7 @@ impl Sender {
                     .await?;
                 sent as u64
             } else {
-                self.cold(&file, at, step).await?
+                self.cold(file, at, step).await?
             };
             if sent == 0 {
                 // The segment was cut under the read; the promised length cannot be kept.
@@ -108,11 +120,11 @@ impl Sender {
     }
 
     /// Reads past the page cache and sends from memory.
-    async fn cold(&self, file: &SegmentFile, pos: u64, len: u64) -> Result<u64, Errno> {
+    async fn cold(&self, file: Handle, pos: u64, len: u64) -> Result<u64, Errno> {
         let start = page_floor(pos);
         let span = (page_ceil(pos + len) - start) as usize;
         let block = self.io.pool().take(span);
-        let (got, block) = self.io.read(file.handle(), start, block, 0, span).await;
+        let (got, block) = self.io.read(file, start, block, 0, span).await;
         let skip = (pos - start) as usize;
         let got = got?.saturating_sub(skip).min(len as usize);
         if got > 0 {

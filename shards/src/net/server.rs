@@ -10,9 +10,11 @@ use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
 
 use super::admission::Admission;
-use super::connection::Peer;
+use super::connection::{Peer, serve};
+use super::hand_over::{Arrival, HandOver};
 use super::idle::Idle;
 use super::reply::{Outcome, Pledge, Unserved};
+use super::request::Request;
 use crate::config::Settings;
 use crate::runtime::Quiet;
 
@@ -20,10 +22,18 @@ use crate::runtime::Quiet;
 pub trait Service: 'static {
     /// Replies of which there are many.
     type Pledge: Pledge;
+    /// What it keeps of each connection.
+    type Aside: Default + 'static;
+    /// What of that goes with a connection to another shard.
+    type Luggage: Send + 'static;
 
     /// Takes a request that needs no waiting to be taken. `None`: nothing has been done about it,
     /// and it is for [`handle`](Self::handle).
-    fn at_once(self: &Rc<Self>, request: &[u8]) -> Option<Outcome<Self::Pledge>>;
+    fn at_once(
+        self: &Rc<Self>,
+        peer: &Rc<Peer<Self::Aside>>,
+        request: &[u8],
+    ) -> Option<Outcome<Self::Pledge>>;
 
     /// Answers one request: its bytes after its length.
     ///
@@ -31,9 +41,25 @@ pub trait Service: 'static {
     /// The connection is closed.
     fn handle(
         self: &Rc<Self>,
-        peer: &Rc<Peer>,
-        request: &[u8],
+        peer: &Rc<Peer<Self::Aside>>,
+        request: &Request<'_>,
     ) -> impl Future<Output = Result<Outcome<Self::Pledge>, Unserved>>;
+
+    /// The shard that a connection should go to before its next request, if that is another one.
+    fn bound_for(&self, peer: &Peer<Self::Aside>) -> Option<u32>;
+
+    /// What goes with the connection, which ends here.
+    fn pack(&self, peer: &Peer<Self::Aside>) -> Self::Luggage;
+
+    /// Takes what came with a connection.
+    fn unpack(&self, peer: &Peer<Self::Aside>, luggage: Self::Luggage);
+
+    /// Brings a connection to another shard's [`Server::adopt`].
+    fn hand_over(
+        &self,
+        shard: u32,
+        connection: HandOver<Self::Luggage>,
+    ) -> impl Future<Output = ()>;
 }
 
 /// See the module.
@@ -64,6 +90,21 @@ impl<S: Service> Server<S> {
             service,
             settings,
         })
+    }
+
+    /// Goes on with a connection that another shard hands over.
+    pub fn adopt(self: &Rc<Self>, connection: HandOver<S::Luggage>) {
+        self.begin(Arrival::HandedOver(connection));
+    }
+
+    pub(super) fn begin(self: &Rc<Self>, arrival: Arrival<S::Luggage>) {
+        self.connections.set(self.connections.get() + 1);
+        let server = self.clone();
+        let task = async move {
+            serve(&server, arrival).await;
+            server.connections.set(server.connections.get() - 1);
+        };
+        self.spawner.spawn(task).detach();
     }
 }
 

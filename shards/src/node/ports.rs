@@ -21,6 +21,7 @@ const RANGE_TRIES: u32 = 64;
 pub(super) struct Bound {
     /// For each shard: the bootstrap port's listener and its own.
     pub listeners: Vec<Vec<Handle>>,
+    /// As clients see them: each shard's, or the node's.
     pub endpoints: Arc<[Endpoint]>,
     pub bootstrap: String,
 }
@@ -89,7 +90,11 @@ pub(super) fn bind(settings: &Settings, layout: &ShardLayout) -> Result<Bound, N
         None if advertised.port != 0 => advertised.port,
         None => address.port(),
     };
-    let endpoints = (0..usize::from(count))
+    let brokers = match settings.one_address() {
+        true => 1,
+        false => usize::from(count),
+    };
+    let endpoints = (0..brokers)
         .map(|shard| Endpoint {
             host: host.clone(),
             port: port(shard),

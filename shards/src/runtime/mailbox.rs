@@ -85,19 +85,30 @@ impl<S: 'static> Mailboxes<S> {
         F: FnOnce(Rc<S>) -> LocalFuture<R> + Send + 'static,
     {
         let (send, receive) = oneshot::channel();
-        let mut work: Work<S> = Box::new(move |spawner, state| {
+        self.send(io, shard, move |spawner, state| {
             let future = task(state);
             let answer = async move {
                 // The asker may have gone; nobody minds.
                 let _ = send.send(future.await);
             };
             spawner.spawn(answer).detach();
-        });
+        })
+        .await;
+        receive.await.map_err(|_| Gone)
+    }
+
+    /// Puts work into a shard's inbox, once there is room. `io`: the sending shard's.
+    pub async fn send(
+        &self,
+        io: &Io,
+        shard: u32,
+        work: impl FnOnce(&Spawner, Rc<S>) + Send + 'static,
+    ) {
+        let mut work: Work<S> = Box::new(work);
         while let Err(back) = self.post(shard, work) {
             work = back;
             io.sleep(Duration::from_millis(1)).await;
         }
-        receive.await.map_err(|_| Gone)
     }
 
     /// Runs what arrives for a shard, on its thread, until the task is dropped.

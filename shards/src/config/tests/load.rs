@@ -278,11 +278,6 @@ fn shards_get_ports() {
     );
     for (text, cpus, message) in [
         (
-            "shards.advertise=node".to_owned(),
-            2,
-            "shards.advertise=node: not ready yet for 2 shards: set core, or shards=1",
-        ),
-        (
             "shards.port.base=65535".to_owned(),
             2,
             "shards.port.base: 2 shards of PLAINTEXT would need ports 65535 to 65536, past 65535",
@@ -301,9 +296,24 @@ fn shards_get_ports() {
         assert_eq!(ports(&text, cpus), Err(message.to_owned()));
     }
     assert_eq!(
+        ports("shards.advertise=node", 2),
+        Ok((2, vec![ShardPorts::Listener]))
+    );
+    assert_eq!(
         ports("shards.advertise=node\nshards=1", 2),
         Ok((1, vec![ShardPorts::Listener]))
     );
+}
+
+#[test]
+fn the_node_or_each_shard_is_a_broker() {
+    let ids = |text: &str| {
+        let (settings, _) = load(text);
+        let ids = [settings.broker_id(0), settings.broker_id(3)];
+        (ids, settings.stored_id())
+    };
+    assert_eq!(ids("node.id=7"), ([7000, 7003], 7000));
+    assert_eq!(ids("node.id=7\nshards.advertise=node"), ([7, 7], 7000));
 }
 
 #[test]
