@@ -3,19 +3,22 @@
 //! Absent on purpose: the handlers themselves, how a broker starts, is reached and stops (module
 //! `broker`, which stands above), and any lock: a broker belongs to one thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use odradek_engine::bytes::Lender;
 use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
 
+use super::across::Luggage;
 use super::fetch_sessions::{self, FetchSessions};
 use crate::catalog::{Controller, Holdings, Hosted, Image, Topic, Unhosted};
 use crate::config::Settings;
 use crate::coordinators::Groups;
 use crate::coordinators::producer_ids::ProducerIds;
+use crate::net::HandOver;
 use crate::runtime::{Mailboxes, Notice, Quiet};
 
 /// Where a shard is reached.
@@ -56,6 +59,10 @@ pub struct Broker {
     pub groups: Rc<Groups>,
     /// On shard 0.
     pub controller: Option<Rc<Controller>>,
+    /// What other shards use of this one's memory and files.
+    pub lender: Lender,
+    /// Takes connections that other shards hand over.
+    arrivals: OnceCell<Box<dyn Fn(HandOver<Luggage>)>>,
     stop: Notice,
     /// Leave the marker of a clean stop.
     last: Cell<bool>,
@@ -90,6 +97,8 @@ impl Broker {
             producer_ids: ProducerIds::default(),
             groups: Groups::new(holdings.clone()),
             controller,
+            lender: Lender::default(),
+            arrivals: OnceCell::new(),
             stop: Notice::default(),
             last: Cell::new(false),
             holdings,
@@ -178,6 +187,18 @@ impl Broker {
             // A shard that is gone takes the node with it.
             let _ = task.await;
         }
+    }
+
+    /// Who takes connections from other shards; once, before any can come.
+    pub fn takes_connections(&self, arrivals: impl Fn(HandOver<Luggage>) + 'static) {
+        let set = self.arrivals.set(Box::new(arrivals));
+        assert!(set.is_ok(), "one server takes them");
+    }
+
+    /// Takes a connection from another shard.
+    pub fn arrive(&self, connection: HandOver<Luggage>) {
+        let arrivals = self.arrivals.get();
+        arrivals.expect("set before the shard had mail")(connection);
     }
 
     /// Whether the node is stopping: coordinators and listeners take nothing new.

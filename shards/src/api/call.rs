@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use odradek_wire::{Message, Reader, Writer};
 
-use super::Outcome;
 use super::broker::Broker;
-use crate::net::{Peer, Refusal, Reply};
+use super::{Outcome, Peer};
+use crate::net::{Refusal, Reply};
 
 /// One request.
 pub struct Call<'a> {

@@ -224,11 +224,7 @@ fn plan_topic(settings: &Settings, image: &Image, asked: Asked) -> Result<Vec<Ch
     Ok(vec![(resource::TOPIC, asked.name, changes)])
 }
 
-fn plan_broker(
-    given: &Settings,
-    image: &Image,
-    mut asked: Asked,
-) -> Result<Vec<Changed>, Refused> {
+fn plan_broker(given: &Settings, image: &Image, mut asked: Asked) -> Result<Vec<Changed>, Refused> {
     let refuse = |error: ConfigError| (ErrorCode::InvalidRequest, error.to_string());
     let first = given.stored_id().to_string();
     asked.name = stored_name(given, &asked.name);

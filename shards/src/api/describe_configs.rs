@@ -114,7 +114,8 @@ fn entries(
             describe_broker_defaults(&broker.holdings.settings()).map_err(unreadable)
         }
         resource::BROKER if is_ours(broker, name) => {
-            let (throttles, _) = dynamic::split(&image.broker(&stored_name(&broker.settings, name)));
+            let (throttles, _) =
+                dynamic::split(&image.broker(&stored_name(&broker.settings, name)));
             let settings = broker.holdings.settings();
             if throttles.is_empty() {
                 return describe_broker(&settings).map_err(unreadable);

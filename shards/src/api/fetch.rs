@@ -3,6 +3,8 @@
 //! A fetch that waits is woken by progress. Record bytes never pass through the reply's buffer:
 //! the header is encoded with gaps, and the gaps are filled by ranges of memory and of files.
 
+mod across;
+
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,17 +28,30 @@ pub(super) const ADVERTISED: RangeInclusive<i16> = 4..=FetchRequest::MAX_VERSION
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 
 /// One partition's part of the answer.
-struct Slice {
+struct Slice<P = ReplyPiece> {
     index: i32,
     error: ErrorCode,
     visible: i64,
     log_start: i64,
-    pieces: Vec<Piece>,
+    pieces: Vec<P>,
     bytes: u64,
     leader: Option<(u32, i32)>,
 }
 
-impl Slice {
+impl<P> Slice<P> {
+    /// The same with its bytes in another form.
+    fn with<Q>(self, pieces: Vec<Q>) -> Slice<Q> {
+        Slice {
+            index: self.index,
+            error: self.error,
+            visible: self.visible,
+            log_start: self.log_start,
+            pieces,
+            bytes: self.bytes,
+            leader: self.leader,
+        }
+    }
+
     fn failed(index: i32, error: ErrorCode) -> Self {
         Slice {
             index,
@@ -75,16 +90,21 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     }
     let deadline = broker.io.now() + wait_ms as u64 * 1_000_000;
     let least = request.min_bytes.max(0) as u64;
+    let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
     let notice = Rc::new(Notice::default());
     loop {
-        let answer = gather(&call, &request, &wanted, &notice).await;
+        let (answer, mut stirs) = match broker.one_address() {
+            false => (gather(broker, max, &wanted, &notice).await, Vec::new()),
+            true => across::gather(&call, max, &wanted, &notice).await?,
+        };
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
         let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
         if enough || over {
             return respond(&call, &request, kind, wanted, answer);
         }
         let pause = broker.io.sleep_until(deadline);
-        either(notice.raised(), either(pause, call.peer.leaves())).await;
+        let stirred = either(notice.raised(), across::any(&mut stirs));
+        either(stirred, either(pause, call.peer.leaves())).await;
     }
 }
 
@@ -135,15 +155,8 @@ struct Answer {
 }
 
 /// Plans every partition once. `notice` is raised by the next progress of any that had nothing.
-async fn gather(
-    call: &Call<'_>,
-    request: &FetchRequest<'_>,
-    wanted: &[Wanted],
-    notice: &Rc<Notice>,
-) -> Answer {
-    let broker = call.broker;
+async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<Notice>) -> Answer {
     let image = broker.image();
-    let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
     let mut answer = Answer {
         slices: Vec::with_capacity(wanted.len()),
         bytes: 0,
@@ -213,7 +226,7 @@ async fn slice(
             slice.visible = read.visible.0;
             slice.log_start = read.log_start.0;
             slice.bytes = read.bytes;
-            slice.pieces = read.pieces;
+            slice.pieces = pieces(read.pieces);
             if read.bytes == 0 {
                 hosted.partition.watch(notice);
             }
@@ -232,6 +245,18 @@ async fn slice(
         }
     }
     slice
+}
+
+/// What was read, as it is sent.
+fn pieces(read: Vec<Piece>) -> Vec<ReplyPiece> {
+    let mut pieces = Vec::with_capacity(read.len());
+    for piece in read {
+        match piece {
+            Piece::File(range) => pieces.push(ReplyPiece::File(range)),
+            Piece::Memory(parts) => pieces.extend(parts.into_iter().map(ReplyPiece::Memory)),
+        }
+    }
+    pieces
 }
 
 /// KIP-320: a client that knows another epoch must look at the metadata again.
@@ -267,11 +292,13 @@ fn news(
             let answered: Vec<_> = wanted.iter().cloned().zip(told).collect();
             let random = || broker.io.random();
             let id = sessions.create(broker.io.now(), by_ids, &answered, random);
+            call.peer.aside.fetches_by(id);
             Ok((id, all(wanted)))
         }
         Kind::Incremental { id, epoch } => {
             let answered: Vec<_> = wanted.into_iter().zip(told).collect();
             let news = sessions.tell(id, epoch, &answered)?;
+            call.peer.aside.fetches_by(id);
             let wanted = answered.into_iter().map(|(wanted, _)| wanted);
             Ok((id, wanted.zip(news).collect()))
         }
@@ -367,12 +394,7 @@ fn respond(
             reply.pieces.push(ReplyPiece::Memory(Part::Owned(between)));
             at = gap.at;
         }
-        for piece in pieces {
-            match piece {
-                Piece::File(range) => reply.pieces.push(ReplyPiece::File(range)),
-                Piece::Memory(parts) => reply.memory(parts),
-            }
-        }
+        reply.pieces.extend(pieces);
     }
     if at < bytes.len() {
         let rest = match at {

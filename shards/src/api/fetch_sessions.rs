@@ -9,7 +9,7 @@
 //! Source: KIP-227, KIP-516, Kafka `FetchSessionCache`, `FetchManager`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use odradek_wire::{ErrorCode, Uuid};
 
@@ -28,7 +28,7 @@ const FINAL_EPOCH: i32 = -1;
 /// How a client names a topic: by id from version 13 on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TopicKey {
-    Name(Rc<str>),
+    Name(Arc<str>),
     Id(Uuid),
 }
 
@@ -99,7 +99,8 @@ impl Cached {
     }
 }
 
-struct Session {
+/// What one client has said and heard.
+pub struct Session {
     by_ids: bool,
     created: u64,
     used: u64,
@@ -256,13 +257,11 @@ impl FetchSessions {
         mut random: impl FnMut() -> u64,
     ) -> i32 {
         let size = answered.len();
-        if size == 0 || size > self.partitions_max || self.slots == 0 {
+        if size == 0 {
             return 0;
         }
-        while self.sessions.len() >= self.slots || self.partitions + size > self.partitions_max {
-            if !self.evict(now, size) {
-                return 0;
-            }
+        if !self.make_room(now, size) {
+            return 0;
         }
         let id = loop {
             let id = (random() & 0x7fff_ffff) as i32;
@@ -329,11 +328,41 @@ impl FetchSessions {
     }
 
     fn remove(&mut self, id: i32) {
-        if let Some(session) = self.sessions.remove(&id) {
-            self.by_use.remove(&(session.used, id));
-            self.evictable.remove(&(session.size, id));
-            self.partitions -= session.size;
+        drop(self.take(id));
+    }
+
+    /// Takes a session out: its client goes on elsewhere.
+    pub fn take(&mut self, id: i32) -> Option<Session> {
+        let session = self.sessions.remove(&id)?;
+        self.by_use.remove(&(session.used, id));
+        self.evictable.remove(&(session.size, id));
+        self.partitions -= session.size;
+        Some(session)
+    }
+
+    /// Puts a session in whose client comes from elsewhere. Whether there was room; if not, the
+    /// client begins a new one.
+    pub fn put(&mut self, now: u64, id: i32, mut session: Session) -> bool {
+        if self.sessions.contains_key(&id) || !self.make_room(now, session.order.len()) {
+            return false;
         }
+        session.size = 0;
+        self.sessions.insert(id, session);
+        self.touch(id, now);
+        true
+    }
+
+    /// Room for a newcomer of `size` partitions, if there is or can be.
+    fn make_room(&mut self, now: u64, size: usize) -> bool {
+        if size > self.partitions_max || self.slots == 0 {
+            return false;
+        }
+        while self.sessions.len() >= self.slots || self.partitions + size > self.partitions_max {
+            if !self.evict(now, size) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Makes room for a newcomer of `size` partitions, if it is worth more than another.

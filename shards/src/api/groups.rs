@@ -4,9 +4,8 @@ use std::rc::Rc;
 
 use crate::coordinators::Host;
 use crate::coordinators::groups::error;
-use crate::net::Peer;
 
-use super::{Broker, Refusal};
+use super::{Broker, Peer, Refusal};
 
 /// A coordinator that went away without a word: only when the shard is cut off.
 pub(super) const GONE: Refusal = Refusal::Closed("the group coordinator has stopped");

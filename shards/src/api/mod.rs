@@ -3,10 +3,12 @@
 //! A row of [`table`] is an API: key, versions, handler. Everything else that must know the list
 //! (ApiVersions, admission) reads the table.
 
+pub mod across;
 mod broker;
 mod call;
 mod change;
 mod configs;
+pub mod header;
 pub mod table;
 
 mod groups;
@@ -58,6 +60,9 @@ use crate::net::{Refusal, Reply, ReplyPiece};
 pub use broker::{Broker, Endpoint, Facts};
 pub use call::{Call, Handled, encode_reply};
 pub use produce::Produced;
+
+/// Who asks.
+pub type Peer = crate::net::Peer<across::Aside>;
 
 /// What a handler came to.
 pub type Outcome = crate::net::Outcome<Produced>;

@@ -85,6 +85,16 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
     let holdings = Holdings::new(boot.shard, ground, settings.clone(), image, checkpoints);
     let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
+    let server = Server::new(io, spawner.clone(), settings, broker.clone());
+    broker.takes_connections({
+        // Not counted: the server holds the broker.
+        let server = Rc::downgrade(&server);
+        move |connection| {
+            if let Some(server) = server.upgrade() {
+                server.adopt(connection);
+            }
+        }
+    });
     let mail = broker.mail.clone();
     spawner
         .spawn({
@@ -97,7 +107,6 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
-    let server = Server::new(io, spawner.clone(), settings, broker.clone());
     spawner.spawn(close_idle(server.clone())).detach();
     for listener in boot.listeners {
         spawner.spawn(accept_all(server.clone(), listener)).detach();

@@ -32,6 +32,7 @@ pub(super) async fn flush_forever(broker: Rc<Broker>) {
         };
         broker.io.sleep(pause).await;
         broker.holdings.ground().trim();
+        broker.lender.reclaim();
         let mut end = 0;
         for hosted in broker.holdings.open_partitions() {
             hosted.partition.flush_if_due();

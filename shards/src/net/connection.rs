@@ -85,7 +85,7 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
             (came.socket, peer, came.unread)
         }
     };
-    let (peer, address) = (Rc::new(peer), peer.address);
+    let (address, peer) = (peer.address, Rc::new(peer));
     let activity = Activity::new(socket, server.io.now());
     server.idle.enter(&activity);
     let replies = Rc::new(Replies::new(activity));

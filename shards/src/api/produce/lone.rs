@@ -12,7 +12,7 @@ use std::rc::Rc;
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::{EncodeError, ErrorCode, Reader, Uuid, Writer};
 
-use super::{ACCEPTED, KEY, Stored, append, deadline};
+use super::{ACCEPTED, BY_ID, KEY, Stored, append, deadline};
 use crate::api::{Broker, Outcome};
 use crate::catalog::{Target, TopicKey};
 use crate::net::Pledge;
@@ -20,8 +20,6 @@ use crate::partition::{Failed, Mark};
 
 /// First version whose fields are compact and tagged.
 const FLEXIBLE: i16 = 9;
-/// First version that names topics by id.
-const BY_ID: i16 = 13;
 
 /// The request.
 struct Lone<'a> {

@@ -4,6 +4,7 @@
 //! next one, so the order of requests is the order of records; the reply waits for the marks that
 //! `acks` names and travels in order.
 
+mod across;
 mod lone;
 
 use std::ops::RangeInclusive;
@@ -22,6 +23,7 @@ use odradek_wire::{ErrorCode, Message, Records, Uuid};
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
+pub(super) use across::across;
 pub use lone::Produced;
 pub(super) use lone::take as at_once;
 
@@ -29,8 +31,11 @@ pub(super) const KEY: i16 = 0;
 /// From 0, though only 3 and later are served: KAFKA-18659.
 pub(super) const ADVERTISED: RangeInclusive<i16> = 0..=ProduceRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = 3..=ProduceRequest::MAX_VERSION;
+/// First version that names topics by id.
+const BY_ID: i16 = 13;
 
 /// What became of one partition's batch.
+#[derive(Clone)]
 struct Answer {
     index: i32,
     error: ErrorCode,
@@ -38,8 +43,13 @@ struct Answer {
     base_offset: i64,
     append_time: i64,
     log_start: i64,
-    wait: Option<Wait>,
     leader: Option<(u32, i32)>,
+}
+
+/// The same while a mark may be waited for.
+struct Taken {
+    answer: Answer,
+    wait: Option<Wait>,
 }
 
 struct TopicAnswer {
@@ -51,19 +61,88 @@ struct TopicAnswer {
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: ProduceRequest<'_> = call.decode()?;
     let broker = call.broker;
+    let mut taken = take(broker, &request, call.version, |_| true).await;
     let acks = request.acks;
+    if acks == 0 {
+        return match taken.iter().any(Taken::failed) {
+            true => Err(UNSTORED),
+            false => Ok(Outcome::Silent),
+        };
+    }
+    let (version, correlation_id) = (call.version, call.correlation_id);
+    let broker = broker.clone();
+    let deadline = deadline(broker.io.now(), acks, request.timeout_ms);
+    let mut topics = topics_of(&broker, &request, version);
+    let counts = counts(&request);
+    Ok(Outcome::Later(Box::pin(async move {
+        settle(&broker, &mut taken, deadline).await;
+        let answers = taken.into_iter().map(|taken| taken.answer);
+        distribute(&mut topics, &counts, answers);
+        reply(&broker, version, correlation_id, &topics)
+    })))
+}
+
+/// The only way to tell a producer that does not listen: its metadata may be old.
+const UNSTORED: Refusal = Refusal::Closed("a record with acks=0 could not be stored");
+
+/// The topics of the answer, without partitions.
+fn topics_of(broker: &Broker, request: &ProduceRequest<'_>, version: i16) -> Vec<TopicAnswer> {
+    let image = broker.image();
+    let topics = request.topic_data.iter().map(|data| {
+        let topic = match version >= BY_ID {
+            true => image.topic_by_id(data.topic_id),
+            false => image.topic(data.name),
+        };
+        TopicAnswer {
+            name: topic.map_or_else(|| data.name.into(), |topic| topic.name.clone()),
+            id: topic.map_or(data.topic_id, |topic| topic.id),
+            partitions: Vec::new(),
+        }
+    });
+    topics.collect()
+}
+
+/// How many partitions each topic of a request has.
+fn counts(request: &ProduceRequest<'_>) -> Vec<usize> {
+    let topics = request.topic_data.iter();
+    topics.map(|data| data.partition_data.len()).collect()
+}
+
+/// Gives each topic its answers, which are in the order of the request.
+fn distribute(
+    topics: &mut [TopicAnswer],
+    counts: &[usize],
+    mut answers: impl Iterator<Item = Answer>,
+) {
+    for (topic, count) in topics.iter_mut().zip(counts) {
+        topic.partitions.extend(answers.by_ref().take(*count));
+    }
+}
+
+/// Checks and appends the batches of those partitions that are `mine`, by their number in the
+/// request. On return they are in their logs.
+async fn take(
+    broker: &Rc<Broker>,
+    request: &ProduceRequest<'_>,
+    version: i16,
+    mine: impl Fn(usize) -> bool,
+) -> Vec<Taken> {
     let image = broker.image();
     let now = Timestamp(broker.io.wall_clock());
-    let mut answers = Vec::with_capacity(1);
-    let by_id = call.version >= 13;
+    let acks = request.acks;
+    let by_id = version >= BY_ID;
+    let (mut taken, mut number) = (Vec::with_capacity(1), 0);
     for data in &request.topic_data {
         let topic = if by_id {
             image.topic_by_id(data.topic_id)
         } else {
             image.topic(data.name)
         };
-        let mut partitions = Vec::with_capacity(1);
         for one in &data.partition_data {
+            number += 1;
+            if !mine(number - 1) {
+                continue;
+            }
             let refused = match (acks, topic, request.transactional_id) {
                 (_, None, _) if by_id => Some(ErrorCode::UnknownTopicId),
                 (_, None, _) => Some(ErrorCode::UnknownTopicOrPartition),
@@ -75,50 +154,35 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
                 (_, _, Some(_)) => Some(ErrorCode::TransactionalIdAuthorizationFailed),
                 _ => None,
             };
-            let answer = match (refused, topic) {
+            taken.push(match (refused, topic) {
                 (None, Some(topic)) => {
                     store(broker, topic, one.index, &one.records, acks, now).await
                 }
-                (error, _) => Answer::refused(one.index, error.expect("no topic is refused")),
-            };
-            partitions.push(answer);
-        }
-        answers.push(TopicAnswer {
-            name: topic.map_or_else(|| data.name.into(), |topic| topic.name.clone()),
-            id: topic.map_or(data.topic_id, |topic| topic.id),
-            partitions,
-        });
-    }
-    if acks == 0 {
-        let failed = answers
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .any(|answer| answer.error != ErrorCode::None);
-        return match failed {
-            // The only way to tell a producer that does not listen: its metadata may be old.
-            true => Err(Refusal::Closed("a record with acks=0 could not be stored")),
-            false => Ok(Outcome::Silent),
-        };
-    }
-    let (version, correlation_id) = (call.version, call.correlation_id);
-    let broker = broker.clone();
-    let deadline = deadline(broker.io.now(), acks, request.timeout_ms);
-    Ok(Outcome::Later(Box::pin(async move {
-        for answer in answers.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            let Some(wait) = answer.wait.take() else {
-                continue;
-            };
-            match wait.done_by(&broker.io, deadline).await {
-                Some(Ok(())) => {}
-                Some(Err(Failed)) => {
-                    answer.error = ErrorCode::KafkaStorageError;
-                    answer.base_offset = -1;
+                (error, _) => {
+                    let answer = Answer::refused(one.index, error.expect("no topic is refused"));
+                    Taken { answer, wait: None }
                 }
-                None => answer.error = ErrorCode::RequestTimedOut,
-            }
+            });
         }
-        reply(&broker, version, correlation_id, &answers)
-    })))
+    }
+    taken
+}
+
+/// Waits for the marks.
+async fn settle(broker: &Broker, taken: &mut [Taken], deadline: u64) {
+    for Taken { answer, wait } in taken {
+        let Some(wait) = wait.take() else {
+            continue;
+        };
+        match wait.done_by(&broker.io, deadline).await {
+            Some(Ok(())) => {}
+            Some(Err(Failed)) => {
+                answer.error = ErrorCode::KafkaStorageError;
+                answer.base_offset = -1;
+            }
+            None => answer.error = ErrorCode::RequestTimedOut,
+        }
+    }
 }
 
 /// Until when an answer waits for its mark, nanoseconds. Only `acks=all` is answered before: its
@@ -137,22 +201,23 @@ async fn store(
     records: &Records<'_>,
     acks: i16,
     now: Timestamp,
-) -> Answer {
+) -> Taken {
+    let mut answer = Answer::refused(index, ErrorCode::None);
     let hosted = match broker.open_now(topic, index) {
         Some(hosted) => hosted,
         None => match broker.hosted(topic, index).await {
             Ok(hosted) => hosted,
             Err(error) => {
-                let mut answer = Answer::refused(index, topics::unhosted(error));
+                answer.error = topics::unhosted(error);
                 answer.leader = topic
                     .partitions
                     .get(index.max(0) as usize)
                     .map(|entry| (entry.shard, entry.leader_epoch));
-                return answer;
+                return Taken { answer, wait: None };
             }
         },
     };
-    let mut answer = Answer::refused(index, ErrorCode::None);
+    let mut wait = None;
     match append(broker, &hosted, records.bytes().unwrap_or(&[]), now) {
         Ok(Stored {
             base_offset,
@@ -163,18 +228,18 @@ async fn store(
             answer.append_time = append_time;
             answer.log_start = hosted.partition.log_start().0;
             let mark = match acks {
-                0 => return answer,
+                0 => return Taken { answer, wait },
                 1 => Mark::Written,
                 _ => Mark::Visible,
             };
-            answer.wait = Some(hosted.partition.wait(mark, end));
+            wait = Some(hosted.partition.wait(mark, end));
         }
         Err((error, why)) => {
             answer.error = error;
             answer.why = why;
         }
     }
-    answer
+    Taken { answer, wait }
 }
 
 /// A batch in the log.
@@ -235,6 +300,12 @@ fn append(
     }
 }
 
+impl Taken {
+    fn failed(&self) -> bool {
+        self.answer.error != ErrorCode::None
+    }
+}
+
 impl Answer {
     fn refused(index: i32, error: ErrorCode) -> Self {
         Answer {
@@ -244,7 +315,6 @@ impl Answer {
             base_offset: -1,
             append_time: -1,
             log_start: -1,
-            wait: None,
             leader: None,
         }
     }
