@@ -113,6 +113,7 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
     let _ = sending.await;
     server.idle.leave(socket);
     if let (Ok(gone), false) = (read, replies.broken()) {
+        tracing::debug!(?address, "connection goes to shard {}", gone.shard);
         let connection = HandOver {
             socket,
             address,

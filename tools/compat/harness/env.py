@@ -15,8 +15,9 @@ KINDS = {"odradek": Odradek, "kafka": Oracle}
 
 
 class Env:
-    def __init__(self, kind, directory, client_log, keep=False):
+    def __init__(self, kind, directory, client_log, keep=False, one_address=False):
         self.kind = kind
+        self.modes = {"one_address": True} if one_address else {}
         self.keep = keep
         self.directory = pathlib.Path(directory)
         self.client_log = pathlib.Path(client_log)
@@ -36,19 +37,19 @@ class Env:
         if self.shared is not None and not self.shared.alive():
             self.shared = None
         if self.shared is None:
-            self.shared = KINDS[self.kind](self.directory / f"shared-{secrets.token_hex(2)}").start()
+            self.shared = KINDS[self.kind](self.directory / f"shared-{secrets.token_hex(2)}", **self.modes).start()
         return self.shared
 
     def own_node(self, **settings):
         """A fresh node for one test, which stops or kills it; gone after the test."""
         node = KINDS[self.kind](
             self.directory / f"own-{secrets.token_hex(3)}",
-            settings={k.replace("_", "."): str(v) for k, v in settings.items()})
+            settings={k.replace("_", "."): str(v) for k, v in settings.items()}, **self.modes)
         self.own_nodes.append(node)
         return node.start()
 
     def node_on_port(self, port):
-        node = KINDS[self.kind](self.directory / f"port-{secrets.token_hex(3)}", port=port)
+        node = KINDS[self.kind](self.directory / f"port-{secrets.token_hex(3)}", port=port, **self.modes)
         self.own_nodes.append(node)
         return node.start()
 

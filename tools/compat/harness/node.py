@@ -1,4 +1,4 @@
-"""The node under test: `odradek serve`, two shards, each a broker to its clients."""
+"""The node under test: `odradek serve`; each of its shards is a broker to its clients, or all are one."""
 import pathlib
 import shutil
 import tempfile
@@ -12,9 +12,10 @@ class Odradek:
     """Keeps its ports over restarts. `port` 0 takes a free one."""
 
     name = "odradek"
-    shards = 2
 
-    def __init__(self, directory=None, port=0, settings=None):
+    def __init__(self, directory=None, port=0, settings=None, one_address=False):
+        self.one_address = one_address
+        self.shards = 4 if one_address else 2
         self.own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="compat-odradek-")).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -25,7 +26,7 @@ class Odradek:
         self.settings = dict(settings or {})
         self.daemon = None
         self.bootstrap = None
-        self.brokers = self.shards
+        self.brokers = 1 if one_address else self.shards
         self.broker_addresses = []
 
     def start(self, timeout_s=30.0):
@@ -36,6 +37,8 @@ class Odradek:
             **COMMON,
             **self.settings,
         }
+        if self.one_address:
+            settings["shards.advertise"] = "node"
         if self.port_base is not None:
             settings["shards.port.base"] = str(self.port_base)
         argv = [paths.odradek_binary(), "serve"]
@@ -47,7 +50,7 @@ class Odradek:
         self.port = int(self.bootstrap.rsplit(":", 1)[1])
         self.broker_addresses = fields["shards"].split(",")
         ports = [int(a.rsplit(":", 1)[1]) for a in self.broker_addresses]
-        assert ports == list(range(ports[0], ports[0] + self.shards)), f"ports of the shards: {ports}"
+        assert ports == list(range(ports[0], ports[0] + self.brokers)), f"ports of the shards: {ports}"
         self.port_base = ports[0]
         return self
 

@@ -19,6 +19,7 @@ pub struct TestNode {
     data: PathBuf,
     running: Option<Running>,
     starts: usize,
+    log_level: &'static str,
 }
 
 struct Running {
@@ -55,6 +56,7 @@ impl TestNode {
             data,
             running: None,
             starts: 0,
+            log_level: "info",
         };
         node.set("listeners", "PLAINTEXT://127.0.0.1:0");
         node.set("shards.port.base", "0");
@@ -69,6 +71,11 @@ impl TestNode {
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(other, _)| other != key);
         self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// How much the node logs from the next start on.
+    pub fn set_log_level(&mut self, level: &'static str) {
+        self.log_level = level;
     }
 
     /// Puts the data somewhere else than into the node's own directory.
@@ -101,7 +108,7 @@ impl TestNode {
         self.starts += 1;
         let log = File::create(self.log_path()).expect("a log file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_odradek"));
-        command.arg("serve").env("RUST_LOG", "info");
+        command.arg("serve").env("RUST_LOG", self.log_level);
         command.env_remove("RUST_BACKTRACE");
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
@@ -192,8 +199,12 @@ impl TestNode {
     pub fn leader(&self, topic: &str, index: usize) -> Client {
         let (error, leaders) = self.client().metadata(topic, false);
         assert_eq!(error, ErrorCode::None, "{topic}");
-        // Core mode: node.id x 1000 + shard.
-        Client::connect(&self.shards()[leaders[index].0 as usize % 1000])
+        match self.shards() {
+            // The node is one broker.
+            [node] => Client::connect(node),
+            // Core mode: node.id x 1000 + shard.
+            shards => Client::connect(&shards[leaders[index].0 as usize % 1000]),
+        }
     }
 
     /// Makes a topic with the node's defaults.

@@ -294,7 +294,20 @@ fn the_nodes_settings_are_the_nodes_and_throttles_a_shards() {
         });
         restart(&mut node, round);
     }
+    // They are the same where the node is one broker.
+    node.stop();
+    node.set("shards.advertise", "node");
+    node.run();
     let mut client = node.client();
+    let whole = (BROKER, "1");
+    let segment = "log.segment.bytes";
+    assert_eq!(shown(&mut client, whole, segment), ("1048576".into(), 2));
+    alter(&mut client, whole, &[(segment, SET, "2097152")]);
+    node.stop();
+    node.set("shards.advertise", "core");
+    node.run();
+    let mut client = node.client();
+    assert_eq!(shown(&mut client, second, segment), ("2097152".into(), 2));
     alter(&mut client, first, &[("log.segment.bytes", DELETE, "")]);
     alter(&mut client, second, &[(rate, DELETE, "")]);
     assert_eq!(
