@@ -44,6 +44,9 @@ pub(super) struct ProduceArgs {
     /// Connection i sends to partition i modulo their number [default: 1; 8 with --one-record]
     #[arg(long)]
     connections: Option<usize>,
+    /// Each connection sends to all partitions in turn; they must be led at one address
+    #[arg(long)]
+    spread: bool,
     /// Requests in flight per connection [default: 5; 32 with --one-record]
     #[arg(long)]
     in_flight: Option<usize>,
@@ -87,6 +90,7 @@ pub(super) fn run(args: &ProduceArgs) -> Result<()> {
             Acks::One => 1,
             Acks::All => -1,
         },
+        spread: args.spread,
     };
     let plan = args.timing.plan(connections, in_flight);
     let baseline = Baseline::watch(plan.baseline)?;

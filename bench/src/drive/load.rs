@@ -24,6 +24,8 @@ pub(crate) struct Load {
     pub(crate) batch_bytes: usize,
     /// 1 or -1.
     pub(crate) acks: i16,
+    /// Each connection sends to all partitions in turn.
+    pub(crate) spread: bool,
 }
 
 /// Milliseconds since the epoch.
@@ -46,6 +48,15 @@ pub(crate) fn produce(
     let batch = Batch::build(load.record_bytes, load.batch_bytes, now_ms())?;
     let indexes: Vec<i32> = partitions.iter().map(|partition| partition.index).collect();
     let mut frames = Frames::new(topic, &indexes, &batch, load.acks, version)?;
+    if load.spread {
+        let first = partitions.first().context("a topic has a partition")?;
+        let one = partitions.iter().all(|one| one.leader == first.leader);
+        ensure!(
+            one,
+            "the partitions' leaders have several addresses: a connection reaches one"
+        );
+        frames = frames.in_turn();
+    }
     let addresses: Vec<_> = (0..plan.connections)
         .map(|at| partitions[at % partitions.len()].leader)
         .collect();

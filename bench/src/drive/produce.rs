@@ -71,6 +71,8 @@ pub(crate) struct Frames {
     pub(crate) records: i32,
     /// Replies are Kafka's (else an echo's, of which only the id is looked at).
     checked: bool,
+    /// A connection sends to all partitions in turn, instead of to its own.
+    in_turn: bool,
     /// Length prefix included.
     pub(crate) request_bytes: usize,
     pub(crate) reply_bytes: usize,
@@ -101,10 +103,17 @@ impl Frames {
             batch_bytes: batch.bytes.len() as u64,
             records: batch.records,
             checked: true,
+            in_turn: false,
             request_bytes: first.head.len() + body_bytes,
             reply_bytes: reply_bytes(topic, version)?,
             templates,
         })
+    }
+
+    /// The same requests; each connection sends to all partitions in turn.
+    pub(crate) fn in_turn(mut self) -> Self {
+        self.in_turn = true;
+        self
     }
 
     /// The same requests, for a server that only echoes ids.
@@ -168,6 +177,10 @@ impl Work for Frames {
         correlation: i32,
         out: &mut Vec<u8>,
     ) -> Result<Option<Rc<[u8]>>> {
+        let at = match self.in_turn {
+            true => at + correlation as usize,
+            false => at,
+        };
         let template = &self.templates[at % self.templates.len()];
         let start = out.len();
         out.extend_from_slice(&template.head);

@@ -98,6 +98,7 @@ impl Contest {
                     },
                     batch_bytes: if small { 0 } else { args.request_size },
                     acks: if self == Contest::ProduceAll { -1 } else { 1 },
+                    spread: false,
                 };
                 let baseline = Baseline::watch(plan.baseline)?;
                 let pid = Some(node.pid());

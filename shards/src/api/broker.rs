@@ -43,6 +43,7 @@ pub struct Broker {
     pub spawner: Spawner,
     /// As given at the start; what changed since is in [`Holdings::settings`].
     pub settings: Arc<Settings>,
+    one_address: bool,
     pub facts: Arc<Facts>,
     /// The advertised endpoints: every shard's, or the node's.
     pub endpoints: Arc<[Endpoint]>,
@@ -89,6 +90,7 @@ impl Broker {
             io: ground.io.clone(),
             spawner: ground.spawner.clone(),
             settings: settings.clone(),
+            one_address: settings.one_address(),
             facts,
             endpoints,
             mail,
@@ -121,8 +123,9 @@ impl Broker {
     }
 
     /// Whether clients see one broker, so that any shard gets requests for any other.
+    #[inline]
     pub fn one_address(&self) -> bool {
-        self.settings.one_address()
+        self.one_address
     }
 
     /// Where clients reach a shard.

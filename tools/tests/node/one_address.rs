@@ -9,7 +9,7 @@ mod switching;
 use crate::common::{Client, TestNode, batch};
 use odradek_wire::ErrorCode;
 
-const SHARDS: usize = 4;
+const SHARDS: u64 = 4;
 /// Two for each shard.
 const PARTITIONS: i32 = 8;
 const TOPIC: &str = "t";

@@ -3,7 +3,7 @@
 use odradek_wire::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use odradek_wire::metadata::{MetadataRequest, MetadataResponse};
 use odradek_wire::produce::ProduceRequest;
-use odradek_wire::{ErrorCode, Message, Reader};
+use odradek_wire::{ErrorCode, Reader};
 
 use super::{PARTITIONS, SHARDS, TOPIC, moves, start, store_everywhere};
 use crate::common::{

@@ -2,13 +2,13 @@
 
 use std::io::Read;
 
+use odradek_wire::Reader;
 use odradek_wire::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic,
 };
 use odradek_wire::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
 };
-use odradek_wire::{Message, Reader};
 
 use super::{PARTITIONS, TOPIC, moves, start, store_everywhere};
 use crate::common::{

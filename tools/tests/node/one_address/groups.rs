@@ -1,5 +1,6 @@
 //! Groups that different shards coordinate, asked for at one address.
 
+use odradek_wire::Reader;
 use odradek_wire::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 use odradek_wire::describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
 use odradek_wire::describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
@@ -12,7 +13,6 @@ use odradek_wire::offset_commit::{
 use odradek_wire::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse,
 };
-use odradek_wire::{Message, Reader};
 
 use super::{PARTITIONS, TOPIC, start, store_everywhere};
 use crate::common::{Client, wait_until};

@@ -3,7 +3,7 @@
 use odradek_wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
-use odradek_wire::{ErrorCode, Message, Reader, Records};
+use odradek_wire::{ErrorCode, Reader, Records};
 
 use super::{PARTITIONS, TOPIC, moves, start};
 use crate::common::{
