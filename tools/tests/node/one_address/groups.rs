@@ -72,6 +72,8 @@ pub(super) fn committed(client: &mut Client, groups: &[String]) -> Vec<(String, 
             .iter()
             .map(|group| OffsetFetchRequestGroup {
                 group_id: group,
+                // All of them.
+                topics: None,
                 ..OffsetFetchRequestGroup::default()
             })
             .collect(),
@@ -161,9 +163,8 @@ fn the_log_directory_holds_every_shards_partitions() {
     let node = start();
     let mut client = node.client();
     store_everywhere(&mut client, 0);
-    let body = client
-        .call(4, &DescribeLogDirsRequest::default())
-        .expect("an answer");
+    let everything = DescribeLogDirsRequest { topics: None };
+    let body = client.call(4, &everything).expect("an answer");
     let response = DescribeLogDirsResponse::decode(&mut Reader::new(&body), 4).expect("readable");
     assert_eq!((response.error_code, response.results.len()), (0, 1));
     let topics = &response.results[0].topics;

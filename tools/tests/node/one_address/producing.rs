@@ -132,7 +132,7 @@ fn large_batches_for_several_shards_in_one_request() {
         .collect();
     // More than may be in flight at once.
     for round in 0..20 {
-        let body = client.call(PRODUCE, &request(1, &batches));
+        let body = client.call(PRODUCE, &request(-1, &batches));
         let answers = answers(&body.expect("an answer"));
         let expected: Vec<_> = (0..PARTITIONS).map(|index| (index, 0, round)).collect();
         assert_eq!(answers, expected);
