@@ -213,3 +213,24 @@ fn an_id_is_never_zero_or_taken() {
     let id = cache.create(0, false, &answered, || draws.next().unwrap());
     assert_eq!(id, 9);
 }
+
+#[test]
+fn a_session_goes_to_another_cache_as_it_is() {
+    let (mut here, mut there) = (FetchSessions::new(2, 5), FetchSessions::new(2, 5));
+    let id = session(&mut here, 0, 0..3, 7);
+    round(&mut here, 1, asked(id, 1), |_| QUIET);
+    let taken = here.take(id).expect("it was here");
+    assert!(here.take(id).is_none());
+    assert!(there.put(2, id, taken));
+    let told = round(&mut there, 3, asked(id, 2), |_| QUIET);
+    assert_eq!(told, [(0, false), (1, false), (2, false)]);
+    // The first cache has all its room again; the second has not.
+    assert_eq!(session(&mut here, 4, 0..5, 8), 8);
+    let large = here.take(8).expect("it was here");
+    assert!(!there.put(5, 8, large));
+    assert_eq!(session(&mut there, 6, 0..2, 9), 9);
+    // An id that is taken stays whose it was.
+    session(&mut here, 7, 0..1, 9);
+    let twin = here.take(9).expect("it was here");
+    assert!(!there.put(8, 9, twin));
+}

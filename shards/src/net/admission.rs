@@ -76,6 +76,41 @@ impl Admission {
         self.wake();
     }
 
+    /// Waits until there may be more room. Ends now and then the connections of peers that hold
+    /// it and send nothing.
+    async fn wait(&self, io: &Io) {
+        let mut asked = false;
+        let mut look = pin!(io.sleep(LOOK));
+        poll_fn(|context| {
+            if look.as_mut().poll(context).is_ready() {
+                self.evict(io);
+                return Poll::Ready(());
+            }
+            if std::mem::replace(&mut asked, true) {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push_back(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Waits for room for a copy of a request that is wholly here.
+    pub async fn room(self: &Rc<Self>, io: &Io, bytes: usize) -> Room {
+        loop {
+            let taken = self.taken.get();
+            // One that is larger than all room has to get through, too.
+            if taken == 0 || taken + bytes <= self.max {
+                self.taken.set(taken + bytes);
+                return Room {
+                    admission: self.clone(),
+                    bytes,
+                };
+            }
+            self.wait(io).await;
+        }
+    }
+
     fn wake(&self) {
         for waker in self.waiting.take() {
             waker.wake();
@@ -153,24 +188,7 @@ impl Reserved {
         let wanted = length - self.granted.get();
         while !self.try_grow(wanted) {
             self.arriving.waits.set(true);
-            let admission = self.admission.clone();
-            let mut asked = false;
-            let mut look = pin!(io.sleep(LOOK));
-            poll_fn(|context| {
-                if look.as_mut().poll(context).is_ready() {
-                    admission.evict(io);
-                    return Poll::Ready(());
-                }
-                if std::mem::replace(&mut asked, true) {
-                    return Poll::Ready(());
-                }
-                admission
-                    .waiting
-                    .borrow_mut()
-                    .push_back(context.waker().clone());
-                Poll::Pending
-            })
-            .await;
+            self.admission.wait(io).await;
         }
         self.arriving.waits.set(false);
         self.arriving.last.set(io.now());

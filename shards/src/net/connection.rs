@@ -189,7 +189,7 @@ async fn read_all<S: Service>(
             copy.clear();
             copy.extend_from_slice(request.bytes());
             frames.consume(frame);
-            let request = Request::fleeting(&copy);
+            let request = Request::fleeting(&copy, &server.admission);
             source = watched(handle(server, peer, replies, &request), frames, peer).await?;
             if copy.capacity() > 64 << 10 {
                 copy = Vec::new();

@@ -208,8 +208,10 @@ impl Frames {
     /// A frame's request.
     pub fn request<'a>(&'a self, frame: &'a Frame) -> Request<'a> {
         match frame {
-            Frame::Held(len) => Request::fleeting(&self.held.bytes()[..*len]),
-            Frame::Block(block, len, reserved) => Request::received(block, *len, reserved),
+            Frame::Held(len) => Request::fleeting(&self.held.bytes()[..*len], &self.admission),
+            Frame::Block(block, len, reserved) => {
+                Request::received(block, *len, reserved, &self.admission)
+            }
         }
     }
 

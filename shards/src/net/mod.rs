@@ -14,6 +14,7 @@ mod request;
 mod send;
 mod server;
 
+pub use admission::Room;
 pub use connection::Peer;
 pub use hand_over::HandOver;
 pub use listener::accept_all;

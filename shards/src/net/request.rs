@@ -1,27 +1,41 @@
 //! A request as a service is given it.
 
-use odradek_engine::bytes::{Block, Part};
+use std::rc::Rc;
 
-use super::admission::{Reserved, Room};
+use odradek_engine::bytes::{Block, Part};
+use odradek_engine::io::Io;
+
+use super::admission::{Admission, Reserved, Room};
 
 /// One request's bytes, after its length.
 pub struct Request<'a> {
     bytes: &'a [u8],
     /// Where they were received, if that is a place of their own.
     place: Option<(&'a Block, &'a Reserved)>,
+    admission: &'a Rc<Admission>,
 }
 
 impl<'a> Request<'a> {
     /// Bytes whose memory is soon used again.
-    pub fn fleeting(bytes: &'a [u8]) -> Self {
-        Request { bytes, place: None }
+    pub(super) fn fleeting(bytes: &'a [u8], admission: &'a Rc<Admission>) -> Self {
+        Request {
+            bytes,
+            place: None,
+            admission,
+        }
     }
 
     /// The first bytes of a block of their own.
-    pub(super) fn received(block: &'a Block, length: usize, reserved: &'a Reserved) -> Self {
+    pub(super) fn received(
+        block: &'a Block,
+        length: usize,
+        reserved: &'a Reserved,
+        admission: &'a Rc<Admission>,
+    ) -> Self {
         Request {
             bytes: block.bytes(0, length),
             place: Some((block, reserved)),
+            admission,
         }
     }
 
@@ -31,14 +45,19 @@ impl<'a> Request<'a> {
         self.bytes
     }
 
-    /// Keeps a long request for longer than its handler. The room it takes among the shard's
-    /// requests is given back when that is dropped. Short ones are to be copied.
-    pub fn keep(&self) -> Option<Kept> {
-        let (block, reserved) = self.place?;
-        Some(Kept {
-            part: Part::block(block, 0, self.bytes.len()),
-            room: reserved.take(),
-        })
+    /// Keeps the request for longer than its handler: where it is, or copied once there is room
+    /// for that. Its room among the shard's requests is given back when [`Kept::room`] is dropped.
+    pub async fn keep(&self, io: &Io) -> Kept {
+        match self.place {
+            Some((block, reserved)) => Kept {
+                part: Part::block(block, 0, self.bytes.len()),
+                room: reserved.take(),
+            },
+            None => Kept {
+                room: self.admission.room(io, self.bytes.len()).await,
+                part: Part::Owned(self.bytes.to_vec()),
+            },
+        }
     }
 }
 

@@ -1,16 +1,17 @@
 //! Asking another shard.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_channel::oneshot;
-use odradek_engine::bytes::LentBytes;
+use odradek_engine::bytes::{LentBytes, Part};
 use odradek_wire::request_header::RequestHeader;
 use odradek_wire::{Message, Reader, Writer};
 
 use super::There;
 use crate::api::table::Row;
 use crate::api::{Broker, Call, Outcome, Peer, Refusal, Reply, ReplyPiece, header};
-use crate::net::{Pledge, Request, Unserved};
+use crate::net::{Pledge, Request, Room, Unserved};
 use crate::runtime::{Gone, Lane, LocalFuture};
 
 /// Another shard stopped before it answered.
@@ -22,7 +23,7 @@ const TAKEN_AT_ONCE: [i16; 2] = [0, 8];
 /// A request's bytes on their way to another shard.
 #[derive(Clone)]
 pub(in crate::api) enum Carried {
-    Copied(Vec<u8>),
+    Copied(Arc<Vec<u8>>),
     Lent(LentBytes),
 }
 
@@ -35,11 +36,19 @@ impl Carried {
     }
 }
 
-/// Makes a request ready to travel: a long one is lent where it stands.
-pub(in crate::api) fn carry(broker: &Broker, request: &Request<'_>) -> Carried {
-    match request.keep() {
-        Some(kept) => Carried::Lent(broker.lender.lend_bytes(kept.part, kept.room)),
-        None => Carried::Copied(request.bytes().to_vec()),
+/// Makes a request ready to travel, once there is room for it: a long one is lent where it stands
+/// and takes its room along, a short one's room is to be kept until it is answered.
+pub(in crate::api) async fn carry(
+    broker: &Broker,
+    request: &Request<'_>,
+) -> (Carried, Option<Room>) {
+    let kept = request.keep(&broker.io).await;
+    match kept.part {
+        Part::Owned(bytes) => (Carried::Copied(Arc::new(bytes)), Some(kept.room)),
+        part => {
+            let lent = broker.lender.lend_bytes(part, kept.room);
+            (Carried::Lent(lent), None)
+        }
     }
 }
 
@@ -72,10 +81,12 @@ pub(in crate::api) async fn to(
     if shard == call.broker.shard {
         return (row.handler)(call).await;
     }
-    let answer = ask(&call, shard, carry(call.broker, request)).await?;
+    let (carried, room) = carry(call.broker, request).await;
+    let answer = ask(&call, shard, carried).await?;
     let broker = call.broker.clone();
     let reply = async move {
         let bytes = answer.await.map_err(|_| LOST)??;
+        drop(room);
         broker.lender.reclaim();
         Ok(match bytes.is_empty() {
             true => Reply::default(),
@@ -154,7 +165,7 @@ fn whole(reply: Reply) -> Vec<u8> {
     for piece in reply.pieces {
         match piece {
             ReplyPiece::Memory(part) if bytes.is_empty() => match part {
-                odradek_engine::bytes::Part::Owned(whole) => bytes = whole,
+                Part::Owned(whole) => bytes = whole,
                 part => bytes.extend_from_slice(part.bytes()),
             },
             ReplyPiece::Memory(part) => bytes.extend_from_slice(part.bytes()),
@@ -169,7 +180,7 @@ fn whole(reply: Reply) -> Vec<u8> {
 /// Has each shard answer a request of its own; the bodies of the replies.
 pub(super) async fn ask_each(
     call: &Call<'_>,
-    requests: Vec<(u32, Vec<u8>)>,
+    requests: Vec<(u32, Arc<Vec<u8>>)>,
 ) -> Result<Vec<(u32, Vec<u8>)>, Refusal> {
     call.peer.aside.mixed();
     let (mut answers, mut own) = (Vec::new(), None);
@@ -216,7 +227,10 @@ pub(super) fn decode<'a, M: Message<'a>>(call: &Call<'_>, body: &'a [u8]) -> Res
 }
 
 /// A request like the one that is being answered, with another body.
-pub(super) fn alike<'m, M: Message<'m>>(call: &Call<'_>, message: &M) -> Result<Vec<u8>, Refusal> {
+pub(super) fn alike<'m, M: Message<'m>>(
+    call: &Call<'_>,
+    message: &M,
+) -> Result<Arc<Vec<u8>>, Refusal> {
     let version = odradek_wire::request_header_version(call.api_key, call.version);
     let mut writer = Writer::new(Vec::new());
     let header = RequestHeader {
@@ -227,5 +241,5 @@ pub(super) fn alike<'m, M: Message<'m>>(call: &Call<'_>, message: &M) -> Result<
     };
     header.encode(&mut writer, version.unwrap_or_default())?;
     message.encode(&mut writer, call.version)?;
-    Ok(writer.into_inner())
+    Ok(Arc::new(writer.into_inner()))
 }

@@ -1,5 +1,7 @@
 //! APIs that ask a broker what it has: every shard is asked.
 
+use std::sync::Arc;
+
 use odradek_wire::describe_log_dirs::{DescribeLogDirsResponse, DescribeLogDirsResult};
 use odradek_wire::list_groups::ListGroupsResponse;
 
@@ -11,7 +13,8 @@ use crate::net::Request;
 /// Every shard's answer to one request.
 async fn ask_all(call: &Call<'_>, request: &Request<'_>) -> Result<Vec<(u32, Vec<u8>)>, Refusal> {
     let shards = 0..call.broker.shards();
-    let requests = shards.map(|shard| (shard, request.bytes().to_vec()));
+    let request = Arc::new(request.bytes().to_vec());
+    let requests = shards.map(|shard| (shard, request.clone()));
     ask_each(call, requests.collect()).await
 }
 
@@ -75,6 +78,8 @@ fn add_directory<'a>(joined: &mut Vec<DescribeLogDirsResult<'a>>, more: Describe
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use odradek_wire::describe_log_dirs::{DescribeLogDirsPartition, DescribeLogDirsTopic};
 
     use super::*;

@@ -62,7 +62,7 @@ async fn split(
     let mut far = Vec::new();
     // The body ends with the request.
     let body_at = request.bytes().len() - call.body.len();
-    let carried = carry(call.broker, request);
+    let (carried, room) = carry(call.broker, request).await;
     for shard in distinct(&owners).into_iter().filter(|shard| *shard != here) {
         let mine: Vec<bool> = owners.iter().map(|owner| *owner == shard).collect();
         let (send, answers) = oneshot::channel();
@@ -103,6 +103,7 @@ async fn split(
     let broker = call.broker.clone();
     Ok(Outcome::Later(Box::pin(async move {
         let answers = gather(&broker, own, deadline, far).await?;
+        drop(room);
         let answers = join(&owners, answers).ok_or(LOST)?;
         if acks == 0 {
             return match answers.iter().any(|one| one.error != ErrorCode::None) {
