@@ -233,8 +233,8 @@ impl Tail {
 
     /// The next write, if one may start now: at most `depth` in flight.
     ///
-    /// In a stream of appends the unfinished last page waits for what follows it, so that writes
-    /// neither overlap nor begin in a page that is on disk already. It waits for what is in
+    /// In a full stream of appends the unfinished last page waits for what follows it, so that
+    /// writes neither overlap nor begin in a page that is on disk already. It waits for what is in
     /// flight at most.
     pub fn plan(&mut self, depth: usize) -> Option<WritePlan> {
         let (limit, rolled) = self.limit();
@@ -243,7 +243,8 @@ impl Tail {
         if at >= limit || flying >= depth {
             return None;
         }
-        if flying > 0 && !rolled && limit - at < MERGE_BYTES_MIN {
+        let little = limit - at < MERGE_BYTES_MIN;
+        if flying > 0 && !rolled && little {
             return None;
         }
         if !self.aligned {
@@ -256,7 +257,7 @@ impl Tail {
             return None;
         }
         let mut end = limit.min(start + WRITE_BYTES_MAX);
-        if (flying > 0 || self.streaming) && !rolled && page_floor(end) > at {
+        if (flying > 0 || self.streaming && !little) && !rolled && page_floor(end) > at {
             end = page_floor(end);
         }
         Some(self.start(segment, start, end))

@@ -158,6 +158,9 @@ fn a_stream_of_appends_is_written_in_whole_pages_that_meet() {
         tail.plan(8).is_none(),
         "a little waits for what is in flight"
     );
+    for _ in 0..4 {
+        tail.append(&[2; APPEND]);
+    }
     tail.wrote(first.id);
     // From the page that is on disk already, for the last time.
     let mut before = tail.plan(8).expect("what waited");
