@@ -7,14 +7,18 @@
 //! To add one: a file with a `SCENARIO`, its name in the table.
 
 mod cell;
+mod closed;
+pub(crate) mod core;
+mod durable_acks;
 mod findings;
-mod fixed_rates;
+pub(crate) mod fixed_rates;
+mod linkedin;
 mod stage;
 
 use anyhow::{Result, bail};
 
 pub(crate) use cell::{Cell, run as run_cell};
-pub(crate) use findings::{Better, Figure, Findings};
+pub(crate) use findings::{Better, Findings, SUSTAINED, SUSTAINED_MIN};
 pub(crate) use stage::{Course, Stage};
 
 /// A row of the table.
@@ -32,7 +36,12 @@ pub(crate) struct Scenario {
 }
 
 /// All, by number.
-pub(crate) const SCENARIOS: &[Scenario] = &[fixed_rates::SCENARIO];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    core::SCENARIO,
+    linkedin::SCENARIO,
+    fixed_rates::SCENARIO,
+    durable_acks::SCENARIO,
+];
 
 /// Those of these names or numbers; all where none are given.
 ///
