@@ -78,8 +78,6 @@ fn add_directory<'a>(joined: &mut Vec<DescribeLogDirsResult<'a>>, more: Describe
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use odradek_wire::describe_log_dirs::{DescribeLogDirsPartition, DescribeLogDirsTopic};
 
     use super::*;
