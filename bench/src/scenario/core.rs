@@ -87,6 +87,7 @@ fn one_record(stage: &mut Stage, server: &Server) -> Result<()> {
         record_bytes: SMALL_RECORD_BYTES,
         batch_bytes: 0,
         acks: 1,
+        spread: false,
     };
     let depth = (SMALL_CONNECTIONS, SMALL_IN_FLIGHT);
     stage.saturate_produce(ONE_RECORD, server, (&topic, &partitions), load, depth)
@@ -117,6 +118,7 @@ fn produce(stage: &mut Stage, server: &Server, name: &str, acks: i16) -> Result<
         record_bytes: 1024,
         batch_bytes: 1 << 20,
         acks,
+        spread: false,
     };
     let load = stage.saturate_produce(name, server, (&topic, &partitions), load, ONE);
     load.context("produce")
