@@ -14,7 +14,7 @@ pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_f
 pub(crate) use consume::{Consumer, Range};
 pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
 pub(crate) use produce::{Batch, Frames};
-pub(crate) use saturate::saturate;
+pub(crate) use saturate::{Work, saturate};
 
 /// How hard and how long.
 #[derive(Clone, Copy, Debug)]
