@@ -22,6 +22,7 @@ pub mod load;
 mod machine;
 mod measurement;
 pub mod open;
+mod readme;
 mod record;
 pub mod report;
 mod window;

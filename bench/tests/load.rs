@@ -207,7 +207,7 @@ fn runs_are_compared() {
         results.push(save);
     }
     let floors = result(&results[0]).floors;
-    assert_eq!(floors.len(), 3);
+    assert_eq!(floors.len(), 4);
     assert!(floors.iter().all(|floor| floor.bytes > 0));
     let compared = bench().arg("compare").args(&results).output();
     let compared = compared.expect("it starts");

@@ -6,6 +6,7 @@ mod floor;
 mod load;
 mod open;
 mod produce;
+mod readme;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ enum Command {
     Consume(consume::ConsumeArgs),
     /// Measures `odradek serve` beside the floors and writes a dated result
     Record(RecordArgs),
+    /// Makes the README's table and plot from the newest results
+    Readme(readme::ReadmeArgs),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -56,6 +59,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),
+        Command::Readme(args) => readme::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {

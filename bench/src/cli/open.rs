@@ -257,8 +257,8 @@ pub(super) fn run(args: &LoadArgs) -> Result<()> {
     finish(&result, &place)
 }
 
-/// The cheapest programs that do what this load asks for: an echo of one request at a time (the
-/// least latency), and what receives, stores and sends its bytes.
+/// The cheapest programs that do what this load asks for: a ping-pong and, where acks wait for
+/// it, a durable write (the least latency); and what receives, stores and sends its bytes.
 fn floors(
     result: &RunResult,
     target: &Target,
@@ -266,10 +266,10 @@ fn floors(
     driver_core: usize,
 ) -> Result<Vec<Measurement>> {
     let load = &result.load;
-    let mut kinds = vec![Kind::Echo];
-    kinds.push(match load.acks {
-        Acks::All => Kind::StoreDurable,
-        _ => Kind::Store,
+    let mut kinds = vec![Kind::PingPong];
+    kinds.extend_from_slice(match load.acks {
+        Acks::All => &[Kind::DurableOver, Kind::StoreDurable],
+        _ => &[Kind::Store],
     });
     if load.reading == Reading::Live {
         kinds.push(Kind::Send);

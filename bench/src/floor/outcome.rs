@@ -80,11 +80,6 @@ impl FloorRuns {
 }
 
 impl Floors {
-    /// A floor on the bare ring.
-    pub(crate) fn on_ring(&self, kind: Kind) -> Option<&FloorRuns> {
-        self.find(kind, Runtime::Ring)
-    }
-
     pub(crate) fn find(&self, kind: Kind, runtime: Runtime) -> Option<&FloorRuns> {
         let mut all = self.floors.iter();
         all.find(|floor| floor.kind == kind && floor.runtime == runtime)

@@ -2,7 +2,7 @@
 
 use super::histogram::Latencies;
 use super::plot::{Axis, Bar, Chart, Part, Series, bars, escape, short};
-use super::{Interval, RunResult};
+use super::{Interval, RunResult, floors};
 use crate::measurement::Measurement;
 
 const STYLE: &str = include_str!("page.css");
@@ -149,24 +149,7 @@ fn percentiles(result: &RunResult) -> String {
             points: distribution(of, most),
         })
         .collect();
-    let echo = result
-        .floors
-        .iter()
-        .find_map(|floor| floor.latency.as_ref());
-    if let Some(echo) = echo {
-        let points = vec![
-            (0.0, echo.p50_ms),
-            (0.5, echo.p50_ms),
-            (0.99, echo.p99_ms),
-            (0.999, echo.p999_ms),
-            (1.0, echo.max_ms),
-        ];
-        series.push(Series {
-            name: "floor: echo, one at a time".to_owned(),
-            class: "floor",
-            points,
-        });
-    }
+    series.extend(floors::over_percentiles(result));
     let values: Vec<f64> = series
         .iter()
         .flat_map(|series| series.points.iter().map(|point| point.1))
@@ -251,23 +234,10 @@ fn over_time(result: &RunResult) -> String {
         .flat_map(|series| series.points.iter().map(|point| point.1))
         .fold(0.0, f64::max);
     let last = timeline.last().map_or(0.0, |interval| interval.at_s);
-    for floor in result.floors.iter().filter(|floor| floor.requests == 0) {
-        let Some(rate) = floor_rate(result, floor) else {
-            continue;
-        };
-        if rate <= 3.0 * highest {
-            rates.push(Series {
-                name: floor.name.clone(),
-                class: "floor",
-                points: vec![(0.0, rate), (last, rate)],
-            });
-        } else {
-            text.push_str(&format!(
-                "<p class=\"sub\">{}: {} messages/s, above the plot</p>\n",
-                escape(&floor.name),
-                short(rate)
-            ));
-        }
+    let (lines, above) = floors::rates(result, last, 3.0 * highest);
+    rates.extend(lines);
+    for line in above {
+        text.push_str(&format!("<p class=\"sub\">{}</p>\n", escape(&line)));
     }
     text.insert_str(0, &chart("Rate over time", "messages/s", linear, rates));
     let mut latencies = Vec::new();
@@ -286,17 +256,7 @@ fn over_time(result: &RunResult) -> String {
             latencies.push(line(&format!("{name} p99"), class, &p99));
         }
     }
-    let echo = result
-        .floors
-        .iter()
-        .find_map(|floor| floor.latency.as_ref());
-    if let Some(echo) = echo {
-        latencies.push(Series {
-            name: "floor: echo p99".to_owned(),
-            class: "floor",
-            points: vec![(0.0, echo.p99_ms), (last, echo.p99_ms)],
-        });
-    }
+    latencies.extend(floors::latency_over_time(result, last));
     text.push_str(&chart("Latency over time", "ms", log, latencies));
     let waiting = vec![
         line("made, not acked", "one", &|one| Some(one.unanswered as f64)),
@@ -304,14 +264,6 @@ fn over_time(result: &RunResult) -> String {
     ];
     text.push_str(&chart("Lag over time", "messages", linear, waiting));
     text
-}
-
-/// What a floor moves, in messages of this load.
-fn floor_rate(result: &RunResult, floor: &Measurement) -> Option<f64> {
-    let window = &result.window;
-    let bytes = window.acked_bytes as f64 / window.acked as f64;
-    let rate = floor.bytes as f64 / floor.cost.seconds / bytes;
-    rate.is_finite().then_some(rate)
 }
 
 fn cpu(result: &RunResult) -> String {
@@ -339,7 +291,7 @@ fn cpu(result: &RunResult) -> String {
             part("idle baseline", "idle", idle),
         ]
     };
-    let window = vec![Bar {
+    let mut window = vec![Bar {
         name: "this run".to_owned(),
         parts: parts(
             process,
@@ -349,6 +301,11 @@ fn cpu(result: &RunResult) -> String {
             cost.seconds,
         ),
     }];
+    let same_bytes = floors::same_bytes(result);
+    window.extend(same_bytes.map(|spent| Bar {
+        name: "floors, the same bytes".to_owned(),
+        parts: floors::parts(spent, cost.seconds),
+    }));
     let mut text = bars("CPU split", "cores within the window", &window);
     let gb = result.moved_gb();
     if gb > 0.0 {
@@ -356,13 +313,17 @@ fn cpu(result: &RunResult) -> String {
             name: "this run, in and out".to_owned(),
             parts: parts(process, machine, 0.0, 0.0, gb),
         }];
+        per_gb.extend(same_bytes.map(|spent| Bar {
+            name: "floors, the same bytes".to_owned(),
+            parts: floors::parts(spent, gb),
+        }));
         let quiet = |floor: &&Measurement| floor.requests == 0 && floor.machine_was_quiet();
         for floor in result.floors.iter().filter(quiet) {
             let process = floor.cost.process_cpu_s.unwrap_or(0.0);
-            let gb = floor.bytes as f64 / 1e9;
+            let rest = (floor.cost.machine_cpu_s - process).max(0.0);
             per_gb.push(Bar {
                 name: floor.name.clone(),
-                parts: parts(process, floor.cost.machine_cpu_s, 0.0, 0.0, gb),
+                parts: floors::parts((process, rest), floor.bytes as f64 / 1e9),
             });
         }
         text.push_str(&bars("CPU per GB", "CPU seconds per GB", &per_gb));

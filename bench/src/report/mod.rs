@@ -2,6 +2,7 @@
 
 pub mod compare;
 mod figures;
+mod floors;
 pub mod histogram;
 mod html;
 mod plot;
@@ -11,6 +12,7 @@ mod statistics;
 pub mod text;
 
 pub use histogram::Latencies;
+pub(crate) use plot::{escape, short};
 pub use result::{
     Cpu, Interval, Percentiles, RunResult, ServerFacts, Totals, Validity, WindowTotals,
 };

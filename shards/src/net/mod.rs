@@ -13,6 +13,7 @@ mod send;
 mod server;
 
 pub use connection::Peer;
+pub use frame::{FrameError, cut};
 pub use listener::accept_all;
 pub use reply::{Later, Outcome, Pledge, Refusal, Reply, ReplyPiece, Unserved};
 pub use server::{Server, Service, close_idle};
