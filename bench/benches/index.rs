@@ -21,7 +21,10 @@ fn scattered(nth: &mut i64) -> i64 {
 fn offsets(c: &mut Criterion) {
     let mut index = OffsetIndex::new(Offset(0));
     for at in 1..=ENTRIES {
-        index.append(Offset(i64::from(at) * STEP), Position(u64::from(at) * 4096 - 1));
+        index.append(
+            Offset(i64::from(at) * STEP),
+            Position(u64::from(at) * 4096 - 1),
+        );
     }
     let mut nth = 0;
     c.bench_function("look up an offset among 262144", |b| {

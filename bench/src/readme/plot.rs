@@ -9,7 +9,7 @@ use crate::report::{escape, short};
 
 const WIDTH: f64 = 880.0;
 const LEFT: f64 = 290.0;
-const RIGHT: f64 = 60.0;
+const RIGHT: f64 = 110.0;
 const ROW: f64 = 28.0;
 const HEAD: f64 = 46.0;
 const FOOT: f64 = 14.0;
@@ -166,14 +166,14 @@ impl Bar {
                 top + ROW - 3.0
             ));
         }
-        let after = self
-            .most
-            .filter(|most| *most > self.ratio && *most < self.ratio + 0.5);
+        let most = self.most.map(|most| format!(" (≤ {most:.2})"));
         svg.push_str(&format!(
-            "<text class=\"ink small\" x=\"{:.1}\" y=\"{:.0}\">{:.2}</text>\n",
-            x(after.unwrap_or(self.ratio)) + 6.0,
+            "<text class=\"ink end\" x=\"{:.0}\" y=\"{:.0}\">{:.2}<tspan class=\"dim\">{}\
+             </tspan></text>\n",
+            WIDTH - 14.0,
             top + 18.0,
-            self.ratio
+            self.ratio,
+            most.unwrap_or_default()
         ));
     }
 }

@@ -1,9 +1,11 @@
 //! Floors on glommio 0.9: tasks, its own buffers, what its safe API offers and no more.
 //!
 //! Durable writes go to files opened with O_DSYNC: it cannot give a write RWF_DSYNC. Its executor
-//! has one thread here, where the process is pinned. Rings and buffers that it registers count
-//! against `memlock`, which this process has raised to its hard limit; glommio refuses to start
-//! below 512 KiB.
+//! has one thread here, where the process is pinned.
+//!
+//! The 10 MiB of buffers that it registers with each of three rings count against `memlock`, which
+//! this process has raised to its hard limit (a process with CAP_IPC_LOCK has none). Where they do
+//! not fit glommio says so in its log and goes on without; below 512 KiB it does not start.
 
 mod durable;
 mod echo;
