@@ -28,7 +28,13 @@ pub(crate) fn markdown(floors: &Floors) -> String {
         configuration.echo_reply_bytes,
     ));
     page.push_str(&tables(floors));
-    page.push_str(&format!("\n{LEGEND}\n"));
+    page.push_str(&format!("\n{LEGEND}\n\n"));
+    page.push_str(
+        "Latencies above are of one operation after the other: a ping-pong's as its driver sees \
+         it, a write's\nas the process that asks for it does. On glommio durable writes go to \
+         files opened with O_DSYNC. A cold\nfile is one that this machine's page cache has never \
+         seen; its disk may have caches of its own.\n",
+    );
     page
 }
 

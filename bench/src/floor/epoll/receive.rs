@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sys::epoll::EpollFlags;
 use odradek_engine::bytes::{Block, Pool as Blocks};
 
@@ -29,16 +29,20 @@ pub(super) fn run(stream: &TcpStream, mut then: Then) -> Result<()> {
         edges.watch(pool.woken(), POOL, EpollFlags::EPOLLIN)?;
     }
     let mut free: Vec<usize> = (0..chunks.len()).collect();
-    let (mut filled, mut readable, mut open) = (0, true, true);
-    while open || free.len() < chunks.len() {
+    let mut filling: Option<usize> = None;
+    let (mut filled, mut writing) = (0, 0);
+    let (mut readable, mut open) = (true, true);
+    loop {
         while let Some(id) = pool.as_ref().map_or(Ok(None), Pool::back)? {
             free.push(id as usize);
+            writing -= 1;
         }
-        // One chunk stays behind: the writes in flight are DEPTH at most.
-        if open && readable && free.len() > 1 {
-            let at = *free.last().context("there is one")?;
+        if filling.is_none() && writing < DEPTH {
+            filling = free.pop();
+        }
+        if let Some(at) = filling.filter(|_| open && readable) {
             let into = if then.copies { &landing } else { &chunks[at] };
-            // SAFETY: this chunk is on the free list: in nobody's hands.
+            // SAFETY: this chunk is on neither the free list nor in flight.
             let room = unsafe { into.bytes_mut(filled, CHUNK - filled) };
             match receive(stream, room)? {
                 None => readable = false,
@@ -47,16 +51,15 @@ pub(super) fn run(stream: &TcpStream, mut then: Then) -> Result<()> {
             }
             if filled == CHUNK {
                 filled = 0;
-                let id = (!matches!(mode, None | Some(Mode::Buffered))).then_some(at as u64);
-                landed(&mut then, into, &chunks[at], pool.as_ref(), id)?;
-                if id.is_some() {
-                    free.pop();
+                if landed(&mut then, into, &chunks[at], pool.as_ref(), at as u64)? {
+                    filling = None;
+                    writing += 1;
                 }
             }
             continue;
         }
-        if !open && free.len() == chunks.len() {
-            break;
+        if !open && writing == 0 {
+            return Ok(());
         }
         for edge in edges.wait()? {
             match edge.id {
@@ -65,32 +68,32 @@ pub(super) fn run(stream: &TcpStream, mut then: Then) -> Result<()> {
             }
         }
     }
-    Ok(())
 }
 
-/// A chunk is there: its steps. With an id its write goes to the pool.
+/// A chunk is there: its steps. True: the pool has it until `id` is back.
 fn landed(
     then: &mut Then,
     landed: &Block,
     chunk: &Block,
     pool: Option<&Pool>,
-    id: Option<u64>,
-) -> Result<()> {
+    id: u64,
+) -> Result<bool> {
     if then.checks {
         std::hint::black_box(crc32c::crc32c(landed.bytes(0, CHUNK)));
     }
     if then.copies {
-        // SAFETY: the caller took this chunk from the free list, and `landed` is another.
+        // SAFETY: this chunk is on neither the free list nor in flight, and `landed` is another.
         unsafe { chunk.bytes_mut(0, CHUNK) }.copy_from_slice(landed.bytes(0, CHUNK));
     }
-    match (&mut then.writes, pool, id) {
-        (Some(segments), Some(pool), Some(id)) => {
+    match (&mut then.writes, pool) {
+        (Some(segments), Some(pool)) => {
             let (fd, position) = segments.next(CHUNK)?;
             let call = Call::Write(segments.mode.write_flags());
-            pool.submit(call, fd, chunk, CHUNK, position, id)
+            pool.submit(call, fd, chunk, CHUNK, position, id)?;
+            Ok(true)
         }
         // It blocks only where the kernel has too much to write back.
-        (Some(segments), _, _) => segments.write(chunk.bytes(0, CHUNK)),
-        (None, _, _) => Ok(()),
+        (Some(segments), None) => segments.write(chunk.bytes(0, CHUNK)).map(|()| false),
+        (None, _) => Ok(false),
     }
 }
