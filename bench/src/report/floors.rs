@@ -1,7 +1,7 @@
 //! The floors of a run, as lines and bars of its plots.
 
 use super::RunResult;
-use super::plot::{Part, Series};
+use super::plot::Series;
 use crate::floor::Kind;
 use crate::measurement::{Latency, Measurement};
 
@@ -28,7 +28,7 @@ fn latencies(result: &RunResult) -> Vec<(&'static str, Latency)> {
             max_ms: ping.max_ms + disk.max_ms,
         });
     let ping = ping.map(|ping| ("floor: ping-pong", ping));
-    let sum = sum.map(|sum| ("floor: ping-pong + durable write", sum));
+    let sum = sum.map(|sum| ("floor: + durable write", sum));
     ping.into_iter().chain(sum).collect()
 }
 
@@ -75,7 +75,7 @@ pub(super) fn rates(result: &RunResult, last: f64, highest: f64) -> (Vec<Series>
 }
 
 /// CPU seconds that the floors would have spent on the bytes of this run's window, in and out:
-/// process, then the rest of the machine. None where a direction has no floor that can be believed.
+/// the process's, the machine's. None where a direction has no floor that can be believed.
 pub(super) fn same_bytes(result: &RunResult) -> Option<(f64, f64)> {
     let directions = [
         (result.window.acked_bytes, false),
@@ -89,23 +89,7 @@ pub(super) fn same_bytes(result: &RunResult) -> Option<(f64, f64)> {
         process += share * floor.cost.process_cpu_s?;
         machine += share * floor.cost.machine_cpu_s;
     }
-    (machine > 0.0).then_some((process, (machine - process).max(0.0)))
-}
-
-/// [`same_bytes`] as parts of a bar, each divided by `per`.
-pub(super) fn parts(spent: (f64, f64), per: f64) -> Vec<Part> {
-    vec![
-        Part {
-            name: "floors: process",
-            class: "floor",
-            value: spent.0 / per,
-        },
-        Part {
-            name: "floors: rest of the machine",
-            class: "floor faint",
-            value: spent.1 / per,
-        },
-    ]
+    (machine > 0.0).then_some((process, machine))
 }
 
 fn streams(result: &RunResult) -> impl Iterator<Item = &Measurement> {
@@ -192,8 +176,8 @@ mod tests {
     #[test]
     fn the_same_bytes_go_in_and_out() {
         // Half the stored bytes and half the sent ones: 0.4 + 0.2 of the machine.
-        let (process, rest) = same_bytes(&result()).expect("both directions");
-        assert!((process - 0.3).abs() < 1e-9 && (rest - 0.3).abs() < 1e-9);
+        let (process, machine) = same_bytes(&result()).expect("both directions");
+        assert!((process - 0.3).abs() < 1e-9 && (machine - 0.6).abs() < 1e-9);
         let mut without = result();
         without.floors.pop();
         assert_eq!(same_bytes(&without), None);

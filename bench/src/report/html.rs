@@ -302,9 +302,9 @@ fn cpu(result: &RunResult) -> String {
         ),
     }];
     let same_bytes = floors::same_bytes(result);
-    window.extend(same_bytes.map(|spent| Bar {
+    window.extend(same_bytes.map(|(process, machine)| Bar {
         name: "floors, the same bytes".to_owned(),
-        parts: floors::parts(spent, cost.seconds),
+        parts: parts(process, machine, 0.0, 0.0, cost.seconds),
     }));
     let mut text = bars("CPU split", "cores within the window", &window);
     let gb = result.moved_gb();
@@ -313,17 +313,17 @@ fn cpu(result: &RunResult) -> String {
             name: "this run, in and out".to_owned(),
             parts: parts(process, machine, 0.0, 0.0, gb),
         }];
-        per_gb.extend(same_bytes.map(|spent| Bar {
+        per_gb.extend(same_bytes.map(|(process, machine)| Bar {
             name: "floors, the same bytes".to_owned(),
-            parts: floors::parts(spent, gb),
+            parts: parts(process, machine, 0.0, 0.0, gb),
         }));
         let quiet = |floor: &&Measurement| floor.requests == 0 && floor.machine_was_quiet();
         for floor in result.floors.iter().filter(quiet) {
             let process = floor.cost.process_cpu_s.unwrap_or(0.0);
-            let rest = (floor.cost.machine_cpu_s - process).max(0.0);
+            let gb = floor.bytes as f64 / 1e9;
             per_gb.push(Bar {
                 name: floor.name.clone(),
-                parts: floors::parts((process, rest), floor.bytes as f64 / 1e9),
+                parts: parts(process, floor.cost.machine_cpu_s, 0.0, 0.0, gb),
             });
         }
         text.push_str(&bars("CPU per GB", "CPU seconds per GB", &per_gb));
