@@ -5,8 +5,11 @@ mod consume;
 mod floor;
 mod load;
 mod open;
+mod peers;
 mod produce;
 mod readme;
+mod scenario;
+mod surroundings;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,6 +48,11 @@ enum Command {
     Record(RecordArgs),
     /// Makes the README's table and plot from the newest results
     Readme(readme::ReadmeArgs),
+    /// The own node and Apache Kafka, or any other server, in turn: the same scenarios, the same
+    /// driver, ratios
+    Peers(Box<peers::PeersArgs>),
+    /// Asks named questions of the own node, or of any server: one scenario each
+    Scenario(Box<scenario::ScenarioArgs>),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -60,6 +68,8 @@ pub fn run(args: Args) -> ExitCode {
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),
         Command::Readme(args) => readme::run(&args),
+        Command::Peers(args) => peers::run(&args),
+        Command::Scenario(args) => scenario::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {

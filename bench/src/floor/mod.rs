@@ -21,7 +21,6 @@ mod runtime;
 mod server;
 mod then;
 
-pub(crate) use child::Server;
 pub(crate) use driver::{Run, run, run_on};
 pub(crate) use kind::Kind;
 pub(crate) use runtime::Runtime;

@@ -11,7 +11,7 @@ pub(crate) fn markdown(floors: &Floors) -> String {
     let mut page = format!(
         "# Floors, {}\n\n{}\n\n{}\n\n",
         floors.started,
-        floors.machine.line(),
+        floors.machine.brief(),
         floors.machine.built()
     );
     page.push_str(&format!(

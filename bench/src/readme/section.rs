@@ -45,7 +45,7 @@ pub(super) fn markdown(results: &Results, plot: &str) -> String {
         let of = source(&peers.name, started, machine);
         text.push_str(&wrapped(&format!("Beside other servers: {of}.")));
     }
-    text.push_str(&wrapped(&format!("{}.", record.machine.line())));
+    text.push_str(&wrapped(&format!("{}.", record.machine.brief())));
     text
 }
 

@@ -40,7 +40,7 @@ pub(super) fn markdown(outcome: &Outcome) -> String {
 fn machine(outcome: &Outcome) -> String {
     let machine = &outcome.machine;
     let configuration = &outcome.configuration;
-    let mut text = format!("{}\n\n{}\n", machine.line(), machine.built());
+    let mut text = format!("{}\n\n{}\n", machine.brief(), machine.built());
     text.push_str(&format!(
         "\n{} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}. Produce \
          and consume: {} connections, {} in flight, records of {} bytes in batches of up to {}. \

@@ -4,8 +4,8 @@ pub mod compare;
 mod figures;
 mod floors;
 pub mod histogram;
-mod html;
-mod plot;
+pub(crate) mod html;
+pub(crate) mod plot;
 pub mod result;
 pub mod save;
 mod statistics;
@@ -16,3 +16,4 @@ pub(crate) use plot::{escape, short};
 pub use result::{
     Cpu, Interval, Percentiles, RunResult, ServerFacts, Totals, Validity, WindowTotals,
 };
+pub(crate) use statistics::paired;

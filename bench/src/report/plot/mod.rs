@@ -4,9 +4,9 @@ mod axis;
 mod bars;
 mod chart;
 
-pub(super) use axis::Axis;
-pub(super) use bars::{Bar, Part, bars};
-pub(super) use chart::{Chart, Series};
+pub(crate) use axis::Axis;
+pub(crate) use bars::{Bar, Part, bars};
+pub(crate) use chart::{Chart, Series};
 
 /// Text as it may stand in HTML and SVG.
 pub(crate) fn escape(text: &str) -> String {
