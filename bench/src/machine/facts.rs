@@ -170,7 +170,7 @@ impl FileSystem {
 }
 
 /// Bytes that an unprivileged process may still write below `dir`.
-fn free_bytes(dir: &Path) -> Result<u64> {
+pub(crate) fn free_bytes(dir: &Path) -> Result<u64> {
     let stat = nix::sys::statvfs::statvfs(dir)?;
     Ok(stat.blocks_available() * stat.fragment_size())
 }
