@@ -22,13 +22,16 @@ fn main() -> ExitCode {
     a_load_is_measured_and_proven();
     every_shape_of_load_holds();
     runs_are_compared();
+    servers_are_loaded_in_turn();
     a_rate_is_searched();
     nobody_listens();
     who_listens_speaks_something_else();
     who_listens_says_nothing_useful_and_hangs_up();
+    a_server_that_answers_errors_is_quoted();
     a_node_that_is_killed_leaves_a_partial_result();
     an_interrupt_leaves_a_partial_result();
     a_result_that_cannot_be_kept_is_said_so_first();
+    a_full_disk_leaves_no_half_result();
     too_few_cores_are_refused();
     println!("load: ok");
     ExitCode::SUCCESS
@@ -227,6 +230,60 @@ fn runs_are_compared() {
     assert!(said(&refused).contains("--b"), "{}", said(&refused));
 }
 
+/// `compare --against` runs both itself, and keeps what it ran.
+fn servers_are_loaded_in_turn() {
+    let (first, second) = (Node::start(), Node::start());
+    let results = first.dir().join("results");
+    let save = first.dir().join("comparison.json");
+    let output = bench()
+        .args(["compare", "--against", &first.bootstrap, &second.bootstrap])
+        .args(["--labels", "one", "other", "--rounds", "2"])
+        .args(["--pid-b", &second.pid().to_string()])
+        .args([Path::new("--results"), &results, Path::new("--save"), &save])
+        .args(["--rate", "2k", "--linger", "0", "--share-cores"])
+        .args([
+            "--baseline",
+            "10ms",
+            "--warmup",
+            "50ms",
+            "--duration",
+            "300ms",
+        ])
+        .output()
+        .expect("it starts");
+    assert!(output.status.success(), "{}", said(&output));
+    let comparison = json(&save);
+    assert_eq!(comparison["paired"], true);
+    for (side, label) in [("a", "one"), ("b", "other")] {
+        assert_eq!(comparison[side]["label"], label);
+        assert_eq!(comparison[side]["runs"], 2);
+    }
+    let figures = comparison["figures"].as_array().expect("figures");
+    let acked = figures.iter().find(|figure| figure["name"] == "acked");
+    let interval = &acked.expect("what was acked")["ratio"];
+    assert_eq!(interval.as_array().map(Vec::len), Some(3), "{interval}");
+    // B's process is known, A's is not.
+    assert!(figures.iter().all(|figure| figure["name"] != "process CPU"));
+    let kept = std::fs::read_dir(&results).expect("results");
+    let kept = kept.filter(|file| {
+        let path = file.as_ref().expect("a file").path();
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    assert!(kept.count() >= 2, "each side's runs are kept");
+    let both = bench()
+        .args([
+            "compare",
+            "--against",
+            "127.0.0.1:1",
+            "127.0.0.1:1",
+            "x.json",
+        ])
+        .output()
+        .expect("it starts");
+    assert!(!both.status.success());
+}
+
 fn a_rate_is_searched() {
     let node = Node::start();
     let save = node.dir().join("search.json");
@@ -299,6 +356,39 @@ fn who_listens_says_nothing_useful_and_hangs_up() {
             "{said}"
         );
     }
+}
+
+fn a_server_that_answers_errors_is_quoted() {
+    let node = Node::start();
+    let save = node.dir().join("result.json");
+    // Before the run.
+    let output = load(&node.bootstrap, &save)
+        .args(["--topic", "ill", "--topic-config", "retention.ms=soon"])
+        .output()
+        .expect("it starts");
+    assert!(!output.status.success());
+    assert!(said(&output).contains("retention.ms"), "{}", said(&output));
+    assert!(!save.exists(), "nothing was measured, nothing is kept");
+    // During it.
+    let output = load(&node.bootstrap, &save)
+        .args([
+            "--topic",
+            "narrow",
+            "--topic-config",
+            "max.message.bytes=300",
+        ])
+        .output()
+        .expect("it starts");
+    assert!(!output.status.success());
+    let result = result(&save);
+    assert!(!result.complete && result.totals.acked == 0);
+    assert_eq!(result.totals.failed, result.totals.made);
+    let problems = result.problems.join("; ");
+    assert!(
+        problems.contains("MessageTooLarge") && problems.contains("partition 0"),
+        "{problems}"
+    );
+    assert!(result.validity.holds(), "{:?}", result.validity);
 }
 
 /// A run under way: it has shown its first interval.
@@ -391,6 +481,38 @@ fn a_result_that_cannot_be_kept_is_said_so_first() {
     assert!(!save.exists());
 }
 
+/// The kernel takes no more than a few bytes of any file, as on a disk that is full.
+fn a_full_disk_leaves_no_half_result() {
+    use std::os::unix::process::CommandExt;
+
+    use nix::sys::resource::{Resource, setrlimit};
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
+    let node = Node::start();
+    let place = node.dir().join("full");
+    let save = place.join("result.json");
+    let mut command = load(&node.bootstrap, &save);
+    let limit = || {
+        setrlimit(Resource::RLIMIT_FSIZE, 4096, 4096)?;
+        // SAFETY: no handler is installed; ignoring is inherited by the program.
+        unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec only two system calls are made.
+    unsafe { command.pre_exec(limit) };
+    let output = command.output().expect("it starts");
+    assert!(!output.status.success());
+    let said = said(&output);
+    assert!(
+        said.contains("cannot write") && said.contains("result.json"),
+        "{said}"
+    );
+    let summary = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(summary.contains("validity        holds"), "{summary}");
+    let left = std::fs::read_dir(&place).expect("the place").count();
+    assert_eq!(left, 0, "no half result");
+}
+
 fn too_few_cores_are_refused() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let save = dir.path().join("result.json");
@@ -400,4 +522,21 @@ fn too_few_cores_are_refused() {
         .expect("it starts");
     assert!(!output.status.success());
     assert!(said(&output).contains("core 5000"), "{}", said(&output));
+    // All cores for the driver leave none to the server.
+    let this = nix::unistd::Pid::from_raw(0);
+    let allowed = nix::sched::sched_getaffinity(this).expect("cores");
+    let cores = (0..nix::sched::CpuSet::count()).filter(|core| allowed.is_set(*core) == Ok(true));
+    let cores: Vec<String> = cores.map(|core| core.to_string()).collect();
+    let output = bench()
+        .args(["load", "--brokers", "127.0.0.1:1", "--save"])
+        .arg(&save)
+        .args(["--driver-cores", &cores.join(",")])
+        .output()
+        .expect("it starts");
+    assert!(!output.status.success());
+    let said = said(&output);
+    assert!(
+        said.contains("too few cores") && said.contains("--share-cores"),
+        "{said}"
+    );
 }

@@ -8,6 +8,7 @@ use odradek_wire::fetch::FetchRequest;
 use odradek_wire::produce::ProduceRequest;
 
 use super::Target;
+use super::producer::Who;
 use super::proof::PROOF_BYTES;
 use super::worker::{ProducerRole, ReaderRole, Roles};
 use crate::drive::{Admin, Partition, TopicSpec};
@@ -79,8 +80,10 @@ fn producers(
             false => None,
         };
         roles[number % threads].producers.push(ProducerRole {
-            number: number as u32,
-            identity,
+            who: Who {
+                number: number as u32,
+                identity,
+            },
             partitions: places.clone(),
         });
     }
@@ -139,7 +142,7 @@ fn contents(load: &Load, roles: &[Roles]) -> Result<Vec<Vec<Contents>>> {
         for producer in &roles.producers {
             let made = Contents::new(&load.sizes, load.random_share, compressed, load.seed);
             let mut made = made.map_err(anyhow::Error::msg).context("contents")?;
-            made.start_at(f64::from(producer.number) / load.producers as f64);
+            made.start_at(f64::from(producer.who.number) / load.producers as f64);
             if let (Sizes::Replay { path }, Some(longest)) = (&load.sizes, made.longest_line()) {
                 let value = longest + PROOF_BYTES;
                 ensure!(

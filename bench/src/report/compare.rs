@@ -63,37 +63,63 @@ pub enum Verdict {
 /// When a side has no whole run.
 pub fn compare(a: &[RunResult], b: &[RunResult], confidence: f64) -> Result<Comparison> {
     let mut notes = Vec::new();
-    let mut whole = |side: &[RunResult]| -> Vec<RunResult> {
-        let kept: Vec<RunResult> = side.iter().filter(|run| run.complete).cloned().collect();
-        if kept.len() < side.len() {
-            let label = side.first().map_or("", |run| &run.label);
-            notes.push(format!(
-                "{} partial runs of {label} left out",
-                side.len() - kept.len()
-            ));
-        }
-        kept
-    };
-    let (a_all, b_all) = (a, b);
-    let (mut a, mut b) = (whole(a), whole(b));
-    for (side, all) in [(&a, a_all), (&b, b_all)] {
-        let label = all.first().map_or("", |run| run.label.as_str());
-        ensure!(
-            !side.is_empty(),
-            "no whole run of {label:?} among {} given",
-            all.len()
-        );
-    }
+    let (mut a, mut b) = (whole(a, &mut notes)?, whole(b, &mut notes)?);
     a.sort_by(|one, other| one.started.cmp(&other.started));
     b.sort_by(|one, other| one.started.cmp(&other.started));
-    notes.extend(unlike(&a, &b));
     let by_pairs = alternated(&a, &b);
+    Ok(compared(&a, &b, by_pairs, confidence, notes))
+}
+
+/// Compares pairs of runs that followed each other; those with a partial one are left out.
+///
+/// # Errors
+/// When no pair is whole.
+pub fn compare_pairs(pairs: &[(RunResult, RunResult)], confidence: f64) -> Result<Comparison> {
+    let kept = pairs.iter().filter(|(a, b)| a.complete && b.complete);
+    let (a, b): (Vec<RunResult>, Vec<RunResult>) = kept.cloned().unzip();
+    let left_out = pairs.len() - a.len();
+    ensure!(
+        !a.is_empty(),
+        "none of {} pairs of runs is whole",
+        pairs.len()
+    );
+    let mut notes = Vec::new();
+    if left_out > 0 {
+        notes.push(format!("{left_out} pairs with a partial run left out"));
+    }
+    Ok(compared(&a, &b, true, confidence, notes))
+}
+
+/// The whole ones.
+fn whole(side: &[RunResult], notes: &mut Vec<String>) -> Result<Vec<RunResult>> {
+    let label = side.first().map_or("", |run| run.label.as_str());
+    let kept: Vec<RunResult> = side.iter().filter(|run| run.complete).cloned().collect();
+    ensure!(
+        !kept.is_empty(),
+        "no whole run of {label:?} among {} given",
+        side.len()
+    );
+    if kept.len() < side.len() {
+        let partial = side.len() - kept.len();
+        notes.push(format!("{partial} partial runs of {label} left out"));
+    }
+    Ok(kept)
+}
+
+fn compared(
+    a: &[RunResult],
+    b: &[RunResult],
+    by_pairs: bool,
+    confidence: f64,
+    mut notes: Vec<String>,
+) -> Comparison {
+    notes.extend(unlike(a, b));
     let mut figures = Vec::new();
     for figure in FIGURES {
         let of = |runs: &[RunResult]| -> Vec<Option<f64>> {
             runs.iter().map(|run| figure.of(run)).collect()
         };
-        let (of_a, of_b) = (of(&a), of(&b));
+        let (of_a, of_b) = (of(a), of(b));
         let known = |values: &[Option<f64>]| values.iter().copied().flatten().collect::<Vec<f64>>();
         let (known_a, known_b) = (known(&of_a), known(&of_b));
         if known_a.is_empty() || known_b.is_empty() {
@@ -126,14 +152,14 @@ pub fn compare(a: &[RunResult], b: &[RunResult], confidence: f64) -> Result<Comp
         label: runs.first().map_or(String::new(), |run| run.label.clone()),
         runs: runs.len(),
     };
-    Ok(Comparison {
-        a: side(&a),
-        b: side(&b),
+    Comparison {
+        a: side(a),
+        b: side(b),
         confidence,
         paired: by_pairs,
         figures,
         notes,
-    })
+    }
 }
 
 /// Whether each pair of runs followed the last one. Both are sorted by time.
@@ -317,6 +343,31 @@ mod tests {
         assert_eq!(comparison.b.runs, 1);
         assert_eq!(verdict(&comparison, "ack p99"), Verdict::TooFewRuns);
         assert!(comparison.notes[0].contains("1 partial runs of b"));
+    }
+
+    #[test]
+    fn pairs_with_a_partial_run_do_not_count() {
+        let mut pairs: Vec<_> = (0..4)
+            .map(|i| {
+                (
+                    run("a", 0, 10.0 + f64::from(i)),
+                    run("b", 0, 8.0 + 0.8 * f64::from(i)),
+                )
+            })
+            .collect();
+        pairs[1].0.complete = false;
+        let comparison = compare_pairs(&pairs, 0.95).unwrap();
+        assert_eq!(
+            (comparison.paired, comparison.a.runs, comparison.b.runs),
+            (true, 3, 3)
+        );
+        assert_eq!(verdict(&comparison, "ack p99"), Verdict::Better);
+        assert!(
+            comparison.notes[0].contains("1 pairs"),
+            "{:?}",
+            comparison.notes
+        );
+        assert!(compare_pairs(&pairs[1..2], 0.95).is_err());
     }
 
     #[test]
