@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::options::{LoadOptions, interrupt, progress};
+use super::options::{LoadOptions, progress};
+use super::surroundings::interrupt;
 use crate::open;
 use crate::report::compare::{Comparison, compare, compare_pairs};
 use crate::report::result::FORMAT;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::options::{LoadOptions, interrupt, progress};
+use super::options::{LoadOptions, progress};
+use super::surroundings::interrupt;
 use crate::drive::Plan;
 use crate::floor::{self, Kind};
 use crate::load::{Acks, Reading};

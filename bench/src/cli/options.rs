@@ -220,17 +220,6 @@ impl LoadOptions {
     }
 }
 
-/// Raised by Ctrl-C and SIGTERM.
-pub(super) fn interrupt() -> Result<Arc<AtomicBool>> {
-    let raised = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // A second one ends the process.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, raised.clone())?;
-        signal_hook::flag::register(signal, raised.clone())?;
-    }
-    Ok(raised)
-}
-
 /// A line of live figures.
 pub(super) fn progress(interval: &Interval) {
     eprintln!("{}", text::progress(interval));
