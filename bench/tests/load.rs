@@ -385,7 +385,7 @@ fn a_server_that_answers_errors_is_quoted() {
     assert_eq!(result.totals.failed, result.totals.made);
     let problems = result.problems.join("; ");
     assert!(
-        problems.contains("MessageTooLarge") && problems.contains("partition 0"),
+        problems.contains("MESSAGE_TOO_LARGE") && problems.contains("partition 0"),
         "{problems}"
     );
     assert!(result.validity.holds(), "{:?}", result.validity);

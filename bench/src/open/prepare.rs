@@ -97,13 +97,10 @@ fn readers(load: &Load, partitions: &[Partition], roles: &mut [Roles]) -> Result
     // Ends of all partitions: earlier records are of other runs.
     let mut ends = Vec::new();
     for leader in &leaders {
-        let mut admin = Admin::connect(*leader)?;
-        for partition in partitions.iter().filter(|one| one.leader == *leader) {
-            ends.push((
-                partition.index,
-                admin.end_offset(&load.topic, partition.index)?,
-            ));
-        }
+        let led = partitions.iter().filter(|one| one.leader == *leader);
+        let led: Vec<i32> = led.map(|one| one.index).collect();
+        let offsets = Admin::connect(*leader)?.end_offsets(&load.topic, &led)?;
+        ends.extend(led.into_iter().zip(offsets));
     }
     ends.sort_unstable();
     let threads = roles.len();

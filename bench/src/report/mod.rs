@@ -14,3 +14,4 @@ pub use histogram::Latencies;
 pub use result::{
     Cpu, Interval, Percentiles, RunResult, ServerFacts, Totals, Validity, WindowTotals,
 };
+pub(crate) use statistics::median;

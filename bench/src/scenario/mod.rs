@@ -6,9 +6,15 @@
 //!
 //! To add one: a file with a `SCENARIO`, its name in the table.
 
+mod backfill;
 mod cell;
 mod findings;
 mod fixed_rates;
+mod hot_partition;
+mod idle_consumers;
+mod many_partitions;
+mod many_producers;
+mod past_retention;
 mod stage;
 
 use anyhow::{Result, bail};
@@ -32,7 +38,15 @@ pub(crate) struct Scenario {
 }
 
 /// All, by number.
-pub(crate) const SCENARIOS: &[Scenario] = &[fixed_rates::SCENARIO];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    fixed_rates::SCENARIO,
+    many_producers::SCENARIO,
+    past_retention::SCENARIO,
+    backfill::SCENARIO,
+    many_partitions::SCENARIO,
+    idle_consumers::SCENARIO,
+    hot_partition::SCENARIO,
+];
 
 /// Those of these names or numbers; all where none are given.
 ///
