@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, MemoryState, Pinning};
-use crate::machine::pin;
+use crate::machine::{Facts, pin};
 use crate::peers::{Matrix, run_matrix};
 use crate::scenario::{SCENARIOS, chosen};
 
@@ -56,8 +56,9 @@ pub(super) fn run(args: &ScenarioArgs) -> Result<()> {
         rounds: 1,
         course: surroundings.course(),
     };
-    let report = run_matrix(&matrix, None, &interrupt()?)?;
-    report.show();
+    let machine = Facts::gather(&surroundings.parent())?;
+    let report = run_matrix(&matrix, machine, None, &interrupt()?)?;
+    println!("{}", report.markdown());
     let path = report.keep(&surroundings.results, "scenarios")?;
     eprintln!("written: {}", path.display());
     match report.complete() {

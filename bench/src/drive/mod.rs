@@ -6,6 +6,7 @@ mod change;
 mod connection;
 mod consume;
 mod identity;
+mod leads;
 mod load;
 mod produce;
 mod saturate;
@@ -17,6 +18,7 @@ pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_f
 pub(crate) use backfill::{Backfilled, backfill, step_back};
 pub(crate) use change::Layout;
 pub(crate) use consume::{Consumer, Range};
+pub(crate) use leads::leads;
 pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
 pub(crate) use produce::{Batch, Frames};
 pub(crate) use saturate::saturate;

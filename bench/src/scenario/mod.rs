@@ -8,10 +8,14 @@
 
 mod backfill;
 mod cell;
+mod closed;
+pub(crate) mod core;
+mod durable_acks;
 mod findings;
-mod fixed_rates;
+pub(crate) mod fixed_rates;
 mod hot_partition;
 mod idle_consumers;
+mod linkedin;
 mod many_partitions;
 mod many_producers;
 mod past_retention;
@@ -20,7 +24,7 @@ mod stage;
 use anyhow::{Result, bail};
 
 pub(crate) use cell::{Cell, run as run_cell};
-pub(crate) use findings::{Better, Figure, Findings};
+pub(crate) use findings::{Better, Findings, SUSTAINED, SUSTAINED_MIN};
 pub(crate) use stage::{Course, Stage};
 
 /// A row of the table.
@@ -39,8 +43,11 @@ pub(crate) struct Scenario {
 
 /// All, by number.
 pub(crate) const SCENARIOS: &[Scenario] = &[
+    core::SCENARIO,
+    linkedin::SCENARIO,
     fixed_rates::SCENARIO,
     many_producers::SCENARIO,
+    durable_acks::SCENARIO,
     past_retention::SCENARIO,
     backfill::SCENARIO,
     many_partitions::SCENARIO,

@@ -5,6 +5,8 @@ mod facts;
 mod over_time;
 mod percentiles;
 
+pub(crate) use percentiles::distribution;
+
 use super::RunResult;
 use super::histogram::Latencies;
 use super::plot::{escape, short};
@@ -37,6 +39,11 @@ pub fn page(result: &RunResult) -> String {
         &list(&result.excluded),
     ));
     body.push_str(&section("Load, server, machine", &facts::section(result)));
+    document(&title, &body)
+}
+
+/// The whole page; `title` is escaped.
+pub(crate) fn document(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>{title}</title>\n<style>{STYLE}</style></head>\n\
@@ -44,11 +51,11 @@ pub fn page(result: &RunResult) -> String {
     )
 }
 
-fn section(title: &str, inner: &str) -> String {
+pub(crate) fn section(title: &str, inner: &str) -> String {
     format!("<section><h2>{title}</h2>\n{inner}</section>\n")
 }
 
-fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     let items: Vec<String> = items
         .iter()
         .map(|item| format!("<li>{}</li>", escape(item)))

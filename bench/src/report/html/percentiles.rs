@@ -8,7 +8,7 @@ use super::super::plot::{Axis, Chart, Series};
 const POINTS_MAX: usize = 400;
 
 /// A latency distribution as a line over shares.
-fn distribution(of: &Latencies, most: f64) -> Vec<(f64, f64)> {
+pub(crate) fn distribution(of: &Latencies, most: f64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::new();
     let axis = Axis::Nines { most };
     let mut seen = 0;
