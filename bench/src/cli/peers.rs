@@ -8,6 +8,7 @@ use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, Jars, MemoryState, Pinning};
 use crate::machine::{Facts, pin};
 use crate::peers::{Matrix, Work, run_matrix};
+use crate::report::save;
 use crate::scenario::chosen;
 
 /// Which surroundings.
@@ -23,7 +24,7 @@ enum Pinnings {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PeersArgs {
-    /// Which, by name or number
+    /// Which, by name or number; or all
     #[arg(
         long,
         value_delimiter = ',',
@@ -90,6 +91,8 @@ pub(super) fn run(args: &PeersArgs) -> Result<()> {
         place.parent.display(),
         FREE_GIB_MIN * surroundings.scale()
     );
+    // Before the run: a result that cannot be kept is not worth measuring.
+    save::Place::new(None, &surroundings.results)?;
     let work = match &args.work {
         Some(work) => work.clone(),
         None => surroundings.results.join("peers-unfinished"),

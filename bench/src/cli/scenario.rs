@@ -6,6 +6,7 @@ use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, MemoryState, Pinning};
 use crate::machine::{Facts, pin};
 use crate::peers::{Matrix, run_matrix};
+use crate::report::save;
 use crate::scenario::{SCENARIOS, chosen};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -47,6 +48,8 @@ pub(super) fn run(args: &ScenarioArgs) -> Result<()> {
     };
     let surroundings = &args.surroundings;
     let place = surroundings.place(args.pinning, args.memory, None)?;
+    // Before the run: a result that cannot be kept is not worth measuring.
+    save::Place::new(None, &surroundings.results)?;
     pin(place.driver_core)?;
     let matrix = Matrix {
         title: "Scenarios".to_owned(),

@@ -1,5 +1,7 @@
 //! Closed loops on the stage: saturation, and what it costs.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use super::Stage;
@@ -11,6 +13,8 @@ use crate::measurement::Measurement;
 
 /// Bytes of a fetch.
 const FETCH_BYTES: i32 = 1 << 20;
+/// Larger ones come in gigabytes a second: the disk's room bounds how long.
+const LARGE_BATCH: usize = 64 << 10;
 
 impl Stage<'_> {
     /// Saturates a topic's leaders with one batch per request, and names what came of it.
@@ -26,7 +30,11 @@ impl Stage<'_> {
         (connections, in_flight): (usize, usize),
     ) -> Result<()> {
         self.begin(name, server)?;
-        let plan = self.plan(connections, in_flight);
+        let mut plan = self.plan(connections, in_flight);
+        if load.batch_bytes > LARGE_BATCH {
+            plan.warmup = Duration::from_secs_f64(self.seconds(3.0));
+            plan.time = Duration::from_secs_f64(self.seconds(5.0));
+        }
         let baseline = self.watch_idle()?;
         let (admin, pid) = (server.admin()?, server.pids().first().copied());
         let done = produce(&admin, topic, partitions, load, plan, baseline, pid);
@@ -76,7 +84,8 @@ impl Stage<'_> {
     }
 
     fn end(&mut self, run: Measurement, server: &Server) -> Result<()> {
-        self.page_cache(&run.name, server);
+        let peak = run.memory.as_ref().map(|memory| memory.peak_bytes);
+        self.memory(&run.name, server, peak);
         self.findings.measurements.push(run);
         Ok(())
     }
@@ -95,10 +104,6 @@ impl Findings {
         if let Some(records) = records {
             let messages = requests * records as f64;
             self.cpu(name, "s/million messages", &run.cost, messages / 1e6);
-        }
-        if let Some(memory) = &run.memory {
-            let mib = memory.peak_bytes as f64 / (1 << 20) as f64;
-            self.figure(&format!("{name}: peak RSS"), "MiB", Better::Less, mib);
         }
     }
 }

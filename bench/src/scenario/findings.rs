@@ -138,10 +138,6 @@ impl Findings {
             self.cpu(of, "s/GB", &cpu.cost, run.moved_gb());
             let millions = run.window.acked as f64 / 1e6;
             self.cpu(of, "s/million messages", &cpu.cost, millions);
-            if let Some(memory) = &cpu.memory {
-                let mib = memory.peak_bytes as f64 / (1 << 20) as f64;
-                self.figure(&format!("{of}: peak RSS"), "MiB", Better::Less, mib);
-            }
         }
         for caveat in &run.caveats {
             let note = format!("{of}: {caveat}");

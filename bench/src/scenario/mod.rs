@@ -55,19 +55,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     hot_partition::SCENARIO,
 ];
 
-/// Those of these names or numbers; all where none are given.
+/// Those of these names or numbers; all where none are given, or `all`.
 ///
 /// # Errors
 /// Names that no scenario has.
 pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
-    for name in names {
+    let all = names.is_empty() || names.iter().any(|name| name == "all");
+    for name in names.iter().filter(|_| !all) {
         if !SCENARIOS.iter().any(|scenario| scenario.is(name)) {
             let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
             bail!("no scenario {name:?}: there are {}", known.join(", "));
         }
     }
-    let wanted =
-        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| scenario.is(name));
+    let wanted = |scenario: &&Scenario| all || names.iter().any(|name| scenario.is(name));
     Ok(SCENARIOS.iter().filter(wanted).collect())
 }
 
@@ -108,6 +108,7 @@ mod tests {
     #[test]
     fn scenarios_are_chosen_by_name_or_number() {
         assert_eq!(chosen(&[]).unwrap().len(), SCENARIOS.len());
+        assert_eq!(chosen(&["all".to_owned()]).unwrap().len(), SCENARIOS.len());
         let by_number = chosen(&["2".to_owned()]).unwrap();
         assert_eq!(by_number[0].name, "fixed-rates");
         let error = chosen(&["nonsense".to_owned()]).map(|_| ()).unwrap_err();

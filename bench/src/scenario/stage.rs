@@ -113,7 +113,8 @@ impl Stage<'_> {
     pub(crate) fn load(&mut self, name: &str, server: &Server, load: &Load) -> Result<RunResult> {
         let result = self.quiet_load(name, server, load)?;
         self.findings.run(name, &result);
-        self.page_cache(name, server);
+        let memory = result.cpu.as_ref().and_then(|cpu| cpu.memory.as_ref());
+        self.memory(name, server, memory.map(|memory| memory.peak_bytes));
         Ok(result)
     }
 
@@ -197,14 +198,21 @@ impl Stage<'_> {
         Ok((done, window.close()?))
     }
 
-    /// Names the page cache that the server's files use now, where it is known.
-    pub(crate) fn page_cache(&mut self, name: &str, server: &Server) {
+    /// Names the memory that the server had at most (`peak_bytes` resident) and the page cache that
+    /// its files use now, where it is known.
+    pub(crate) fn memory(&mut self, name: &str, server: &Server, peak_bytes: Option<u64>) {
+        let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
         let usage = server.usage().ok();
-        if let Some(cached) = usage.and_then(|usage| usage.page_cache_bytes) {
-            let mib = cached as f64 / (1 << 20) as f64;
-            let name = format!("{name}: page cache");
-            self.figure(&name, "MiB", Better::Neither, mib);
-        }
+        let cached = usage.and_then(|usage| usage.page_cache_bytes);
+        let mut figure = |what: &str, better, bytes: Option<u64>| {
+            if let Some(bytes) = bytes {
+                self.figure(&format!("{name}: {what}"), "MiB", better, mib(bytes));
+            }
+        };
+        figure("peak RSS", Better::Less, peak_bytes);
+        figure("page cache", Better::Neither, cached);
+        let both = peak_bytes.zip(cached).map(|(peak, cached)| peak + cached);
+        figure("peak RSS and page cache", Better::Less, both);
     }
 
     /// Names a figure.
