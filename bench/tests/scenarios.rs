@@ -169,6 +169,10 @@ fn run(dir: &Path, names: &[&str], more: &[&str]) -> (Value, Output) {
     let kept: Vec<PathBuf> = std::fs::read_dir(&results)
         .unwrap_or_else(|_| panic!("{}", said(&output)))
         .map(|file| file.expect("a file").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .collect();
     assert_eq!(kept.len(), 1, "{kept:?}");
     (json(&kept[0]), output)

@@ -10,6 +10,7 @@ mod configs;
 pub mod table;
 
 mod groups;
+mod opening;
 pub mod topics;
 
 mod alter_configs;
