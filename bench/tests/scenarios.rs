@@ -58,6 +58,7 @@ const FIGURES: &[(&str, &[&str])] = &[
             "create",
             "idle: RSS",
             "idle: kernel slab",
+            "a first record in each",
             "produce across all: acked",
             "clean start, inodes cached",
             "start after a kill",

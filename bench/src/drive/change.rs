@@ -1,9 +1,9 @@
-//! What a scenario asks of a topic that stands: more partitions, another leader.
+//! What a scenario asks of a topic that stands: more partitions, a first record in each, another
+//! leader.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use odradek_wire::Message;
 use odradek_wire::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
     ReassignableTopic,
@@ -12,10 +12,18 @@ use odradek_wire::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
 };
 use odradek_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use odradek_wire::produce::{
+    PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
+};
+use odradek_wire::{Message, Records};
 
-use super::admin::{Admin, check, reply_body};
+use super::admin::{Admin, Partition, check, reply_body};
+use super::load::now_ms;
+use super::produce::Batch;
 
 const TIMEOUT_MS: i32 = 30_000;
+/// Of a request that puts a record into each.
+const TOUCHED_AT_ONCE: usize = 500;
 /// A partition that is to move has its new leader within this time.
 const MOVED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -129,4 +137,46 @@ impl Admin {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Puts a record into each partition, durable, a request of many partitions after the other.
+///
+/// # Errors
+/// When the server refuses one.
+pub(crate) fn touch(topic: &str, partitions: &[Partition]) -> Result<()> {
+    let batch = Batch::build(64, 0, now_ms())?;
+    let mut leaders: Vec<_> = partitions.iter().map(|one| one.leader).collect();
+    leaders.sort_unstable();
+    leaders.dedup();
+    for leader in leaders {
+        let mut admin = Admin::connect(leader)?;
+        let version = admin.version::<ProduceRequest>(12)?;
+        let led = partitions.iter().filter(|one| one.leader == leader);
+        let led: Vec<i32> = led.map(|one| one.index).collect();
+        for some in led.chunks(TOUCHED_AT_ONCE) {
+            let data = some.iter().map(|index| PartitionProduceData {
+                index: *index,
+                records: Records::Bytes(&batch.bytes),
+            });
+            let request = ProduceRequest {
+                transactional_id: None,
+                acks: -1,
+                timeout_ms: TIMEOUT_MS,
+                topic_data: vec![TopicProduceData {
+                    name: topic,
+                    partition_data: data.collect(),
+                    ..Default::default()
+                }],
+            };
+            let reply = admin.call(&request, version)?;
+            let mut body = reply_body(&reply, ProduceRequest::API_KEY, version)?;
+            let response = ProduceResponse::decode(&mut body, version)?;
+            let answers = response.responses.iter();
+            for answer in answers.flat_map(|one| &one.partition_responses) {
+                check("produce", answer.error_code)
+                    .with_context(|| format!("partition {}", answer.index))?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_frame};
 pub(crate) use backfill::{Backfilled, backfill, step_back};
-pub(crate) use change::Layout;
+pub(crate) use change::{Layout, touch};
 pub(crate) use consume::{Consumer, Range};
 pub(crate) use leads::leads;
 pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};

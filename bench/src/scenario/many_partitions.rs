@@ -10,8 +10,9 @@ use anyhow::Result;
 use super::findings::Better;
 use super::{Scenario, Stage};
 use crate::contest::{MemoryState, Server, Variant};
-use crate::load::{Arrivals, Load, Partitioning};
-use crate::machine::{descriptors, slab};
+use crate::drive::touch;
+use crate::load::{Arrivals, Load, Partitioning, Reading};
+use crate::machine::{descriptors, open_files, slab};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     number: 7,
@@ -33,8 +34,14 @@ fn run(stage: &mut Stage) -> Result<()> {
     create(stage, server, &topic, partitions)?;
     idle(stage, server, before, partitions)?;
 
+    let all = stage.topic(server, &topic, partitions, &[])?;
+    let began = Instant::now();
+    touch(&topic, &all)?;
+    seconds(stage, "a first record in each", began.elapsed());
+
     let load = Load {
         partitions,
+        reading: reading(stage, partitions),
         arrivals: Arrivals::Constant {
             rate: stage.amount(20e3, 1e3),
         },
@@ -94,6 +101,19 @@ fn run(stage: &mut Stage) -> Result<()> {
     // Whatever was acked is still there, and more can be written.
     stage.quiet_load("after the kill", server, &load)?;
     Ok(())
+}
+
+/// Whether records are read while they are produced: who reads opens files, too.
+fn reading(stage: &mut Stage, partitions: i32) -> Reading {
+    let files = open_files();
+    let needed = 3 * u64::from(partitions.unsigned_abs());
+    if files >= needed {
+        return Reading::Live;
+    }
+    stage.skip(&format!(
+        "reading: a process may have {files} files open here, which is less than {needed}"
+    ));
+    Reading::None
 }
 
 fn create(stage: &mut Stage, server: &Server, topic: &str, partitions: i32) -> Result<()> {
