@@ -32,7 +32,7 @@ const FIGURES: &[(&str, &[&str])] = &[
             "4 shards: connections",
             "1 shards: produce requests",
             "4 shards, 1 KiB batches: throughput",
-            "1 shards, 1k/s: acked",
+            "1 shards, 500/s: acked",
         ],
     ),
     (

@@ -53,7 +53,9 @@ mod tests {
 
     #[test]
     fn a_run_is_put_behind_a_front() {
-        let bytes: Vec<u8> = (0..3000u32).map(|at| (at * at >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..3000u32)
+            .map(|at| (at.wrapping_mul(at) >> 3) as u8)
+            .collect();
         for length in [256, 257, 995, 2000] {
             let behind = Behind::new(length).unwrap();
             assert_eq!(behind.bytes(), length);

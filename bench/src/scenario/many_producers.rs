@@ -75,7 +75,7 @@ fn ask(stage: &mut Stage, name: &str, server: &Server) -> Result<()> {
         idempotent: true,
         ..stage.new_load("many-producers")
     };
-    let run = stage.load(&format!("{name}, {:.0}k/s", rate / 1e3), server, &steady)?;
+    let run = stage.load(&format!("{name}, {rate:.0}/s"), server, &steady)?;
     let leaders = run.server.leaders.len();
     let connections = leaders * (steady.producers + steady.consumers);
     let figure = format!("{name}: connections");
