@@ -61,7 +61,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         true => image.topic_by_id(data.topic_id),
         false => image.topic(data.name),
     };
-    if request.transactional_id.is_none() {
+    if request.transactional_id.is_none() && (-1..=1).contains(&acks) {
         let named = request.topic_data.iter().flat_map(|data| {
             let topic = topic_of(data).filter(|topic| !topic.is_internal());
             let partitions = data.partition_data.iter();
