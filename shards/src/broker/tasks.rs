@@ -17,10 +17,10 @@ const REST_LOOKS: u32 = 50;
 /// Bytes written by a shard after which its state file is due before the interval's end: recovery
 /// reads about as much.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
-/// Partitions closed at a time: each waits for the disk several times.
-const CLOSED_AT_ONCE: usize = 64;
 /// How often the shard looks whether it is due: the shortest time between two.
 const CHECKPOINT_LOOK: Duration = Duration::from_secs(1);
+/// Partitions closed at a time: each waits for the disk several times.
+const CLOSED_AT_ONCE: usize = 64;
 
 /// Bytes become durable within the lag, whether or not anybody waits.
 ///
