@@ -13,7 +13,6 @@ use odradek_wire::list_offsets::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::opening::open_ahead;
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::catalog::Topic;
 use crate::partition::{Partition, ReadError};
@@ -36,12 +35,6 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: ListOffsetsRequest<'_> = call.decode()?;
     let image = call.broker.image();
     let mut answers = Vec::with_capacity(request.topics.len());
-    let named = request.topics.iter().flat_map(|asked| {
-        let topic = image.topic(asked.name);
-        let partitions = asked.partitions.iter();
-        partitions.filter_map(move |one| Some((topic?.id, one.partition_index)))
-    });
-    open_ahead(call.broker, named);
     for asked in &request.topics {
         let mut partitions = Vec::with_capacity(asked.partitions.len());
         let mut times: BTreeMap<i32, usize> = BTreeMap::new();

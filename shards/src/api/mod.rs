@@ -10,7 +10,6 @@ mod configs;
 pub mod table;
 
 mod groups;
-mod opening;
 pub mod topics;
 
 mod alter_configs;

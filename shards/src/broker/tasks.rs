@@ -7,7 +7,6 @@ use odradek_engine::types::Timestamp;
 
 use super::boot::mark_clean;
 use crate::api::Broker;
-use crate::partition::Partition;
 
 /// How often the flusher looks, and the tails are trimmed.
 const FLUSHER: Duration = Duration::from_millis(100);
@@ -19,8 +18,6 @@ const REST_LOOKS: u32 = 50;
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 /// How often the shard looks whether it is due: the shortest time between two.
 const CHECKPOINT_LOOK: Duration = Duration::from_secs(1);
-/// Partitions closed at a time: each waits for the disk several times.
-const CLOSED_AT_ONCE: usize = 64;
 
 /// Bytes become durable within the lag, whether or not anybody waits.
 ///
@@ -118,27 +115,19 @@ async fn stop(broker: &Broker) {
     broker.holdings.begin_stop();
     broker.groups.stop();
     let open = broker.holdings.open_partitions();
-    for some in open.chunks(CLOSED_AT_ONCE) {
-        let closing = some.iter().map(|hosted| {
-            let partition = hosted.partition.clone();
-            broker.spawner.spawn(async move { close(&partition).await })
-        });
-        for task in closing.collect::<Vec<_>>() {
-            task.await;
+    let logs = open.iter().map(|hosted| &hosted.partition);
+    let metadata = broker
+        .controller
+        .as_ref()
+        .map(|controller| controller.log());
+    for partition in logs.chain(metadata) {
+        if let Err(error) = partition.close().await {
+            tracing::error!("closing {} failed: {error}", partition.name());
         }
-    }
-    if let Some(controller) = &broker.controller {
-        close(controller.log()).await;
     }
     // All is durable now; the next life may be killed. What was taken earlier is not the end.
     broker.holdings.keep_checkpoints().await;
     broker.holdings.take_checkpoints().await;
     broker.holdings.keep_checkpoints().await;
     broker.holdings.write_checkpoints().await;
-}
-
-async fn close(partition: &Partition) {
-    if let Err(error) = partition.close().await {
-        tracing::error!("closing {} failed: {error}", partition.name());
-    }
 }

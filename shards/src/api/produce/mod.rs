@@ -15,11 +15,10 @@ use odradek_engine::record::{Origin, RecordError, validate_produce};
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceData, TopicProduceResponse,
+    TopicProduceResponse,
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
-use super::opening::open_ahead;
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
@@ -57,20 +56,12 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let now = Timestamp(broker.io.wall_clock());
     let mut answers = Vec::with_capacity(1);
     let by_id = call.version >= 13;
-    let topic_of = |data: &TopicProduceData<'_>| match by_id {
-        true => image.topic_by_id(data.topic_id),
-        false => image.topic(data.name),
-    };
-    if request.transactional_id.is_none() && (-1..=1).contains(&acks) {
-        let named = request.topic_data.iter().flat_map(|data| {
-            let topic = topic_of(data).filter(|topic| !topic.is_internal());
-            let partitions = data.partition_data.iter();
-            partitions.filter_map(move |one| Some((topic?.id, one.index)))
-        });
-        open_ahead(broker, named);
-    }
     for data in &request.topic_data {
-        let topic = topic_of(data);
+        let topic = if by_id {
+            image.topic_by_id(data.topic_id)
+        } else {
+            image.topic(data.name)
+        };
         let mut partitions = Vec::with_capacity(1);
         for one in &data.partition_data {
             let refused = match (acks, topic, request.transactional_id) {
