@@ -5,6 +5,7 @@ mod consume;
 mod floor;
 mod load;
 mod open;
+mod options;
 mod peers;
 mod produce;
 mod readme;
@@ -38,8 +39,8 @@ enum Command {
     Floor(floor::FloorArgs),
     /// Loads a server at its own pace (open loop), or searches the highest rate that holds a bound
     Load(Box<open::LoadArgs>),
-    /// Tells differences between two sets of results from noise
-    Compare(compare::CompareArgs),
+    /// Tells differences between two sets of results, or two servers loaded in turn, from noise
+    Compare(Box<compare::CompareArgs>),
     /// Saturates a server with produce requests (closed loop)
     Produce(produce::ProduceArgs),
     /// Saturates a server with fetch requests (closed loop)

@@ -15,6 +15,8 @@ use crate::window::Baseline;
 /// The last version that names topics (later ones carry ids).
 const PRODUCE_VERSION_MAX: i16 = 12;
 
+const FILL_BATCH_BYTES: usize = 1 << 20;
+
 /// What a produce request holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -53,9 +55,14 @@ pub(crate) fn produce(
     Ok((outcome, frames))
 }
 
+/// The batch that [`fill`] appends.
+pub(super) fn fill_batch() -> Result<Batch> {
+    Batch::build(1024, FILL_BATCH_BYTES, now_ms())
+}
+
 /// Appends 1 MiB batches of 1 KiB records until each partition holds `bytes`.
 pub(crate) fn fill(topic: &str, partitions: &[Partition], bytes: u64) -> Result<()> {
-    let batch = Batch::build(1024, 1 << 20, now_ms())?;
+    let batch = fill_batch()?;
     for (at, partition) in partitions.iter().enumerate() {
         let mut leader = Admin::connect(partition.leader)?;
         let (first, end) = leader.offsets(topic, partition.index)?;

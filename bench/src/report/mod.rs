@@ -16,4 +16,4 @@ pub(crate) use plot::{escape, short};
 pub use result::{
     Cpu, Interval, Percentiles, RunResult, ServerFacts, Totals, Validity, WindowTotals,
 };
-pub(crate) use statistics::paired;
+pub(crate) use statistics::{median, paired};
