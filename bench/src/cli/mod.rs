@@ -6,6 +6,8 @@ mod floor;
 mod load;
 mod open;
 mod produce;
+mod scenario;
+mod surroundings;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +44,8 @@ enum Command {
     Consume(consume::ConsumeArgs),
     /// Measures `odradek serve` beside the floors and writes a dated result
     Record(RecordArgs),
+    /// Asks named questions of the own node, or of any server: one scenario each
+    Scenario(Box<scenario::ScenarioArgs>),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -56,6 +60,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),
+        Command::Scenario(args) => scenario::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {

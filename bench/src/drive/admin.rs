@@ -162,7 +162,7 @@ impl Admin {
     }
 
     /// Sends a request; the reply from its correlation id on.
-    pub(super) fn call<'a, R: Message<'a>>(
+    pub(crate) fn call<'a, R: Message<'a>>(
         &mut self,
         request: &R,
         version: i16,
