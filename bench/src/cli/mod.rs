@@ -17,9 +17,11 @@ use clap::Subcommand;
 
 pub(crate) use floor::echo_frames;
 pub(crate) use load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+pub(crate) use surroundings::interrupt;
 
 use crate::floor::ServerArgs;
 use crate::machine::{Facts, raise_limits};
+use crate::matrix::MatrixArgs;
 use crate::measurement::{Measurement, table};
 use crate::record::RecordArgs;
 
@@ -46,6 +48,8 @@ enum Command {
     Record(RecordArgs),
     /// Asks named questions of the own node, or of any server: one scenario each
     Scenario(Box<scenario::ScenarioArgs>),
+    /// Measures every write and read strategy of the node on several file systems: two tables
+    Matrix(Box<MatrixArgs>),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -61,6 +65,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),
         Command::Scenario(args) => scenario::run(&args),
+        Command::Matrix(args) => crate::matrix::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {

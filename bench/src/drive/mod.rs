@@ -12,9 +12,9 @@ use std::time::Duration;
 
 pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_frame};
 pub(crate) use consume::{Consumer, Range};
-pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
+pub(crate) use load::{Load, fill, now_ms, produce, send_one, warm_page_cache};
 pub(crate) use produce::{Batch, Frames};
-pub(crate) use saturate::saturate;
+pub(crate) use saturate::{Work, saturate};
 
 /// How hard and how long.
 #[derive(Clone, Copy, Debug)]

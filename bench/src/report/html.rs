@@ -33,6 +33,12 @@ pub fn page(result: &RunResult) -> String {
         &list(&result.excluded),
     ));
     body.push_str(&section("Load, server, machine", &facts(result)));
+    document(&result.label, &body)
+}
+
+/// A self-contained page around `body`.
+pub(super) fn document(title: &str, body: &str) -> String {
+    let title = escape(title);
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>{title}</title>\n<style>{STYLE}</style></head>\n\

@@ -2,6 +2,7 @@
 
 pub mod compare;
 mod figures;
+pub(crate) mod grid;
 pub mod histogram;
 mod html;
 mod plot;
