@@ -10,6 +10,7 @@ use super::Terms;
 use super::cell::{Cell, Finding, Kept, Table};
 use super::modes::MODES;
 use super::row::{READ_COLUMNS, Row, WRITE_COLUMNS, rows};
+use crate::cli::BUSY;
 use crate::machine::Facts;
 use crate::measurement::markdown;
 use crate::report::grid::{Bars, Grid, Section, page};
@@ -244,6 +245,10 @@ fn notes(rows: &[Row<'_>]) -> Vec<String> {
             "(1) Faster than expected: the end of the window read again what its start had read."
                 .to_owned(),
         );
+    }
+    let busy = |row: &Row<'_>| row.process().is_some() && row.machine().is_none();
+    if rows.iter().any(busy) {
+        notes.push(format!("busy: {BUSY}."));
     }
     if rows.iter().any(Row::few) {
         notes.push(
