@@ -5,6 +5,7 @@ mod consume;
 mod floor;
 mod load;
 mod open;
+mod peers;
 mod produce;
 mod scenario;
 mod surroundings;
@@ -46,6 +47,9 @@ enum Command {
     Consume(consume::ConsumeArgs),
     /// Measures `odradek serve` beside the floors and writes a dated result
     Record(RecordArgs),
+    /// The own node and Apache Kafka, or any other server, in turn: the same scenarios, the same
+    /// driver, ratios
+    Peers(Box<peers::PeersArgs>),
     /// Asks named questions of the own node, or of any server: one scenario each
     Scenario(Box<scenario::ScenarioArgs>),
     /// Measures every write and read strategy of the node on several file systems: two tables
@@ -64,6 +68,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),
+        Command::Peers(args) => peers::run(&args),
         Command::Scenario(args) => scenario::run(&args),
         Command::Matrix(args) => crate::matrix::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),

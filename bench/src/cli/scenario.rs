@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 
 use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, MemoryState, Pinning};
-use crate::machine::pin;
+use crate::machine::{Facts, pin};
 use crate::peers::{Matrix, run_matrix};
+use crate::report::save;
 use crate::scenario::{SCENARIOS, chosen};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -47,6 +48,8 @@ pub(super) fn run(args: &ScenarioArgs) -> Result<()> {
     };
     let surroundings = &args.surroundings;
     let place = surroundings.place(args.pinning, args.memory, None)?;
+    // Before the run: a result that cannot be kept is not worth measuring.
+    save::Place::new(None, &surroundings.results)?;
     pin(place.driver_core)?;
     let matrix = Matrix {
         title: "Scenarios".to_owned(),
@@ -56,8 +59,9 @@ pub(super) fn run(args: &ScenarioArgs) -> Result<()> {
         rounds: 1,
         course: surroundings.course(),
     };
-    let report = run_matrix(&matrix, None, &interrupt()?)?;
-    report.show();
+    let machine = Facts::gather(&surroundings.parent())?;
+    let report = run_matrix(&matrix, machine, None, &interrupt()?)?;
+    println!("{}", report.markdown());
     let path = report.keep(&surroundings.results, "scenarios")?;
     eprintln!("written: {}", path.display());
     match report.complete() {

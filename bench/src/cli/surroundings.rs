@@ -55,6 +55,11 @@ impl Surroundings {
         }
     }
 
+    /// Of all durations.
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale
+    }
+
     pub(crate) fn parent(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(std::env::temp_dir)
     }

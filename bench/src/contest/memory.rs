@@ -112,4 +112,4 @@ fn fill(parent: &Path) -> Result<()> {
 
 /// Below a run's parent; its pages are what memory is filled with, so it stays until the run is
 /// over.
-pub(crate) const FILLER: &str = "memory-filler";
+pub(crate) const FILLER: &str = "odradek-memory-filler";

@@ -22,9 +22,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use kafka::Jars;
-pub(crate) use memory::{MemoryNow, MemoryState};
+pub(crate) use memory::{FILLER, MemoryNow, MemoryState};
 pub(crate) use server::Server;
-pub(crate) use usage::Usage;
 
 /// Who is measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

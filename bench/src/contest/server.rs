@@ -176,6 +176,18 @@ impl Server {
         usage(&self.pids, self.data_dir().as_deref())
     }
 
+    /// What it last wrote, where it has ended unasked.
+    pub(crate) fn epitaph(&self) -> Option<String> {
+        let process = self.own.as_ref()?.process.as_ref()?;
+        let gone = crate::machine::resident(process.pid()).is_err();
+        gone.then(|| {
+            format!(
+                "the server has ended, its last words: {}",
+                process.last_lines()
+            )
+        })
+    }
+
     /// Lets the peak of its memory count from now. False where that is not allowed.
     pub(crate) fn reset_peak(&self) -> bool {
         self.pids.iter().all(|pid| reset_peak(*pid))

@@ -5,12 +5,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, Result, ensure};
 use odradek_wire::Message;
-use odradek_wire::list_offsets::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
-};
 use odradek_wire::metadata::{MetadataRequest, MetadataResponse};
 
-use crate::drive::{Admin, check, reply_body};
+use crate::drive::{Admin, check, leads, reply_body};
 
 /// Partitions by their leader.
 type Led = BTreeMap<SocketAddr, Vec<(String, i32)>>;
@@ -24,7 +21,7 @@ pub(super) fn partitions_served(brokers: &str) -> Result<usize> {
     let led = leaders(&mut admin)?;
     let mut served = 0;
     for (leader, partitions) in &led {
-        answers(&mut Admin::connect(*leader)?, partitions)?;
+        leads(&mut Admin::connect(*leader)?, partitions)?;
         served += partitions.len();
     }
     Ok(served)
@@ -57,36 +54,4 @@ fn leaders(admin: &mut Admin) -> Result<Led> {
         }
     }
     Ok(led)
-}
-
-/// Asks the leader where each of its partitions ends.
-fn answers(leader: &mut Admin, partitions: &[(String, i32)]) -> Result<()> {
-    const LATEST: i64 = -1;
-    let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-    for (name, partition_index) in partitions {
-        if topics.last().is_none_or(|topic| topic.name != name) {
-            topics.push(ListOffsetsTopic {
-                name,
-                ..Default::default()
-            });
-        }
-        if let Some(topic) = topics.last_mut() {
-            topic.partitions.push(ListOffsetsPartition {
-                partition_index: *partition_index,
-                timestamp: LATEST,
-                ..Default::default()
-            });
-        }
-    }
-    let version = leader.version::<ListOffsetsRequest>(7)?;
-    let request = ListOffsetsRequest {
-        replica_id: -1,
-        topics,
-        ..Default::default()
-    };
-    let reply = leader.call(&request, version)?;
-    let mut body = reply_body(&reply, ListOffsetsRequest::API_KEY, version)?;
-    let response = ListOffsetsResponse::decode(&mut body, version)?;
-    let mut answered = response.topics.iter().flat_map(|topic| &topic.partitions);
-    answered.try_for_each(|partition| check("ListOffsets", partition.error_code))
 }

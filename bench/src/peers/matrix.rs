@@ -1,20 +1,20 @@
 //! Which cells there are, and in which order they run.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 
-use super::Report;
-use crate::contest::{Contestant, Place};
+use super::{Report, Work};
+use crate::contest::{Contestant, FILLER, Place};
 use crate::machine::Facts;
-use crate::scenario::{Cell, Course, Scenario, run_cell};
+use crate::scenario::{Course, Scenario, run_cell};
 
 /// All combinations are run.
 pub(crate) struct Matrix {
     pub(crate) title: String,
     pub(crate) scenarios: Vec<&'static Scenario>,
+    /// The first is the one that the others are compared with.
     pub(crate) contestants: Vec<Contestant>,
     /// One per pinning.
     pub(crate) places: Vec<Place>,
@@ -22,37 +22,44 @@ pub(crate) struct Matrix {
     pub(crate) course: Course,
 }
 
-/// Runs what is not finished yet. `work` is where finished cells are kept, if they are.
+/// Runs what is not finished yet. What fails within a cell is told by the report.
 ///
 /// # Errors
-/// When nothing can be said of the machine, or a cell cannot be kept. What fails within a cell is
-/// told by the report.
+/// When a cell cannot be kept or read.
 pub(crate) fn run(
     matrix: &Matrix,
-    work: Option<&Path>,
+    machine: Facts,
+    work: Option<&Work>,
     interrupt: &Arc<AtomicBool>,
 ) -> Result<Report> {
-    let parent = matrix.places.first().map(|place| place.parent.clone());
-    let facts = Facts::gather(&parent.unwrap_or_else(std::env::temp_dir))?;
-    let mut report = Report::new(matrix, facts);
+    let mut report = Report::new(matrix, machine);
+    let done = cells(matrix, work, interrupt, &mut report);
+    for place in &matrix.places {
+        let _ = std::fs::remove_file(place.parent.join(FILLER));
+    }
+    done?;
+    report.interrupted = interrupt.load(Ordering::Relaxed);
+    Ok(report)
+}
+
+fn cells(
+    matrix: &Matrix,
+    work: Option<&Work>,
+    interrupt: &Arc<AtomicBool>,
+    report: &mut Report,
+) -> Result<()> {
     for round in 1..=matrix.rounds {
         for scenario in &matrix.scenarios {
-            for place in &matrix.places {
+            for (surroundings, place) in matrix.places.iter().enumerate() {
                 for (at, contestant) in matrix.contestants.iter().enumerate() {
                     if interrupt.load(Ordering::Relaxed) {
-                        report.interrupted = true;
-                        return Ok(report);
+                        return Ok(());
                     }
-                    let name = format!(
-                        "{}-{}-{at}-{round}.json",
-                        scenario.name,
-                        serde_json::to_value(place.pinning)?
-                            .as_str()
-                            .unwrap_or_default()
-                    );
-                    let kept: Option<PathBuf> = work.map(|work| work.join(name));
-                    if let Some(kept) = kept.as_deref().filter(|kept| kept.exists()) {
-                        report.cells.push(Cell::read(kept)?);
+                    let name = format!("{}-{surroundings}-{at}-{round}", scenario.name);
+                    if let Some(work) = work
+                        && let Some(cell) = work.finished(&name)?
+                    {
+                        report.cells.push(cell);
                         continue;
                     }
                     eprintln!(
@@ -64,13 +71,13 @@ pub(crate) fn run(
                     );
                     let course = matrix.course;
                     let cell = run_cell(scenario, contestant, place, course, round, interrupt);
-                    if let Some(kept) = kept.filter(|_| cell.complete) {
-                        cell.keep(&kept)?;
+                    if let Some(work) = work.filter(|_| cell.complete) {
+                        work.keep(&name, &cell)?;
                     }
                     report.cells.push(cell);
                 }
             }
         }
     }
-    Ok(report)
+    Ok(())
 }

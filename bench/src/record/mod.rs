@@ -9,6 +9,8 @@ mod outcome;
 mod page;
 mod summary;
 
+pub(crate) use summary::Spread;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};

@@ -40,7 +40,7 @@ pub(crate) fn page(title: &str, sub: &str, about: &[String], sections: &[Section
         body.push_str(&section.bars.iter().map(picture).collect::<String>());
         body.push_str("</section>\n");
     }
-    document(title, &body)
+    document(&escape(title), &body)
 }
 
 fn paragraphs(texts: &[String]) -> String {
@@ -59,7 +59,7 @@ fn table(grid: &Grid) -> String {
         cells.collect()
     };
     let mut text = format!(
-        "<div class=\"wide\"><table><tr>{}</tr>\n",
+        "<div class=\"cells\"><table><tr>{}</tr>\n",
         cells(&grid.columns, "th")
     );
     let mut last = None;

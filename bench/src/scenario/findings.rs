@@ -37,6 +37,10 @@ pub(crate) struct Started {
     pub(crate) memory_before: MemoryNow,
 }
 
+/// Names the share of messages that was acked in time; from [`SUSTAINED_MIN`] on a rate is held.
+pub(crate) const SUSTAINED: &str = "sustained";
+pub(crate) const SUSTAINED_MIN: f64 = 0.99;
+
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Findings {
@@ -117,22 +121,29 @@ impl Findings {
         if run.open_loop {
             self.latency(&format!("{of}: ack"), &run.produce_ack);
             self.latency(&format!("{of}: end to end"), &run.end_to_end);
+            let intended = (run.window.intended + run.window.never_made) as f64;
+            let share = run.window.acked as f64 / intended;
+            self.figure(
+                &format!("{of}: {SUSTAINED}"),
+                "of intended",
+                Better::Neither,
+                share,
+            );
             if !run.sustained() {
-                let note = format!("{of}: NOT SUSTAINED: {:.0}/s acked", run.acked_per_s());
-                self.notes.push(note);
+                self.notes
+                    .push(format!("{of}: NOT SUSTAINED: {:.0} % acked", 100.0 * share));
             }
         }
         if let Some(cpu) = &run.cpu {
             self.cpu(of, "s/GB", &cpu.cost, run.moved_gb());
             let millions = run.window.acked as f64 / 1e6;
             self.cpu(of, "s/million messages", &cpu.cost, millions);
-            if let Some(memory) = &cpu.memory {
-                let mib = memory.peak_bytes as f64 / (1 << 20) as f64;
-                self.figure(&format!("{of}: peak RSS"), "MiB", Better::Less, mib);
-            }
         }
         for caveat in &run.caveats {
-            self.notes.push(format!("{of}: {caveat}"));
+            let note = format!("{of}: {caveat}");
+            if !caveat.starts_with("the machine was busy") && !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
         }
     }
 }

@@ -7,14 +7,18 @@
 //! To add one: a file with a `SCENARIO`, its name in the table.
 
 mod cell;
+mod closed;
+pub(crate) mod core;
+mod durable_acks;
 mod findings;
-mod fixed_rates;
+pub(crate) mod fixed_rates;
+mod linkedin;
 mod stage;
 
 use anyhow::{Result, bail};
 
 pub(crate) use cell::{Cell, run as run_cell};
-pub(crate) use findings::{Better, Figure, Findings};
+pub(crate) use findings::{Better, Findings, SUSTAINED, SUSTAINED_MIN};
 pub(crate) use stage::{Course, Stage};
 
 /// A row of the table.
@@ -32,21 +36,26 @@ pub(crate) struct Scenario {
 }
 
 /// All, by number.
-pub(crate) const SCENARIOS: &[Scenario] = &[fixed_rates::SCENARIO];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    core::SCENARIO,
+    linkedin::SCENARIO,
+    fixed_rates::SCENARIO,
+    durable_acks::SCENARIO,
+];
 
-/// Those of these names or numbers; all where none are given.
+/// Those of these names or numbers; all where none are given, or `all`.
 ///
 /// # Errors
 /// Names that no scenario has.
 pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
-    for name in names {
+    let all = names.is_empty() || names.iter().any(|name| name == "all");
+    for name in names.iter().filter(|_| !all) {
         if !SCENARIOS.iter().any(|scenario| scenario.is(name)) {
             let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
             bail!("no scenario {name:?}: there are {}", known.join(", "));
         }
     }
-    let wanted =
-        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| scenario.is(name));
+    let wanted = |scenario: &&Scenario| all || names.iter().any(|name| scenario.is(name));
     Ok(SCENARIOS.iter().filter(wanted).collect())
 }
 
@@ -87,6 +96,7 @@ mod tests {
     #[test]
     fn scenarios_are_chosen_by_name_or_number() {
         assert_eq!(chosen(&[]).unwrap().len(), SCENARIOS.len());
+        assert_eq!(chosen(&["all".to_owned()]).unwrap().len(), SCENARIOS.len());
         let by_number = chosen(&["2".to_owned()]).unwrap();
         assert_eq!(by_number[0].name, "fixed-rates");
         let error = chosen(&["nonsense".to_owned()]).map(|_| ()).unwrap_err();

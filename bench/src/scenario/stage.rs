@@ -10,11 +10,14 @@ use super::findings::{Better, Findings, Started};
 use crate::contest::{Contestant, Place, Server, Variant};
 use crate::drive::{Partition, Plan, TopicSpec};
 use crate::load::Load;
-use crate::machine::CpuClock;
-use crate::measurement::{Cost, Measurement};
+use crate::machine::{CpuClock, wait_until_quiet};
+use crate::measurement::Cost;
 use crate::open::{self, Target};
-use crate::report::{RunResult, text};
+use crate::report::{Interval, RunResult, text};
 use crate::window::{Baseline, Window};
+
+/// Seconds between lines of progress.
+const PROGRESS_S: u64 = 5;
 
 /// How long, how much.
 #[derive(Clone, Copy, Debug)]
@@ -110,14 +113,8 @@ impl Stage<'_> {
     pub(crate) fn load(&mut self, name: &str, server: &Server, load: &Load) -> Result<RunResult> {
         let result = self.quiet_load(name, server, load)?;
         self.findings.run(name, &result);
-        if let Ok(usage) = server.usage()
-            && let (Some(cached), true) = (usage.page_cache_bytes, !server.pids().is_empty())
-        {
-            let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
-            let findings = &mut self.findings;
-            let name = format!("{name}: page cache");
-            findings.figure(&name, "MiB", Better::Neither, mib(cached));
-        }
+        let memory = result.cpu.as_ref().and_then(|cpu| cpu.memory.as_ref());
+        self.memory(name, server, memory.map(|memory| memory.peak_bytes));
         Ok(result)
     }
 
@@ -130,15 +127,28 @@ impl Stage<'_> {
     ) -> Result<RunResult> {
         self.check_interrupt()?;
         eprintln!("  {}: {name} ...", server.label());
-        let result = open::run(load, &self.target(name, server), &mut |interval| {
-            eprintln!("    {}", text::progress(interval));
-        });
-        let result = result.with_context(|| name.to_owned())?;
+        wait_until_quiet(self.place.quiet_seconds)?;
+        let tell = &mut |interval: &Interval| {
+            if !self.course.quick && (interval.at_s.round() as u64).is_multiple_of(PROGRESS_S) {
+                eprintln!("    {}", text::progress(interval));
+            }
+        };
+        let result = open::run(load, &self.target(name, server), tell);
+        let result = result.with_context(|| self.blame(name, server))?;
         let (problems, validity) = (result.problems.join("; "), result.validity.clone());
+        let blame = self.blame(name, server);
         self.findings.runs.push(result.clone());
-        ensure!(result.complete, "{name}: partial: {problems}");
+        ensure!(result.complete, "{blame}: partial: {problems}");
         ensure!(validity.holds(), "{name}: {}", validity.verdict());
         Ok(result)
+    }
+
+    /// The load, and the server's end where that is why it failed.
+    pub(super) fn blame(&self, name: &str, server: &Server) -> String {
+        match server.epitaph() {
+            None => name.to_owned(),
+            Some(epitaph) => format!("{name} ({epitaph})"),
+        }
     }
 
     /// What [`open::run`] is to load.
@@ -188,9 +198,21 @@ impl Stage<'_> {
         Ok((done, window.close()?))
     }
 
-    /// Keeps a closed loop's run.
-    pub(crate) fn keep(&mut self, run: Measurement) {
-        self.findings.measurements.push(run);
+    /// Names the memory that the server had at most (`peak_bytes` resident) and the page cache that
+    /// its files use now, where it is known.
+    pub(crate) fn memory(&mut self, name: &str, server: &Server, peak_bytes: Option<u64>) {
+        let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
+        let usage = server.usage().ok();
+        let cached = usage.and_then(|usage| usage.page_cache_bytes);
+        let mut figure = |what: &str, better, bytes: Option<u64>| {
+            if let Some(bytes) = bytes {
+                self.figure(&format!("{name}: {what}"), "MiB", better, mib(bytes));
+            }
+        };
+        figure("peak RSS", Better::Less, peak_bytes);
+        figure("page cache", Better::Neither, cached);
+        let both = peak_bytes.zip(cached).map(|(peak, cached)| peak + cached);
+        figure("peak RSS and page cache", Better::Less, both);
     }
 
     /// Names a figure.
