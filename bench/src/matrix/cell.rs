@@ -186,7 +186,9 @@ pub(super) struct Run {
 impl Finding {
     /// A start that failed says by its words what that means.
     pub(super) fn of_failure(error: &anyhow::Error, cell: &Cell) -> Self {
+        // A node that ended says why in its last line.
         let why = format!("{error:#}");
+        let why = why.rsplit(" | ").next().unwrap_or_default().to_owned();
         let refusals = [
             "refuses writes of log.write.strategy",
             super::cache::NEVER_COLD,

@@ -154,9 +154,9 @@ impl Outcome {
         );
         if !self.missing.is_empty() {
             about.push(format!(
-                "PARTIAL: {} cells are not there: {}.",
+                "PARTIAL: {} cells are not there: {}, ...",
                 self.missing.len(),
-                self.missing.join(", ")
+                self.missing[..self.missing.len().min(3)].join(", ")
             ));
         }
         about.push(

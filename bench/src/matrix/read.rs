@@ -11,6 +11,7 @@ use super::write::{unknown, varied};
 use super::{CONNECTIONS, Stage, cache};
 use crate::contest::{Server, Variant};
 use crate::drive::{Admin, Batch, Consumer, Partition, TopicSpec, fill, now_ms, saturate};
+use crate::machine::wait_until_quiet;
 use crate::window::Baseline;
 
 const TOPIC: &str = "data";
@@ -124,6 +125,8 @@ impl DataSet {
         let mut consumer = Consumer::at(TOPIC, leader, vec![(0, starts.to_vec())], FETCH_BYTES)?;
         let plan = stage.terms.plan(CONNECTIONS);
         let device = stage.device.as_ref();
+        // Pages that were just freed or filled keep the kernel busy for a while.
+        wait_until_quiet(stage.place.quiet_seconds)?;
         let baseline = Baseline::watch(plan.baseline)?;
         let before = device.map(|device| device.now()).transpose()?;
         let pid = self.server.pids().first().copied();
@@ -217,6 +220,7 @@ fn tail(
     let mut consumer = Consumer::at(topic, *leader, lanes, FETCH_BYTES)?;
     let plan = stage.terms.plan(leaders.len());
     let device = stage.device.as_ref();
+    wait_until_quiet(stage.place.quiet_seconds)?;
     let baseline = Baseline::watch(plan.baseline)?;
     let before = device.map(|device| device.now()).transpose()?;
     let pid = server.pids().first().copied();

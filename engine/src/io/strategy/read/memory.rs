@@ -1,6 +1,6 @@
 //! What the tail's memory does not hold is read first.
 
-use super::{Outlet, read};
+use super::{Outlet, read_send};
 use crate::io::{Errno, SegmentFile};
 
 pub(super) async fn send(
@@ -9,5 +9,5 @@ pub(super) async fn send(
     pos: u64,
     len: u64,
 ) -> Result<u64, Errno> {
-    read::send(outlet, file, pos, len).await
+    read_send::send(outlet, file, pos, len).await
 }

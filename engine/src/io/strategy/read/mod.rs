@@ -7,7 +7,7 @@
 mod auto;
 mod direct;
 mod memory;
-mod read;
+mod read_send;
 mod send_zc;
 mod sendfile;
 mod splice;
@@ -100,7 +100,7 @@ impl Outlet {
                 ReadStrategy::Memory => memory::send(self, &file, at, step).await?,
                 ReadStrategy::Sendfile => sendfile::send(self, &file, at, step).await?,
                 ReadStrategy::Splice => splice::send(self, &file, at, step).await?,
-                ReadStrategy::Read => read::send(self, &file, at, step).await?,
+                ReadStrategy::Read => read_send::send(self, &file, at, step).await?,
                 ReadStrategy::Direct => direct::send(self, &file, at, step).await?,
                 ReadStrategy::SendZc => send_zc::send(self, &file, at, step).await?,
             };
