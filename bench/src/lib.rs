@@ -21,6 +21,7 @@ mod drive;
 mod floor;
 pub mod load;
 mod machine;
+mod matrix;
 mod measurement;
 pub mod open;
 mod peers;

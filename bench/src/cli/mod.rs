@@ -20,9 +20,11 @@ use clap::Subcommand;
 
 pub(crate) use floor::echo_frames;
 pub(crate) use load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+pub(crate) use surroundings::interrupt;
 
 use crate::floor::ServerArgs;
 use crate::machine::{Facts, raise_limits};
+use crate::matrix::MatrixArgs;
 use crate::measurement::{Measurement, table};
 use crate::record::RecordArgs;
 
@@ -54,6 +56,8 @@ enum Command {
     Peers(Box<peers::PeersArgs>),
     /// Asks named questions of the own node, or of any server: one scenario each
     Scenario(Box<scenario::ScenarioArgs>),
+    /// Measures every write and read strategy of the node on several file systems: two tables
+    Matrix(Box<MatrixArgs>),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -71,6 +75,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Readme(args) => readme::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Scenario(args) => scenario::run(&args),
+        Command::Matrix(args) => crate::matrix::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {

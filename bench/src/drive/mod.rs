@@ -19,7 +19,7 @@ pub(crate) use backfill::{Backfilled, backfill, step_back};
 pub(crate) use change::{Layout, touch};
 pub(crate) use consume::{Consumer, Range};
 pub(crate) use leads::leads;
-pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
+pub(crate) use load::{Load, fill, now_ms, produce, send_one, warm_page_cache};
 pub(crate) use produce::{Batch, Frames};
 pub(crate) use saturate::{Work, saturate};
 pub(crate) use tails::{Tails, WAIT_MS};

@@ -3,6 +3,7 @@
 pub mod compare;
 mod figures;
 mod floors;
+pub(crate) mod grid;
 pub mod histogram;
 pub(crate) mod html;
 pub(crate) mod plot;

@@ -71,9 +71,10 @@ pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
     let replies = Rc::new(Replies::new(activity));
     let sending = {
         let (io, replies) = (server.io.clone(), replies.clone());
+        let strategy = server.settings.log_read_strategy;
         server
             .spawner
-            .spawn(async move { replies.send(&io, socket).await })
+            .spawn(async move { replies.send(&io, socket, strategy).await })
     };
     let why = read_all(&server, socket, &peer, &replies).await;
     if let Err(why) = why {

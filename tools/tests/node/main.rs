@@ -18,5 +18,6 @@ mod process;
 mod recovery;
 mod rolling;
 mod settings;
+mod strategies;
 mod timeouts;
 mod topics;
