@@ -34,7 +34,13 @@ fn serve(settings: &[String]) -> ExitCode {
         .filter_map(|setting| setting.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let (settings, _) = Settings::load(None, &pairs).expect("settings");
+    let settings = match Settings::load(None, &pairs) {
+        Ok((settings, _)) => settings,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let ready = |bootstrap: &str, shards: &[String]| {
         println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::ahead::Ahead;
-use super::strategy::WriteStrategy;
+use super::strategy::write::WriteStrategy;
 use super::{Errno, Handle, Io, Op, OpenMode};
 use crate::bytes::{Lender, Loan, PAGE, page_ceil, page_floor};
 use crate::log::file_stem;
@@ -21,8 +21,9 @@ pub struct SegmentFile {
     path: PathBuf,
     strategy: WriteStrategy,
     handle: Handle,
-    /// For sendfile: a direct handle would read past the page cache.
+    /// For reads the other way than it is written: through the page cache, or past it.
     cached: Cell<Option<Handle>>,
+    direct: Cell<Option<Handle>>,
     allocated: Cell<u64>,
     /// Zeros after the data.
     pub ahead: Ahead,
@@ -39,10 +40,10 @@ pub struct FileRange {
 impl FileRange {
     /// Lends the range to another shard, which may send from it by its own driver.
     pub async fn lend(self, lender: &Lender) -> Result<LentRange, Errno> {
-        let cached = self.file.cached().await?;
         Ok(LentRange {
             handle: self.file.handle(),
-            cached,
+            cached: self.file.cached().await?,
+            direct: self.file.direct().await?,
             pos: self.pos,
             len: self.len,
             loan: lender.lend(self.file),
@@ -52,14 +53,74 @@ impl FileRange {
 
 /// A range of another shard's file.
 pub struct LentRange {
-    /// To read by; aligned if the owner's strategy is.
-    pub handle: Handle,
-    /// To send from.
-    pub cached: Handle,
+    handle: Handle,
+    cached: Handle,
+    direct: Handle,
     pub pos: u64,
     pub len: u64,
-    /// Keeps both open.
-    pub loan: Loan,
+    /// Keeps the handles open.
+    loan: Loan,
+}
+
+/// A file to send from, this shard's or another's.
+pub enum Source {
+    Own(Rc<SegmentFile>),
+    /// Its handles: as it is written, through the page cache, past it.
+    Lent([Handle; 3], #[allow(dead_code)] Loan),
+}
+
+impl Source {
+    /// The handle by which it is written.
+    pub fn handle(&self) -> Handle {
+        match self {
+            Source::Own(file) => file.handle(),
+            Source::Lent([handle, ..], _) => *handle,
+        }
+    }
+
+    /// A handle through the page cache.
+    pub async fn cached(&self) -> Result<Handle, Errno> {
+        match self {
+            Source::Own(file) => file.cached().await,
+            Source::Lent([_, cached, _], _) => Ok(*cached),
+        }
+    }
+
+    /// A handle past the page cache.
+    pub async fn direct(&self) -> Result<Handle, Errno> {
+        match self {
+            Source::Own(file) => file.direct().await,
+            Source::Lent([.., direct], _) => Ok(*direct),
+        }
+    }
+}
+
+/// A range to send.
+pub struct SourceRange {
+    pub file: Source,
+    pub pos: u64,
+    pub len: u64,
+}
+
+impl From<FileRange> for SourceRange {
+    fn from(range: FileRange) -> Self {
+        SourceRange {
+            file: Source::Own(range.file),
+            pos: range.pos,
+            len: range.len,
+        }
+    }
+}
+
+impl From<LentRange> for SourceRange {
+    fn from(range: LentRange) -> Self {
+        let handles = [range.handle, range.cached, range.direct];
+        SourceRange {
+            file: Source::Lent(handles, range.loan),
+            pos: range.pos,
+            len: range.len,
+        }
+    }
 }
 
 impl SegmentFile {
@@ -79,6 +140,7 @@ impl SegmentFile {
             strategy,
             handle,
             cached: Cell::new(None),
+            direct: Cell::new(None),
             allocated: Cell::new(0),
             ahead: Ahead::default(),
         };
@@ -136,19 +198,36 @@ impl SegmentFile {
 
     /// A handle through the page cache.
     pub async fn cached(&self) -> Result<Handle, Errno> {
-        if !self.strategy.aligned() {
-            return Ok(self.handle);
+        match self.strategy.aligned() {
+            true => self.once(&self.cached, OpenMode::default()).await,
+            false => Ok(self.handle),
         }
-        if let Some(handle) = self.cached.get() {
+    }
+
+    /// A handle past the page cache: positions, lengths and memory aligned to a page.
+    pub async fn direct(&self) -> Result<Handle, Errno> {
+        let mode = OpenMode {
+            direct: true,
+            ..OpenMode::default()
+        };
+        match self.strategy.aligned() {
+            true => Ok(self.handle),
+            false => self.once(&self.direct, mode).await,
+        }
+    }
+
+    /// The handle in `place`, opened if it is not.
+    async fn once(&self, place: &Cell<Option<Handle>>, mode: OpenMode) -> Result<Handle, Errno> {
+        if let Some(handle) = place.get() {
             return Ok(handle);
         }
-        let handle = self.io.open(&self.path, OpenMode::default()).await?;
-        if let Some(first) = self.cached.get() {
+        let handle = self.io.open(&self.path, mode).await?;
+        if let Some(first) = place.get() {
             // Another task was faster, and may be using its handle.
             self.io.close(handle).await;
             return Ok(first);
         }
-        self.cached.set(Some(handle));
+        place.set(Some(handle));
         Ok(handle)
     }
 
@@ -166,7 +245,8 @@ impl SegmentFile {
 
 impl Drop for SegmentFile {
     fn drop(&mut self) {
-        for handle in [Some(self.handle), self.cached.get()].into_iter().flatten() {
+        let handles = [Some(self.handle), self.cached.get(), self.direct.get()];
+        for handle in handles.into_iter().flatten() {
             drop(self.io.submit(Op::Close { handle }));
         }
     }

@@ -91,9 +91,10 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
     let replies = Rc::new(Replies::new(activity));
     let sending = {
         let (io, replies) = (server.io.clone(), replies.clone());
+        let strategy = server.settings.log_read_strategy;
         server
             .spawner
-            .spawn(async move { replies.send(&io, socket).await })
+            .spawn(async move { replies.send(&io, socket, strategy).await })
     };
     let read = read_all(server, socket, &peer, &replies, unread).await;
     if let Err(why) = &read {

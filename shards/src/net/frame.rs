@@ -64,6 +64,30 @@ pub enum Frame {
     Block(Block, usize, Reserved),
 }
 
+/// The length of the request that `bytes` begin with, if they reach so far.
+#[inline]
+fn announced(bytes: &[u8], max: i32) -> Result<Option<usize>, FrameError> {
+    let Some(head) = bytes.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = i32::from_be_bytes(*head);
+    if length < 0 || length > max {
+        return Err(FrameError::Length { length, max });
+    }
+    Ok(Some(length as usize))
+}
+
+/// The request that `bytes` begin with, without its length; none where it is not whole. It may
+/// have `max` bytes.
+///
+/// # Errors
+/// [`FrameError::Length`], before anything is done for so long a request.
+#[inline]
+pub fn cut(bytes: &[u8], max: i32) -> Result<Option<&[u8]>, FrameError> {
+    let length = announced(bytes, max)?;
+    Ok(length.and_then(|length| bytes.get(4..4 + length)))
+}
+
 /// A connection's incoming side.
 pub struct Frames {
     io: Io,
@@ -96,22 +120,13 @@ impl Frames {
     /// The announced length of the request that begins here, if that much is here.
     #[inline]
     fn length(&self) -> Result<Option<usize>, FrameError> {
-        let Some(head) = self.held.bytes().first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let length = i32::from_be_bytes(*head);
-        if length < 0 || length > self.max {
-            let max = self.max;
-            return Err(FrameError::Length { length, max });
-        }
-        Ok(Some(length as usize))
+        announced(self.held.bytes(), self.max)
     }
 
     /// The next request if it is here whole, to be [`passed`](Self::pass).
     #[inline]
     pub fn whole(&self) -> Result<Option<&[u8]>, FrameError> {
-        let length = self.length()?;
-        Ok(length.and_then(|length| self.held.bytes().get(4..4 + length)))
+        cut(self.held.bytes(), self.max)
     }
 
     /// Done with a whole request of so many bytes.

@@ -16,6 +16,7 @@ mod server;
 
 pub use admission::Room;
 pub use connection::Peer;
+pub use frame::{FrameError, cut};
 pub use hand_over::HandOver;
 pub use listener::accept_all;
 pub use reply::{Later, Outcome, Pledge, Refusal, Reply, ReplyPiece, Unserved};

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use odradek_engine::io::strategy::read::ReadStrategy;
 use odradek_engine::io::{Handle, Io};
 
 use super::idle::Activity;
@@ -122,8 +123,8 @@ impl<P: Pledge> Replies<P> {
     }
 
     /// Sends replies as they become ready, in order; what is ready together goes out together.
-    pub(super) async fn send(&self, io: &Io, socket: Handle) {
-        let mut sender = Sender::new(io, socket);
+    pub(super) async fn send(&self, io: &Io, socket: Handle, strategy: ReadStrategy) {
+        let mut sender = Sender::new(io, socket, strategy);
         loop {
             self.redeem(&mut sender);
             let empty = self.queue.borrow().is_empty();

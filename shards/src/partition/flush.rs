@@ -7,7 +7,7 @@ use super::{Partition, State};
 impl Partition {
     /// Whether the next write should be durable by itself.
     pub(super) fn durable_wanted(&self, state: &State) -> bool {
-        state.always_durable || self.visibility_wanted(state)
+        self.ground.dsync && (state.always_durable || self.visibility_wanted(state))
     }
 
     /// Whether somebody waits for more to be visible, and only *durable* can bring it.

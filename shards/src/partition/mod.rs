@@ -33,7 +33,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use odradek_engine::bytes::Block;
-use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Appended, Log, LogRules};
@@ -55,6 +55,10 @@ pub struct Ground {
     pub io: Io,
     pub spawner: Spawner,
     pub strategy: WriteStrategy,
+    /// Writes that somebody waits for are durable by themselves; else an fdatasync follows them.
+    pub dsync: bool,
+    /// Clients' reads take the tail from memory, not out of its file.
+    pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
     pub zeros: OnceCell<Block>,
     /// Writes in flight per partition, at most.

@@ -19,5 +19,6 @@ mod process;
 mod recovery;
 mod rolling;
 mod settings;
+mod strategies;
 mod timeouts;
 mod topics;

@@ -186,6 +186,8 @@ fn settings_unknown_to_kafka_are_ours() {
     let expected = [
         "durable.acks.all",
         "durable.lag.max.ms",
+        "log.durable.method",
+        "log.read.strategy",
         "log.write.depth",
         "log.write.strategy",
         "memory.request.bytes",

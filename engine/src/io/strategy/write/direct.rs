@@ -1,4 +1,4 @@
-//! O_DIRECT through the ring; durable by RWF_DSYNC on the write itself.
+//! O_DIRECT through the ring.
 
 use crate::bytes::Parts;
 use crate::io::{Errno, Handle, Io};
@@ -8,7 +8,7 @@ pub(super) async fn write(
     file: Handle,
     pos: u64,
     parts: Parts,
-    durable: bool,
+    dsync: bool,
 ) -> Result<(), Errno> {
-    io.write(file, pos, parts, durable).await
+    io.write(file, pos, parts, dsync).await
 }

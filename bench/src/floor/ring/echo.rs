@@ -1,50 +1,39 @@
 //! Small frames in, small frames out: what a one-record produce costs at least.
 //!
-//! A frame is a length and that many bytes, of which bytes 4 to 8 are its correlation id (as in a
-//! Kafka request); its reply is a frame of fixed size with the same id. Multishot receives into
-//! provided buffers, replies of one receive in one send.
+//! Multishot receives into provided buffers, replies of one receive in one send.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, cqueue, opcode};
 use odradek_engine::bytes::{Block, Pool};
 
-use super::server::{DEADLINE, fd, hung_up, push, push_deadline, reap, ring, timespec};
+use super::{fd, hung_up, os, push, reap, ring};
+use crate::floor::answers::{Partial, Reply};
 
 const BUFFERS: u16 = 64;
 const BUFFER_BYTES: usize = 16 << 10;
-const FRAME_BYTES_MAX: usize = 64 << 10;
 /// Added to a connection's number: its send, not its receive.
 const SEND: u64 = 1 << 32;
 
 /// One connection's state.
 #[derive(Default)]
 struct Peer {
-    /// The beginning of a frame whose end is still to come.
-    partial: Vec<u8>,
+    partial: Partial,
     /// Replies on their way, and those that wait for them.
     sending: Vec<u8>,
     sent: usize,
     waiting: Vec<u8>,
 }
 
-pub(super) fn run(streams: &[TcpStream], reply_bytes: usize, deadline: Instant) -> Result<()> {
-    ensure!(
-        (8..=4096).contains(&reply_bytes),
-        "a reply of 8 to 4096 bytes"
-    );
-    let mut reply = vec![0; reply_bytes];
-    reply[..4].copy_from_slice(&(reply_bytes as u32 - 4).to_be_bytes());
+pub(super) fn run(streams: &[TcpStream], reply_bytes: usize) -> Result<()> {
+    let mut reply = Reply::new(reply_bytes)?;
     let pool = Pool::new();
     let mut peers: Vec<Peer> = streams.iter().map(|_| Peer::default()).collect();
-    let after = timespec(deadline);
     let mut ring = ring(64)?;
     let mut buffers = Buffers::register(&ring, &pool)?;
-    push_deadline(&mut ring, &after)?;
     for (at, stream) in streams.iter().enumerate() {
         receive(&mut ring, stream, at)?;
     }
@@ -55,10 +44,6 @@ pub(super) fn run(streams: &[TcpStream], reply_bytes: usize, deadline: Instant) 
         reap(&mut ring, &mut completions);
         for completion in &completions {
             let (data, result) = (completion.user_data(), completion.result());
-            if data == DEADLINE {
-                open = 0;
-                continue;
-            }
             let at = (data & (SEND - 1)) as usize;
             let (peer, stream) = (&mut peers[at], &streams[at]);
             if data & SEND != 0 {
@@ -85,7 +70,8 @@ pub(super) fn run(streams: &[TcpStream], reply_bytes: usize, deadline: Instant) 
                     result => {
                         let id = cqueue::buffer_select(completion.flags())
                             .context("a receive without a buffer")?;
-                        peer.landed(buffers.bytes(id, result as usize), &mut reply)?;
+                        let bytes = buffers.bytes(id, result as usize);
+                        peer.partial.landed(bytes, &mut reply, &mut peer.waiting)?;
                         buffers.give(id);
                         if !cqueue::more(completion.flags()) {
                             receive(&mut ring, stream, at)?;
@@ -103,40 +89,12 @@ pub(super) fn run(streams: &[TcpStream], reply_bytes: usize, deadline: Instant) 
     Ok(())
 }
 
-fn os(result: i32) -> std::io::Error {
-    std::io::Error::from_raw_os_error(-result)
-}
-
 fn receive(ring: &mut IoUring, stream: &TcpStream, at: usize) -> Result<()> {
     let entry = opcode::RecvMulti::new(fd(stream), 0);
     push(ring, entry.build().user_data(at as u64))
 }
 
 impl Peer {
-    /// Answers every whole frame of what was received.
-    fn landed(&mut self, mut bytes: &[u8], reply: &mut [u8]) -> Result<()> {
-        while !self.partial.is_empty() && !bytes.is_empty() {
-            let wanted = match frame_bytes(&self.partial)? {
-                Some(whole) => whole - self.partial.len(),
-                None => 4 - self.partial.len(),
-            };
-            let taken = wanted.min(bytes.len());
-            self.partial.extend_from_slice(&bytes[..taken]);
-            bytes = &bytes[taken..];
-            if frame_bytes(&self.partial)? == Some(self.partial.len()) {
-                answer(&self.partial, reply, &mut self.waiting);
-                self.partial.clear();
-            }
-        }
-        while let Some(whole) = frame_bytes(bytes)?.filter(|whole| *whole <= bytes.len()) {
-            let (frame, rest) = bytes.split_at(whole);
-            answer(frame, reply, &mut self.waiting);
-            bytes = rest;
-        }
-        self.partial.extend_from_slice(bytes);
-        Ok(())
-    }
-
     /// Sends what waits, unless a send is in flight (`sent`: it has just completed).
     fn reply(
         &mut self,
@@ -161,24 +119,6 @@ impl Peer {
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
         push(ring, entry.build().user_data(at as u64 | SEND))
     }
-}
-
-/// Bytes of the frame that begins here, its length included; none before its length is there.
-fn frame_bytes(bytes: &[u8]) -> Result<Option<usize>> {
-    let Some(length) = bytes.first_chunk() else {
-        return Ok(None);
-    };
-    let whole = u32::from_be_bytes(*length) as usize + 4;
-    ensure!(
-        (12..=FRAME_BYTES_MAX).contains(&whole),
-        "a frame of {whole} bytes"
-    );
-    Ok(Some(whole))
-}
-
-fn answer(frame: &[u8], reply: &mut [u8], out: &mut Vec<u8>) {
-    reply[4..8].copy_from_slice(&frame[8..12]);
-    out.extend_from_slice(reply);
 }
 
 /// Provided buffers: a ring of free ones that the kernel takes from.
