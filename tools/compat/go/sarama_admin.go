@@ -108,7 +108,9 @@ func saramaScript(r *run) {
 		if err == nil {
 			return "ok"
 		}
-		return strings.TrimPrefix(err.Error(), "kafka server: ")
+		// What follows the code is in the server's own words.
+		text, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "kafka server: "), " - ")
+		return text
 	}
 	few, odd := "3600000", "odd"
 	for _, asked := range []struct {

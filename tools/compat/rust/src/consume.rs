@@ -37,7 +37,7 @@ fn seek(r: &Run) {
             .map_err(|(e, _)| e)
             .unwrap();
         if n % 10 == 9 {
-            producer.flush(LIMIT);
+            producer.flush(LIMIT).unwrap();
         }
     }
     for (start, first) in [
@@ -95,8 +95,7 @@ fn small_fetches(r: &Run) {
     let one = [
         ("fetch.message.max.bytes", "1"),
         ("fetch.max.bytes", "1000"),
-        ("message.max.bytes", "1000"),
-        ("queued.min.messages", "1"),
+        ("message.max.bytes", "1000")
     ];
     for (number, message) in take(&r.reader(1, Offset::Beginning, &one), 100)
         .iter()

@@ -107,7 +107,7 @@ fn keys_headers_timestamps(r: &Run) {
     producer.send(full).map_err(|(e, _)| e).unwrap();
     let tombstone: BaseRecord<str, str> = BaseRecord::to(&r.topic).key("clé").timestamp(at + 1);
     producer.send(tombstone).map_err(|(e, _)| e).unwrap();
-    producer.flush(LIMIT);
+    producer.flush(LIMIT).unwrap();
     let got = take(&r.reader(1, Offset::Beginning, &[]), 2);
     assert_eq!(got[0].key(), Some("clé".as_bytes()));
     assert_eq!(got[0].payload(), Some("v".as_bytes()));

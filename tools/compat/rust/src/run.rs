@@ -133,7 +133,7 @@ impl Run {
             }
             producer.poll(Duration::ZERO);
         }
-        producer.flush(LIMIT);
+        producer.flush(LIMIT).unwrap();
         let mut told = producer.context().0.lock().unwrap().clone();
         told.extend(refused);
         assert_eq!(told.len(), records.len(), "messages answered");

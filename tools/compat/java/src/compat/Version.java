@@ -4,8 +4,10 @@ import static compat.Context.get;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.TreeSet;
 
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.Consumer;
@@ -36,5 +38,10 @@ final class Version {
 
     static KafkaFuture<TopicDescription> describe(Admin admin, String topic) {
         return admin.describeTopics(List.of(topic)).topicNameValues().get(topic);
+    }
+
+    static Object topicOperations(Admin admin, String topic) throws Exception {
+        DescribeTopicsOptions options = new DescribeTopicsOptions().includeAuthorizedOperations(true);
+        return new TreeSet<>(get(admin.describeTopics(List.of(topic), options).topicNameValues().get(topic)).authorizedOperations());
     }
 }
