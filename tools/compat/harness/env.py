@@ -93,8 +93,6 @@ class Env:
     def close(self):
         for node in filter(None, [self.shared, *self.own_nodes]):
             node.kill()
-            if not self.keep and node.directory.is_relative_to(self.directory):
-                shutil.rmtree(node.log_dir, ignore_errors=True)
 
     # Names.
 

@@ -1,6 +1,7 @@
 """The programs that suites drive, with what they were built by setup; shared by all variants."""
 import os
 import pathlib
+import shutil
 
 from . import paths
 from .clients import Client
@@ -32,7 +33,8 @@ class Programs:
         return self.directory / f"{name}.log"
 
     def installed(self, name):
-        return (paths.CACHE / f"{STAMPS[name]}.stamp").exists()
+        stamp = paths.CACHE / f"{STAMPS[name]}.stamp"
+        return stamp.exists() and shutil.which(self.programs[name].argv[0]) is not None
 
     def oracle(self):
         """An Apache Kafka to compare with, started at its first use."""

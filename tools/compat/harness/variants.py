@@ -8,7 +8,7 @@ from .process import NotReady
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """`suites`: those of these clients alone, or None for all."""
+    """`clients`: the suites of these alone run so; None: all."""
     kind: str
     shards: int = 2
     mode: str = "core"
