@@ -21,7 +21,7 @@ def _runner(name, script):
         answers = [_lines(client, script, node, env.name()) for node in (env.oracle(), env.shared_node())]
         expected = {
             row["line"]: (row["kafka"], row["odradek"]) for row in differential.allowed(env, "transcript")
-            if name in row["clients"]}
+            if [name, script] in row["scripts"]}
         differential.compare(*answers, expected)
     return run
 
