@@ -38,6 +38,7 @@ impl Node {
             "listeners=PLAINTEXT://127.0.0.1:0".to_owned(),
             format!("log.dirs={}", data.display()),
             "shards=1".to_owned(),
+            "metrics.listener=127.0.0.1:0".to_owned(),
         ];
         for setting in fixed.iter().chain(settings) {
             command.args(["--set", setting]);

@@ -23,7 +23,7 @@ use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::{Settings, choice};
-use crate::net::{Server, accept_all, close_idle};
+use crate::net::{Gate, Server, accept_all, close_idle};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
 use crate::runtime::Mailboxes;
 
@@ -37,6 +37,8 @@ pub struct Boot {
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
     pub listeners: Vec<Handle>,
+    /// For the connections of all shards.
+    pub gate: Arc<Gate>,
     /// From shard 0, for the others.
     pub first: Option<(Arc<Facts>, Arc<Image>)>,
 }
@@ -97,7 +99,15 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
-    let server = Server::new(io, spawner.clone(), settings, broker.clone());
+    let meter = broker.meter.clone();
+    let server = Server::new(
+        io,
+        spawner.clone(),
+        settings,
+        meter,
+        boot.gate,
+        broker.clone(),
+    );
     spawner.spawn(close_idle(server.clone())).detach();
     for listener in boot.listeners {
         spawner.spawn(accept_all(server.clone(), listener)).detach();

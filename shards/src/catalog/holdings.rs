@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -224,6 +225,22 @@ impl Holdings {
                 Slot::Opening(_) | Slot::Failed(_) => None,
             })
             .collect()
+    }
+
+    /// So many open partitions of this shard, in order, from after `last` on; for work in slices.
+    pub fn open_after(
+        &self,
+        last: Option<(Uuid, i32)>,
+        count: usize,
+    ) -> Vec<((Uuid, i32), Rc<Hosted>)> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let hosted = self.hosted.borrow();
+        let open = hosted.range((from, Bound::Unbounded));
+        let open = open.filter_map(|(key, slot)| match slot {
+            Slot::Open(open) => Some((*key, open.clone())),
+            Slot::Opening(_) | Slot::Failed(_) => None,
+        });
+        open.take(count).collect()
     }
 
     /// The same with the topics' ids.

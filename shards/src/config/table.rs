@@ -112,6 +112,14 @@ settings! {
     /// Incremental fetch sessions kept at once.
     pub max_incremental_fetch_session_cache_slots: i32 = "max.incremental.fetch.session.cache.slots", Some("1000"), AtLeast(0), ReadOnly;
 }
+"Metrics" {
+    /// Address at which the node answers HTTP requests for /metrics (Prometheus' text format),
+    /// /healthz and /readyz, as host:port. Port 0 is any free one, printed at start. Empty: none.
+    pub(super) metrics_listener_given: String = "metrics.listener", Some("127.0.0.1:9644"), Any, ReadOnly;
+    /// Whether the metrics hold series for every partition (size, offsets) and for every partition
+    /// that a group has committed (offset, lag).
+    pub metrics_partitions_enable: bool = "metrics.partitions.enable", Some("true"), Any, ReadOnly;
+}
 "Topics" {
     /// Whether producing to, or asking for, a topic that does not exist creates it.
     pub auto_create_topics_enable: bool = "auto.create.topics.enable", Some("true"), Any, ReadOnly;

@@ -22,6 +22,7 @@ mod progress;
 mod read;
 mod recover;
 mod side_files;
+mod undurable;
 mod waiters;
 mod walk;
 mod writer;
@@ -47,6 +48,7 @@ pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
+use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
 use crate::runtime::Notice;
 
@@ -115,8 +117,8 @@ struct State {
     flushing: bool,
     /// Completed writes that the written mark has not passed.
     landed: Landed,
-    /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
-    lagging_since: Option<u64>,
+    /// Written and not durable yet; for the flusher.
+    undurable: Undurable,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
     /// Somebody read from memory since the last look.
@@ -193,6 +195,12 @@ impl Partition {
             durable: state.progress.durable(),
             epoch: state.epoch,
         }
+    }
+
+    /// Bytes that are written and not durable, and since when the oldest of them is, nanoseconds.
+    pub fn undurable(&self) -> (u64, Option<u64>) {
+        let state = self.state.borrow();
+        (state.undurable.bytes(), state.undurable.since())
     }
 
     /// Offset of the first record that is kept.

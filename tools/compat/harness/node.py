@@ -33,6 +33,7 @@ class Odradek:
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "log.dirs": str(self.log_dir),
             "shards": str(self.shards),
+            "metrics.listener": "127.0.0.1:0",
             **COMMON,
             **self.settings,
         }

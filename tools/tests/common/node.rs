@@ -25,6 +25,7 @@ struct Running {
     child: Child,
     bootstrap: String,
     shards: Vec<String>,
+    metrics: Option<String>,
 }
 
 /// What a node that did not start left behind.
@@ -59,6 +60,7 @@ impl TestNode {
         node.set("listeners", "PLAINTEXT://127.0.0.1:0");
         node.set("shards.port.base", "0");
         node.set("shards", "1");
+        node.set("metrics.listener", "127.0.0.1:0");
         for (key, value) in settings {
             node.set(key, value);
         }
@@ -157,7 +159,11 @@ impl TestNode {
             let found = line.split(' ').find_map(|word| word.strip_prefix(name));
             found.unwrap_or_else(|| panic!("no {name} in {line:?}"))
         };
+        let metrics = line
+            .split(' ')
+            .find_map(|word| word.strip_prefix("metrics="));
         self.running = Some(Running {
+            metrics: metrics.map(str::to_owned),
             bootstrap: field("bootstrap=").to_owned(),
             shards: field("shards=").split(',').map(str::to_owned).collect(),
             child,
@@ -181,6 +187,11 @@ impl TestNode {
     /// The shards' advertised addresses.
     pub fn shards(&self) -> &[String] {
         &self.running().shards
+    }
+
+    /// Where its metrics are, if it serves them.
+    pub fn metrics(&self) -> Option<&str> {
+        self.running().metrics.as_deref()
     }
 
     /// A connection to the first shard.
