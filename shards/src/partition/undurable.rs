@@ -79,7 +79,7 @@ mod tests {
     fn what_is_flushed_goes_and_what_came_meanwhile_keeps_its_time() {
         let mut progress = Progress::new(Offset(0), true);
         let mut undurable = Undurable::default();
-        let mut write = |undurable: &mut Undurable, progress: &mut Progress, to, durable, now| {
+        let write = |undurable: &mut Undurable, progress: &mut Progress, to, durable, now| {
             undurable.landed(100);
             progress.wrote(Offset(to), durable);
             undurable.settle(progress, now);
