@@ -25,7 +25,7 @@ use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::{Settings, choice};
 use crate::net::{Gate, Server, accept_all, close_idle};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
-use crate::runtime::Mailboxes;
+use crate::runtime::{Mailboxes, Quiet};
 
 const META: &str = "meta.properties";
 const CLEAN: &str = ".kafka_cleanshutdown";
@@ -78,6 +78,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         tail_bytes: Cell::new(0),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
+        troubles: Quiet::default(),
     });
     let (facts, image, controller) = match boot.first {
         Some((facts, image)) => (facts, image, None),

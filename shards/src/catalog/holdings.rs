@@ -19,7 +19,7 @@ use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
 use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
-use crate::partition::{FULL_RETRY_NS, Ground, OpenError, Opening, Partition, PartitionName};
+use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName, RETRY_NS};
 
 enum Slot {
     Open(Rc<Hosted>),
@@ -149,7 +149,7 @@ impl Holdings {
                 }
                 Some(Slot::Open(open)) => return Ok(open.clone()),
                 Some(Slot::Opening(waiting)) => waiting.clone(),
-                Some(Slot::Failed(at)) if self.ground.io.now() < at + FULL_RETRY_NS => {
+                Some(Slot::Failed(at)) if self.ground.io.now() < at + RETRY_NS => {
                     return Err(Unhosted::Failed);
                 }
                 Some(Slot::Failed(_)) | None => break,
@@ -195,7 +195,10 @@ impl Holdings {
                 Ok(open)
             }
             Err(error) => {
-                tracing::error!("{error}");
+                let ground = &self.ground;
+                ground
+                    .troubles
+                    .log(&ground.io, || tracing::error!("{error}"));
                 let failed = Slot::Failed(self.ground.io.now());
                 self.hosted.borrow_mut().insert(key, failed);
                 Err(Unhosted::Failed)

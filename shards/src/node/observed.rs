@@ -16,8 +16,10 @@ use crate::runtime::Mailboxes;
 
 /// A shard whose loop goes round answers within this.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// For a page they are waited for less: who asks for it waits for 10 s, by default.
+const FIGURES_WITHIN: Duration = Duration::from_secs(2);
 /// What a shard looks together in slices is waited for this long.
-const LOGS_WITHIN: Duration = Duration::from_secs(10);
+const LOGS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where the node is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +95,7 @@ impl Observed {
                 .and_then(|thread| system::thread_seconds(*thread))
                 .unzip();
             shards.push(Shard {
-                figures: answer(figures, now + ANSWERS_WITHIN).await,
+                figures: answer(figures, now + FIGURES_WITHIN).await,
                 logs: answer(logs, now + LOGS_WITHIN).await,
                 cpu_seconds,
                 starved_seconds,

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use nix::sys::resource::{Resource, setrlimit};
 use odradek_wire::ErrorCode;
 use tempfile::TempDir;
 
@@ -19,6 +21,8 @@ pub struct TestNode {
     data: PathBuf,
     running: Option<Running>,
     starts: usize,
+    /// Files that the process may open.
+    files_max: Option<u64>,
 }
 
 struct Running {
@@ -56,6 +60,7 @@ impl TestNode {
             data,
             running: None,
             starts: 0,
+            files_max: None,
         };
         node.set("listeners", "PLAINTEXT://127.0.0.1:0");
         node.set("shards.port.base", "0");
@@ -71,6 +76,11 @@ impl TestNode {
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(other, _)| other != key);
         self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// The process may open so many files, and not raise that.
+    pub fn limit_files(&mut self, most: u64) {
+        self.files_max = Some(most);
     }
 
     /// Puts the data somewhere else than into the node's own directory.
@@ -107,6 +117,10 @@ impl TestNode {
         command.env_remove("RUST_BACKTRACE");
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
+        }
+        if let Some(most) = self.files_max {
+            // SAFETY: both are system calls and nothing else.
+            unsafe { command.pre_exec(move || limit_files(most)) };
         }
         let data = self.data.display();
         command.arg("--set").arg(format!("log.dirs={data}"));
@@ -282,6 +296,15 @@ impl TestNode {
             line.map(str::to_owned)
         })
     }
+}
+
+/// In the new process, before the node runs.
+fn limit_files(most: u64) -> std::io::Result<()> {
+    const CAP_SYS_RESOURCE: u64 = 24;
+    // SAFETY: no pointers. It may fail where we are not root, and is not needed there.
+    unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0) };
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(())
 }
 
 fn signal(child: &Child, signal: i32) {

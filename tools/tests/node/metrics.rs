@@ -25,7 +25,7 @@ fn http(address: &str, request: &str) -> (u16, String) {
     (status.expect("a status"), body.to_owned())
 }
 
-fn get(node: &TestNode, path: &str) -> (u16, String) {
+pub fn get(node: &TestNode, path: &str) -> (u16, String) {
     let address = node.metrics().expect("metrics are served");
     http(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
 }
@@ -55,14 +55,14 @@ fn parse(page: &str) -> BTreeMap<String, f64> {
     series
 }
 
-fn series(node: &TestNode) -> BTreeMap<String, f64> {
+pub fn series(node: &TestNode) -> BTreeMap<String, f64> {
     let (status, page) = get(node, "/metrics");
     assert_eq!(status, 200, "{page}");
     parse(&page)
 }
 
 /// The sum over the series whose names begin so.
-fn sum(series: &BTreeMap<String, f64>, start: &str) -> f64 {
+pub fn sum(series: &BTreeMap<String, f64>, start: &str) -> f64 {
     let matching = series.iter().filter(|(name, _)| name.starts_with(start));
     matching.map(|(_, value)| value).sum()
 }
