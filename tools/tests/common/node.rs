@@ -21,8 +21,8 @@ pub struct TestNode {
     data: PathBuf,
     running: Option<Running>,
     starts: usize,
-    /// Files that the process may open.
-    files_max: Option<u64>,
+    /// What the process may take, and not raise.
+    limits: Vec<(Resource, u64)>,
 }
 
 struct Running {
@@ -60,7 +60,7 @@ impl TestNode {
             data,
             running: None,
             starts: 0,
-            files_max: None,
+            limits: Vec::new(),
         };
         node.set("listeners", "PLAINTEXT://127.0.0.1:0");
         node.set("shards.port.base", "0");
@@ -78,9 +78,9 @@ impl TestNode {
         self.settings.push((key.to_owned(), value.to_owned()));
     }
 
-    /// The process may open so many files, and not raise that.
-    pub fn limit_files(&mut self, most: u64) {
-        self.files_max = Some(most);
+    /// The process may take so much of something, and not raise that.
+    pub fn limit(&mut self, what: Resource, most: u64) {
+        self.limits.push((what, most));
     }
 
     /// Puts the data somewhere else than into the node's own directory.
@@ -118,9 +118,9 @@ impl TestNode {
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
-        if let Some(most) = self.files_max {
-            // SAFETY: both are system calls and nothing else.
-            unsafe { command.pre_exec(move || limit_files(most)) };
+        for (what, most) in self.limits.clone() {
+            // SAFETY: system calls and nothing else.
+            unsafe { command.pre_exec(move || limit(what, most)) };
         }
         let data = self.data.display();
         command.arg("--set").arg(format!("log.dirs={data}"));
@@ -299,11 +299,11 @@ impl TestNode {
 }
 
 /// In the new process, before the node runs.
-fn limit_files(most: u64) -> std::io::Result<()> {
+fn limit(what: Resource, most: u64) -> std::io::Result<()> {
     const CAP_SYS_RESOURCE: u64 = 24;
     // SAFETY: no pointers. It may fail where we are not root, and is not needed there.
     unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0) };
-    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    setrlimit(what, most, most)?;
     Ok(())
 }
 

@@ -227,7 +227,7 @@ fn one_address_may_not_take_all_places() {
 fn with_few_file_descriptors_accepting_stops_and_the_logs_go_on() {
     let start = Instant::now();
     let mut node = TestNode::prepare(&[("log.segment.bytes", "1048576")]);
-    node.limit_files(128);
+    node.limit(Resource::RLIMIT_NOFILE, 128);
     node.run();
     node.create("t");
     let mut steady = node.client();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use nix::sys::resource::Resource;
 use odradek_wire::api_versions::ApiVersionsRequest;
 use odradek_wire::metadata::MetadataRequest;
 use odradek_wire::{ErrorCode, Request};
@@ -91,7 +92,7 @@ fn pour(client: &mut Client, request: &[u8], stop: &AtomicBool) -> usize {
 }
 
 fn never_reads<'a, Q: Request<'a>>(version: i16, request: &Q, clients: usize) {
-    let node = TestNode::start(&[("num.partitions", "50")]);
+    let node = TestNode::start(&[("num.partitions", "50"), ("memory.tail.bytes", "8388608")]);
     node.create("t");
     node.create("u");
     let mut steady = node.client();
@@ -180,4 +181,33 @@ fn a_flood_on_one_connection_leaves_room_for_the_others() {
     let served = served.join().expect("served");
     // Each of its turns comes after a bounded number of the flood's.
     assert!(served > count / 2000, "{served} answers beside {count}");
+}
+
+#[test]
+fn where_the_system_gives_little_memory_the_largest_requests_are_refused() {
+    let mut node = TestNode::prepare(&[]);
+    node.limit(Resource::RLIMIT_DATA, 1 << 30);
+    node.limit(Resource::RLIMIT_MEMLOCK, 0);
+    node.run();
+    node.create("t");
+    let mut steady = node.client();
+    // More than may be, by what they announce.
+    let mut heads: Vec<Client> = Vec::new();
+    for _ in 0..50 {
+        let mut client = node.client();
+        let mut head = 100_000_000i32.to_be_bytes().to_vec();
+        head.extend([0, 0, 0, 9, 0, 0, 0, 1]);
+        client.write(&head).expect("sent");
+        heads.push(client);
+    }
+    node.logged("the system has no memory for a request of 100000000 bytes");
+    let large = batch(&[&[7; 900_000]]);
+    for offset in 0..50 {
+        assert_eq!(steady.store("t", 0, &large), offset);
+    }
+    drop(heads);
+    let mut client = node.client();
+    assert_eq!(client.consume("t", 0, 0).len(), 50);
+    let refused = client.produce("t", 0, -1, &batch_of(100_000_000));
+    assert_eq!(refused.error, ErrorCode::MessageTooLarge);
 }

@@ -276,3 +276,41 @@ fn a_port_in_use_is_named_with_what_to_do() {
     node.run();
     assert_eq!(node.metrics(), None);
 }
+
+#[test]
+fn the_dashboard_names_what_there_is() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../config/grafana-dashboard.json"
+    );
+    let text = std::fs::read_to_string(path).expect("the dashboard");
+    let dashboard: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let node = TestNode::start(&[]);
+    let (_, page) = get(&node, "/metrics");
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut there: Vec<String> = Vec::new();
+    for line in types {
+        let (name, kind) = line.split_once(' ').expect("a name and a type");
+        there.push(match kind {
+            "histogram" => format!("{name}_bucket"),
+            _ => name.to_owned(),
+        });
+    }
+    let mut named = 0;
+    let panels = dashboard["panels"].as_array().expect("panels");
+    for target in panels.iter().flat_map(|panel| panel["targets"].as_array()) {
+        for target in target {
+            let expression = target["expr"].as_str().expect("an expression");
+            let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            for name in words.filter(|it| it.starts_with("odradek_") || it.starts_with("process_"))
+            {
+                assert!(
+                    there.iter().any(|one| one == name),
+                    "{name} in {expression}"
+                );
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 15, "{named} names");
+}
