@@ -96,9 +96,9 @@ settings! {
     pub socket_listen_backlog_size: i32 = "socket.listen.backlog.size", Some("50"), AtLeast(1), ReadOnly;
     /// Milliseconds after which a silent connection is closed; negative: never.
     pub connections_max_idle_ms: i64 = "connections.max.idle.ms", Some("600000"), Any, ReadOnly;
-    /// Connections the node accepts at once.
+    /// Connections of the node at once; others wait until somebody leaves.
     pub max_connections: i32 = "max.connections", Some("2147483647"), AtLeast(0), ClusterWide;
-    /// Connections the node accepts at once from one address.
+    /// Connections of the node at once from one address; one too many is closed.
     pub max_connections_per_ip: i32 = "max.connections.per.ip", Some("2147483647"), AtLeast(0), ClusterWide;
     /// Requests that may wait in one shard before it stops reading its sockets.
     pub queued_max_requests: i32 = "queued.max.requests", Some("500"), AtLeast(1), ReadOnly;

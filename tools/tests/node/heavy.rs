@@ -185,7 +185,7 @@ fn a_flood_on_one_connection_leaves_room_for_the_others() {
 
 #[test]
 fn where_the_system_gives_little_memory_the_largest_requests_are_refused() {
-    let mut node = TestNode::prepare(&[]);
+    let mut node = TestNode::prepare(&[("memory.tail.bytes", "8388608")]);
     node.limit(Resource::RLIMIT_DATA, 1 << 30);
     node.limit(Resource::RLIMIT_MEMLOCK, 0);
     node.run();
