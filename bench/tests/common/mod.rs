@@ -41,10 +41,7 @@ fn serve(settings: &[String]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ready = |bootstrap: &str, shards: &[String]| {
-        println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
-    };
-    match odradek_shards::node::run(settings, ready) {
+    match odradek_shards::node::run(settings, |ready| println!("{ready}")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -82,7 +79,13 @@ impl Node {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let mut child = Command::new(std::env::current_exe().expect("this binary"))
             .args(["serve", "--set", "listeners=PLAINTEXT://127.0.0.1:0"])
-            .args(["--set", "shards=1", "--set"])
+            .args([
+                "--set",
+                "shards=1",
+                "--set",
+                "metrics.listener=127.0.0.1:0",
+                "--set",
+            ])
             .arg(format!("log.dirs={}", dir.path().join("data").display()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

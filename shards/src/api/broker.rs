@@ -18,6 +18,7 @@ use crate::catalog::{Controller, Holdings, Hosted, Image, Topic, Unhosted};
 use crate::config::Settings;
 use crate::coordinators::Groups;
 use crate::coordinators::producer_ids::ProducerIds;
+use crate::metrics::Meter;
 use crate::net::HandOver;
 use crate::runtime::{Mailboxes, Notice, Quiet};
 
@@ -48,6 +49,8 @@ pub struct Broker {
     /// The advertised endpoints: every shard's, or the node's.
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
+    /// What is counted here.
+    pub meter: Rc<Meter>,
     /// Rate limit of log lines about requests that failed.
     pub refusals: Quiet,
     /// The image, and the partitions here.
@@ -94,6 +97,7 @@ impl Broker {
             facts,
             endpoints,
             mail,
+            meter: Rc::default(),
             refusals: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
             producer_ids: ProducerIds::default(),

@@ -22,9 +22,9 @@ use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::Settings;
-use crate::net::{Server, accept_all, close_idle};
+use crate::net::{Gate, Server, accept_all, close_idle};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
-use crate::runtime::Mailboxes;
+use crate::runtime::{Mailboxes, Quiet};
 
 const META: &str = "meta.properties";
 const CLEAN: &str = ".kafka_cleanshutdown";
@@ -36,6 +36,8 @@ pub struct Boot {
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
     pub listeners: Vec<Handle>,
+    /// For the connections of all shards.
+    pub gate: Arc<Gate>,
     /// From shard 0, for the others.
     pub first: Option<(Arc<Facts>, Arc<Image>)>,
 }
@@ -86,6 +88,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         tail_bytes: Cell::new(0),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
+        troubles: Quiet::default(),
     });
     let (facts, image, controller) = match boot.first {
         Some((facts, image)) => (facts, image, None),
@@ -95,7 +98,15 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
     let holdings = Holdings::new(boot.shard, ground, settings.clone(), image, checkpoints);
     let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
-    let server = Server::new(io, spawner.clone(), settings, broker.clone());
+    let meter = broker.meter.clone();
+    let server = Server::new(
+        io,
+        spawner.clone(),
+        settings,
+        meter,
+        boot.gate,
+        broker.clone(),
+    );
     broker.takes_connections({
         // Not counted: the server holds the broker.
         let server = Rc::downgrade(&server);

@@ -97,9 +97,9 @@ settings! {
     pub socket_listen_backlog_size: i32 = "socket.listen.backlog.size", Some("50"), AtLeast(1), ReadOnly;
     /// Milliseconds after which a silent connection is closed; negative: never.
     pub connections_max_idle_ms: i64 = "connections.max.idle.ms", Some("600000"), Any, ReadOnly;
-    /// Connections the node accepts at once.
+    /// Connections of the node at once; others wait until somebody leaves.
     pub max_connections: i32 = "max.connections", Some("2147483647"), AtLeast(0), ClusterWide;
-    /// Connections the node accepts at once from one address.
+    /// Connections of the node at once from one address; one too many is closed.
     pub max_connections_per_ip: i32 = "max.connections.per.ip", Some("2147483647"), AtLeast(0), ClusterWide;
     /// Requests that may wait in one shard before it stops reading its sockets.
     pub queued_max_requests: i32 = "queued.max.requests", Some("500"), AtLeast(1), ReadOnly;
@@ -112,6 +112,14 @@ settings! {
     pub fetch_max_bytes: i32 = "fetch.max.bytes", Some("57671680"), AtLeast(1024), ReadOnly;
     /// Incremental fetch sessions kept at once.
     pub max_incremental_fetch_session_cache_slots: i32 = "max.incremental.fetch.session.cache.slots", Some("1000"), AtLeast(0), ReadOnly;
+}
+"Metrics" {
+    /// Address at which the node answers HTTP requests for /metrics (Prometheus' text format),
+    /// /healthz and /readyz, as host:port. Port 0 is any free one, printed at start. Empty: none.
+    pub(super) metrics_listener_given: String = "metrics.listener", Some("127.0.0.1:9644"), Any, ReadOnly;
+    /// Whether the metrics hold series for every partition (size, offsets) and for every partition
+    /// that a group has committed (offset, lag).
+    pub metrics_partitions_enable: bool = "metrics.partitions.enable", Some("true"), Any, ReadOnly;
 }
 "Topics" {
     /// Whether producing to, or asking for, a topic that does not exist creates it.

@@ -16,12 +16,14 @@ use std::task::Poll;
 use odradek_engine::io::Handle;
 
 use super::frame::{FrameError, Frames};
+use super::gate::Pass;
 use super::hand_over::{Arrival, HandOver};
 use super::idle::Activity;
 use super::replies::Replies;
 use super::reply::Unserved;
 use super::request::Request;
 use super::server::{Server, Service};
+use crate::metrics::bump;
 use crate::runtime::Notice;
 
 /// Who is at the other end, and what the service keeps of the connection (`A`).
@@ -74,21 +76,25 @@ impl<A> Peer<A> {
 
 /// Serves a connection until either side ends it, or it goes to another shard.
 pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S::Luggage>) {
-    let (socket, peer, unread) = match arrival {
-        Arrival::Accepted(socket) => {
+    let (socket, peer, unread, pass) = match arrival {
+        Arrival::Accepted(socket, mut pass) => {
             let address = server.io.peer(socket).await;
-            (socket, Peer::new(address, None), Vec::new())
+            if let Some(Err(max)) = address.map(|address| pass.come_from(address.ip())) {
+                refuse(server, socket, address, max).await;
+                return;
+            }
+            (socket, Peer::new(address, None), Vec::new(), pass)
         }
         Arrival::HandedOver(came) => {
             let peer = Peer::new(came.address, came.software);
             server.service.unpack(&peer, came.luggage);
-            (came.socket, peer, came.unread)
+            (came.socket, peer, came.unread, came.pass)
         }
     };
     let (address, peer) = (peer.address, Rc::new(peer));
     let activity = Activity::new(socket, server.io.now());
     server.idle.enter(&activity);
-    let replies = Rc::new(Replies::new(activity));
+    let replies = Rc::new(Replies::new(activity, server.meter.clone()));
     let sending = {
         let (io, replies) = (server.io.clone(), replies.clone());
         let strategy = server.settings.log_read_strategy;
@@ -105,6 +111,7 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
         if ended {
             tracing::debug!(?address, "connection ended: {why}");
         } else {
+            bump(&server.meter.fault_closed, 1);
             server.refusals.log(&server.io, || {
                 tracing::warn!(?address, "connection closed: {why}");
             });
@@ -121,10 +128,29 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
             software: peer.software.take(),
             unread: gone.unread,
             luggage: server.service.pack(&peer),
+            pass,
         };
         return server.service.hand_over(gone.shard, connection).await;
     }
     server.io.shutdown(socket).await;
+    server.io.close(socket).await;
+    drop(pass);
+}
+
+/// Closes a connection too many from one address.
+async fn refuse<S: Service>(
+    server: &Server<S>,
+    socket: Handle,
+    address: Option<SocketAddr>,
+    max: usize,
+) {
+    bump(&server.meter.refused, 1);
+    server.refusals.log(&server.io, || {
+        tracing::warn!(
+            ?address,
+            "connection refused: its address has max.connections.per.ip={max} already"
+        );
+    });
     server.io.close(socket).await;
 }
 
@@ -272,7 +298,8 @@ fn pass_whole<S: Service>(
         && let Some(outcome) = server.service.at_once(peer, bytes)
     {
         let length = bytes.len();
-        replies.take(outcome);
+        let now = server.io.now();
+        replies.take(outcome, server.meter.taken(bytes, now), now);
         frames.pass(length);
         any = true;
     }
@@ -285,8 +312,11 @@ async fn handle<S: Service>(
     replies: &Replies<S::Pledge>,
     request: &Request<'_>,
 ) -> Result<(), Ended> {
-    replies.activity().handling(true, server.io.now());
-    replies.take(server.service.handle(peer, request).await?);
-    replies.activity().handling(false, server.io.now());
+    let io = &server.io;
+    replies.activity().handling(true, io.now());
+    let taken = server.meter.taken(request.bytes(), io.now());
+    let outcome = server.service.handle(peer, request).await?;
+    replies.take(outcome, taken, io.clock());
+    replies.activity().handling(false, io.now());
     Ok(())
 }

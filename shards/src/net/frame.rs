@@ -26,6 +26,11 @@ pub enum FrameError {
     Length { length: i32, max: i32 },
     #[error("the peer stalled within a request of {0} bytes while others waited for room")]
     Stalled(usize),
+    #[error(
+        "the system has no memory for a request of {0} bytes; allow the process more, or set a \
+         smaller socket.request.max.bytes"
+    )]
+    Memory(usize),
     #[error("receiving failed: {0}")]
     Io(#[from] Errno),
 }
@@ -190,7 +195,8 @@ impl Frames {
         self.held.advance(4);
         let mut reserved = Reserved::new(&self.admission, self.socket, self.io.now());
         reserved.grow(&self.io, length).await;
-        let mut block = self.io.pool().take(length.max(1));
+        let block = self.io.pool().try_take(length.max(1));
+        let mut block = block.ok_or(FrameError::Memory(length))?;
         let mut have = self.held.bytes().len();
         // SAFETY: the block is new.
         unsafe { block.bytes_mut(0, have) }.copy_from_slice(self.held.bytes());

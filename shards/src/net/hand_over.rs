@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 
 use odradek_engine::io::Handle;
 
+use super::gate::Pass;
+
 /// See the module. `L`: what the service sends along.
 ///
 /// The socket is open for as long as nobody serves it: whoever drops this instead leaves it to the
@@ -20,10 +22,12 @@ pub struct HandOver<L> {
     /// Begins with a request.
     pub(super) unread: Vec<u8>,
     pub(super) luggage: L,
+    /// Its place among the node's connections.
+    pub(super) pass: Pass,
 }
 
 /// How a connection comes to a shard.
 pub(super) enum Arrival<L> {
-    Accepted(Handle),
+    Accepted(Handle, Pass),
     HandedOver(HandOver<L>),
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod connection;
 mod frame;
+mod gate;
 mod hand_over;
 mod idle;
 mod listener;
@@ -17,6 +18,7 @@ mod server;
 pub use admission::Room;
 pub use connection::Peer;
 pub use frame::{FrameError, cut};
+pub use gate::Gate;
 pub use hand_over::HandOver;
 pub use listener::accept_all;
 pub use reply::{Later, Outcome, Pledge, Refusal, Reply, ReplyPiece, Unserved};

@@ -1,6 +1,5 @@
 //! What the connections of a shard have in common, and who answers their requests.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,11 +10,13 @@ use odradek_engine::task::Spawner;
 
 use super::admission::Admission;
 use super::connection::{Peer, serve};
+use super::gate::Gate;
 use super::hand_over::{Arrival, HandOver};
 use super::idle::Idle;
 use super::reply::{Outcome, Pledge, Unserved};
 use super::request::Request;
 use crate::config::Settings;
+use crate::metrics::Meter;
 use crate::runtime::Quiet;
 
 /// Answers requests.
@@ -69,24 +70,39 @@ pub struct Server<S> {
     pub(super) settings: Arc<Settings>,
     /// Bytes of requests held at once.
     pub(super) admission: Rc<Admission>,
-    /// Open connections.
-    pub(super) connections: Cell<usize>,
+    pub(super) meter: Rc<Meter>,
+    /// The node's.
+    pub(super) gate: Arc<Gate>,
     pub(super) idle: Idle,
-    /// Rate limit of log lines about refused connections.
+    /// Rate limits of log lines: about connections that are refused, that wait for a place, that
+    /// get no file descriptor.
     pub(super) refusals: Quiet,
+    pub(super) full: Quiet,
+    pub(super) scarce: Quiet,
     pub(super) service: Rc<S>,
 }
 
 impl<S: Service> Server<S> {
     /// Without connections.
-    pub fn new(io: Io, spawner: Spawner, settings: Arc<Settings>, service: Rc<S>) -> Rc<Self> {
+    pub fn new(
+        io: Io,
+        spawner: Spawner,
+        settings: Arc<Settings>,
+        meter: Rc<Meter>,
+        gate: Arc<Gate>,
+        service: Rc<S>,
+    ) -> Rc<Self> {
+        let request_bytes_max = settings.memory_request_bytes.max(1) as usize;
         Rc::new(Server {
             io,
             spawner,
-            admission: Admission::new(settings.memory_request_bytes.max(1) as usize),
-            connections: Cell::new(0),
+            admission: Admission::new(request_bytes_max, meter.clone()),
+            meter,
+            gate,
             idle: Idle::default(),
             refusals: Quiet::default(),
+            full: Quiet::default(),
+            scarce: Quiet::default(),
             service,
             settings,
         })
@@ -98,11 +114,13 @@ impl<S: Service> Server<S> {
     }
 
     pub(super) fn begin(self: &Rc<Self>, arrival: Arrival<S::Luggage>) {
-        self.connections.set(self.connections.get() + 1);
+        let meter = &self.meter;
+        meter.connections.set(meter.connections.get() + 1);
         let server = self.clone();
         let task = async move {
             serve(&server, arrival).await;
-            server.connections.set(server.connections.get() - 1);
+            let connections = &server.meter.connections;
+            connections.set(connections.get() - 1);
         };
         self.spawner.spawn(task).detach();
     }
@@ -113,6 +131,6 @@ pub async fn close_idle<S: Service>(server: Rc<Server<S>>) {
     // A negative limit is none.
     if let Ok(ms) = u64::try_from(server.settings.connections_max_idle_ms) {
         let limit = Duration::from_millis(ms);
-        server.idle.sweep(&server.io, limit).await;
+        server.idle.sweep(&server.io, limit, &server.meter).await;
     }
 }

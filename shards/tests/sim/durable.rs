@@ -39,6 +39,7 @@ fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         tail_bytes: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
+        troubles: Default::default(),
     })
 }
 

@@ -1,4 +1,4 @@
-"""The node under test: `odradek serve`; each of its shards is a broker to its clients, or all are one."""
+"""The node under test: `odradek serve`. In core mode each shard is a broker to its clients."""
 import pathlib
 import shutil
 import tempfile
@@ -13,9 +13,9 @@ class Odradek:
 
     name = "odradek"
 
-    def __init__(self, directory=None, port=0, settings=None, one_address=False):
-        self.one_address = one_address
-        self.shards = 4 if one_address else 2
+    def __init__(self, directory=None, port=0, settings=None, shards=2, mode="core"):
+        self.shards = shards
+        self.mode = mode
         self.own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="compat-odradek-")).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ class Odradek:
         self.settings = dict(settings or {})
         self.daemon = None
         self.bootstrap = None
-        self.brokers = 1 if one_address else self.shards
+        self.brokers = shards if mode == "core" else 1
         self.broker_addresses = []
 
     def start(self, timeout_s=30.0):
@@ -34,11 +34,11 @@ class Odradek:
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "log.dirs": str(self.log_dir),
             "shards": str(self.shards),
+            **({} if self.mode == "core" else {"shards.advertise": self.mode}),
+            "metrics.listener": "127.0.0.1:0",
             **COMMON,
             **self.settings,
         }
-        if self.one_address:
-            settings["shards.advertise"] = "node"
         if self.port_base is not None:
             settings["shards.port.base"] = str(self.port_base)
         argv = [paths.odradek_binary(), "serve"]
@@ -50,8 +50,9 @@ class Odradek:
         self.port = int(self.bootstrap.rsplit(":", 1)[1])
         self.broker_addresses = fields["shards"].split(",")
         ports = [int(a.rsplit(":", 1)[1]) for a in self.broker_addresses]
-        assert ports == list(range(ports[0], ports[0] + self.brokers)), f"ports of the shards: {ports}"
-        self.port_base = ports[0]
+        assert ports == list(range(ports[0], ports[0] + self.brokers)), f"ports of the brokers: {ports}"
+        if self.brokers > 1:
+            self.port_base = ports[0]
         return self
 
     def stop(self):

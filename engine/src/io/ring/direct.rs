@@ -34,9 +34,11 @@ fn set(socket: i32, level: i32, option: i32, value: i32) -> i32 {
     }))
 }
 
-/// Replies are whole when they are sent: waiting for more only delays them.
-pub(super) fn no_delay(socket: i32) {
+/// Replies are whole when they are sent: waiting for more only delays them. A peer that vanished
+/// without a word is noticed sooner or later. (Both as in Kafka: `Acceptor.accept`.)
+pub(super) fn connected(socket: i32) {
     set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    set(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);
 }
 
 pub(super) fn close(fd: i32) {

@@ -237,11 +237,11 @@ impl Scratch {
                 direct::close(socket);
                 return result;
             }
-            direct::no_delay(socket);
+            direct::connected(socket);
             return socket;
         }
         if std::mem::take(&mut self.accepting) && result >= 0 {
-            direct::no_delay(result);
+            direct::connected(result);
         }
         result
     }

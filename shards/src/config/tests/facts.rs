@@ -192,6 +192,8 @@ fn settings_unknown_to_kafka_are_ours() {
         "log.write.strategy",
         "memory.request.bytes",
         "memory.tail.bytes",
+        "metrics.listener",
+        "metrics.partitions.enable",
         "record.validation",
         "replication.factor.excess",
         "shards",

@@ -29,8 +29,17 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /** The node a scenario speaks to, a topic name of its own, and the means to check. */
-record Context(String bootstrap, String topic, int brokers) {
+record Context(String bootstrap, String topic, int brokers, List<String> lines) {
     static final Duration TIMEOUT = Duration.ofSeconds(30);
+
+    Context(String bootstrap, String topic, int brokers) {
+        this(bootstrap, topic, brokers, new ArrayList<>());
+    }
+
+    /** Adds to the transcript. The topic's name, which differs from run to run, becomes T. */
+    void say(String format, Object... args) {
+        lines.add(String.format(format, args).replace(topic, "T"));
+    }
 
     /** Pairs of setting and value. */
     Properties properties(String... settings) {
