@@ -102,10 +102,10 @@ impl Admission {
     /// Waits for room for a copy of a request that is wholly here.
     pub async fn room(self: &Rc<Self>, io: &Io, bytes: usize) -> Room {
         loop {
-            let taken = self.taken.get();
+            let taken = self.meter.request_memory.get();
             // One that is larger than all room has to get through, too.
             if taken == 0 || taken + bytes <= self.max {
-                self.taken.set(taken + bytes);
+                self.meter.request_memory.set(taken + bytes);
                 return Room {
                     admission: self.clone(),
                     bytes,

@@ -16,7 +16,6 @@ use std::task::Poll;
 use odradek_engine::io::Handle;
 
 use super::frame::{FrameError, Frames};
-use super::gate::Pass;
 use super::hand_over::{Arrival, HandOver};
 use super::idle::Activity;
 use super::replies::Replies;

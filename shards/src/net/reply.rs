@@ -34,6 +34,7 @@ impl Reply {
         let pieces = self.pieces.iter().map(|piece| match piece {
             ReplyPiece::Memory(part) => part.len() as u64,
             ReplyPiece::File(range) => range.len,
+            ReplyPiece::Lent(range) => range.len,
         });
         pieces.sum()
     }
