@@ -22,6 +22,7 @@ mod progress;
 mod read;
 mod recover;
 mod side_files;
+mod undurable;
 mod waiters;
 mod walk;
 mod writer;
@@ -33,7 +34,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use odradek_engine::bytes::Block;
-use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Appended, Log, LogRules};
@@ -47,14 +48,19 @@ pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
+use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
-use crate::runtime::Notice;
+use crate::runtime::{Notice, Quiet};
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
     pub io: Io,
     pub spawner: Spawner,
     pub strategy: WriteStrategy,
+    /// Writes that somebody waits for are durable by themselves; else an fdatasync follows them.
+    pub dsync: bool,
+    /// Clients' reads take the tail from memory, not out of its file.
+    pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
     pub zeros: OnceCell<Block>,
     /// Writes in flight per partition, at most.
@@ -69,6 +75,8 @@ pub struct Ground {
     pub tail_bytes: Cell<usize>,
     /// Bytes written to segments since the start.
     pub written_bytes: Cell<u64>,
+    /// Rate limit of log lines about full disks and the like.
+    pub troubles: Quiet,
     /// Partitions in the order in which they took memory.
     pub tails: RefCell<std::collections::VecDeque<Weak<Partition>>>,
 }
@@ -115,8 +123,8 @@ struct State {
     flushing: bool,
     /// Completed writes that the written mark has not passed.
     landed: Landed,
-    /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
-    lagging_since: Option<u64>,
+    /// Written and not durable yet; for the flusher.
+    undurable: Undurable,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
     /// Somebody read from memory since the last look.
@@ -138,13 +146,22 @@ struct State {
 /// Why a partition takes nothing more.
 struct Trouble {
     why: String,
-    /// The disk was full at this time: what was not written is dropped from memory, what is
-    /// visible is served, and the partition can be opened again.
-    full_since: Option<u64>,
+    /// The disk was full at this time, or the like: what was not written is dropped from memory,
+    /// what is visible is served, and the partition can be opened again.
+    passing_since: Option<u64>,
 }
 
-/// How long a partition whose disk was full rests before it is tried again, nanoseconds.
-pub const FULL_RETRY_NS: u64 = 1_000_000_000;
+/// What to do about an error that is over some time, and that left nothing half done.
+fn passing(error: Errno) -> Option<&'static str> {
+    match error.0 {
+        libc::ENOSPC | libc::EDQUOT => Some("free space in the log directory"),
+        libc::EMFILE | libc::ENFILE => Some("close connections, or raise nofile (ulimit -n)"),
+        _ => None,
+    }
+}
+
+/// How long a partition with such a trouble rests before it is tried again, nanoseconds.
+pub const RETRY_NS: u64 = 1_000_000_000;
 
 /// Why an append or a read is not possible now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -193,6 +210,12 @@ impl Partition {
             durable: state.progress.durable(),
             epoch: state.epoch,
         }
+    }
+
+    /// Bytes that are written and not durable, and since when the oldest of them is, nanoseconds.
+    pub fn undurable(&self) -> (u64, Option<u64>) {
+        let state = self.state.borrow();
+        (state.undurable.bytes(), state.undurable.since())
     }
 
     /// Offset of the first record that is kept.
@@ -278,20 +301,22 @@ impl Partition {
         if state.poisoned.is_some() {
             return;
         }
-        let full = matches!(error, Errno(libc::ENOSPC | libc::EDQUOT));
-        match full {
-            true => tracing::error!(
-                partition = %self.name,
-                "{why}: {error}; free space in the log directory: records are refused until then"
-            ),
-            false => tracing::error!(
+        let passing = passing(error);
+        match passing {
+            Some(remedy) => self.ground.troubles.log(self.io(), || {
+                tracing::error!(
+                    partition = %self.name,
+                    "{why}: {error}; {remedy}: records are refused until then"
+                );
+            }),
+            None => tracing::error!(
                 partition = %self.name,
                 "{why}: {error}; the partition is offline until the node is started again"
             ),
         }
         state.poisoned = Some(Trouble {
             why: format!("{why}: {error}"),
-            full_since: full.then(|| self.ground.io.now()),
+            passing_since: passing.map(|_| self.ground.io.now()),
         });
         state.finished.raise();
         self.abandon(&mut state);
@@ -316,15 +341,13 @@ impl Partition {
         Some(Poisoned(trouble.why.clone()))
     }
 
-    /// Whether its disk was full a while ago, and nothing of it touches its files any more: then
+    /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any more: then
     /// it should be opened again.
     pub fn reopen_due(&self) -> bool {
         let state = self.state.borrow();
         let quiet = state.busy == 0 && !state.writing && !state.flushing;
-        let since = state.poisoned.as_ref().and_then(|was| was.full_since);
-        since.is_some_and(|since| {
-            quiet && self.ground.io.now().saturating_sub(since) >= FULL_RETRY_NS
-        })
+        let since = state.poisoned.as_ref().and_then(|was| was.passing_since);
+        since.is_some_and(|since| quiet && self.ground.io.now().saturating_sub(since) >= RETRY_NS)
     }
 
     /// Another one takes its place: it serves nobody any more.
@@ -346,7 +369,7 @@ impl Partition {
     /// Whether it can be read: also while its disk is full.
     fn check_read(&self, state: &State) -> Result<(), Poisoned> {
         match &state.poisoned {
-            Some(trouble) if trouble.full_since.is_some() && !state.closed => Ok(()),
+            Some(trouble) if trouble.passing_since.is_some() && !state.closed => Ok(()),
             _ => self.check(state),
         }
     }

@@ -110,7 +110,7 @@ impl Partition {
                 files: Default::default(),
                 writing: false,
                 flushing: false,
-                lagging_since: None,
+                undurable: Default::default(),
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,

@@ -35,6 +35,7 @@ class Odradek:
             "log.dirs": str(self.log_dir),
             "shards": str(self.shards),
             **({} if self.mode == "core" else {"shards.advertise": self.mode}),
+            "metrics.listener": "127.0.0.1:0",
             **COMMON,
             **self.settings,
         }

@@ -141,7 +141,11 @@ fn code(code: i16) -> ErrorCode {
 
 impl Client {
     pub fn connect(address: &str) -> Client {
-        let stream = TcpStream::connect(address).expect("the node listens");
+        Client::over(TcpStream::connect(address).expect("the node listens"))
+    }
+
+    /// On a connection that is there.
+    pub fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
