@@ -22,7 +22,7 @@ mod process;
 mod recovery;
 mod rolling;
 mod settings;
-mod strategies;
 mod small_disk;
+mod strategies;
 mod timeouts;
 mod topics;
