@@ -21,6 +21,7 @@ fn plans(c: &mut Criterion) {
         bytes_max: 1 << 20,
         first_whole: true,
         end,
+        tail: true,
     };
     let tail = Offset(end.0 - 200);
     assert!(matches!(

@@ -22,7 +22,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -102,7 +102,7 @@ record Context(String bootstrap, String topic, int brokers, List<String> lines) 
             try {
                 get(admin.listOffsets(all).all());
                 return true;
-            } catch (UnknownTopicOrPartitionException e) {
+            } catch (RetriableException e) {
                 return false;
             } catch (Exception e) {
                 throw new AssertionError(e);
