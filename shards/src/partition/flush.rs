@@ -26,7 +26,7 @@ impl Partition {
         }
     }
 
-    fn start_flush(&self, state: &mut State) {
+    pub(super) fn start_flush(&self, state: &mut State) {
         if state.flushing || state.poisoned.is_some() {
             return;
         }

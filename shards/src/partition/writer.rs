@@ -39,7 +39,7 @@ impl Partition {
                 };
                 let Some(plan) = plan else {
                     state.writing = false;
-                    return;
+                    return state.quieter();
                 };
                 let durable = self.durable_wanted(&state);
                 (plan, durable, state.log.rules().segment_bytes)
@@ -94,7 +94,7 @@ impl Partition {
             let io = &me.ground.io;
             let result = io.write(file.handle(), range.start, parts, false).await;
             file.ahead.done(result.is_ok());
-            me.state.borrow_mut().busy -= 1;
+            me.state.borrow_mut().ended();
         };
         self.ground.spawner.spawn(task).detach();
     }
@@ -112,7 +112,7 @@ impl Partition {
             .strategy
             .write(&ground.io, file.handle(), pos, parts, durable)
             .await;
-        self.state.borrow_mut().busy -= 1;
+        self.state.borrow_mut().ended();
         if let Err(error) = result {
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
@@ -178,7 +178,11 @@ impl Partition {
 
     /// Ends the writer's task.
     fn give_up(&self, why: String, error: Errno) {
-        self.state.borrow_mut().writing = false;
+        {
+            let mut state = self.state.borrow_mut();
+            state.writing = false;
+            state.quieter();
+        }
         self.poison(why, error);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Absent on purpose: what a shard is made of; that is the mailboxes' type parameter.
 
+mod gate;
 mod mailbox;
 mod notice;
 mod quiet;
@@ -10,6 +11,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+pub use gate::Gate;
 pub use mailbox::{Gone, LocalFuture, Mailboxes};
 pub use notice::Notice;
 pub use quiet::Quiet;
