@@ -277,7 +277,11 @@ fn a_log_that_is_handed_over_goes_on_where_it_was() {
         let size = crate::bytes::parts_len(&plan.parts) as u64;
         assert_eq!(plan.pos % crate::bytes::PAGE as u64 == 0, aligned);
         assert!(plan.pos + size >= end && plan.fresh <= size);
-        let written: Vec<u8> = plan.parts.iter().flat_map(|part| part.bytes().to_vec()).collect();
+        let written: Vec<u8> = plan
+            .parts
+            .iter()
+            .flat_map(|part| part.bytes().to_vec())
+            .collect();
         let from = (end - plan.fresh - plan.pos) as usize;
         let header = BatchHeader::view(&written[from..]).expect("a header");
         assert_eq!((header.base_offset(), there.next()), (next, next.plus(3)));

@@ -3,16 +3,19 @@
 //! A row of [`table`] is an API: key, versions, handler. Everything else that must know the list
 //! (ApiVersions, admission) reads the table.
 
+mod assignment;
 mod broker;
 mod call;
 mod change;
 mod configs;
+mod publish;
 pub mod table;
 
 mod groups;
 pub mod topics;
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
 mod authorized;
 mod create_partitions;

@@ -17,10 +17,12 @@ use odradek_engine::log::index::IndexRules;
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
-use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
+use odradek_wire::metadata_records::MetadataRecord;
 
 use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
 use crate::api::{Broker, Endpoint, Facts};
+use crate::catalog::placement::Load;
+use crate::catalog::records::new_owner;
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::{Settings, choice};
 use crate::net::{Server, accept_all, close_idle};
@@ -160,26 +162,7 @@ async fn first(
     )
     .await?;
     let (controller, image) = Controller::load(io.clone(), log).await?;
-    let mut change = Vec::new();
-    for topic in image.topics() {
-        for (index, entry) in topic.partitions.iter().enumerate() {
-            let gone = entry.shard >= shards;
-            if clean && !gone {
-                continue;
-            }
-            let shard = if gone {
-                entry.shard % shards
-            } else {
-                entry.shard
-            };
-            change.push(MetadataRecord::PartitionChange(PartitionChangeRecord {
-                partition_id: index as i32,
-                topic_id: topic.id,
-                leader: shard as i32,
-                ..PartitionChangeRecord::default()
-            }));
-        }
-    }
+    let change = new_owners(&image, shards, clean);
     if !clean && image.topic_count() > 0 {
         tracing::info!(
             partitions = image.partition_count(),
@@ -196,6 +179,24 @@ async fn first(
         }
     };
     Ok((Arc::new(facts), image, Some(Rc::new(controller))))
+}
+
+/// Partitions of shards that are no more go to those that have the fewest; after a stop that was not
+/// clean every partition begins a new leader epoch.
+fn new_owners(image: &Image, shards: u32, clean: bool) -> Vec<MetadataRecord<'static>> {
+    let mut load = Load::of(image, shards);
+    let mut change = Vec::new();
+    for topic in image.topics() {
+        for (index, entry) in (0..).zip(&topic.partitions) {
+            let shard = match entry.shard < shards {
+                true if clean => continue,
+                true => entry.shard,
+                false => load.spread(1)[0],
+            };
+            change.push(new_owner(topic.id, index, shard));
+        }
+    }
+    change
 }
 
 /// Kafka's id of the metadata topic.

@@ -42,8 +42,8 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
-use self::landed::Landed;
 pub use self::hand_over::HandOver;
+use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
@@ -354,7 +354,9 @@ impl Partition {
     /// Whether it can be read: also while its disk is full.
     fn check_read(&self, state: &State) -> Result<(), Poisoned> {
         match &state.poisoned {
-            Some(trouble) if trouble.full_since.is_some() && !state.closed && !state.left() => Ok(()),
+            Some(trouble) if trouble.full_since.is_some() && !state.closed && !state.left() => {
+                Ok(())
+            }
             _ => self.check(state),
         }
     }

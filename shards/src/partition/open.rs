@@ -102,10 +102,7 @@ impl Partition {
                 checkpoint,
             )
             .await
-            .map_err(failed(
-                &opening.name,
-                "writing its leader epoch checkpoint",
-            ))?;
+            .map_err(failed(&opening.name, "writing its leader epoch checkpoint"))?;
         }
         let durable_policy = ground.durable_policy || opening.always_durable;
         let partition = Rc::new_cyclic(|me| Partition {

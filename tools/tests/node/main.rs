@@ -14,6 +14,7 @@ mod flow;
 mod full_disk;
 mod fuzz;
 mod growth;
+mod moves;
 mod process;
 mod recovery;
 mod rolling;
