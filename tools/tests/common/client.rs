@@ -141,11 +141,16 @@ fn code(code: i16) -> ErrorCode {
 
 impl Client {
     pub fn connect(address: &str) -> Client {
-        let stream = TcpStream::connect(address).expect("the node listens");
+        Client::try_connect(address).expect("the node listens")
+    }
+
+    /// The same for a node that may be gone.
+    pub fn try_connect(address: &str) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
-        Client { stream, next: 1 }
+        Ok(Client { stream, next: 1 })
     }
 
     /// A second handle to the same connection, to write by while the first one reads.

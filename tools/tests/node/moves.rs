@@ -1,7 +1,8 @@
 //! Partitions move between shards while they are written and read: nothing is lost, doubled or
 //! reordered, whenever the node is killed.
 
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,11 +11,14 @@ use odradek_wire::alter_partition_reassignments::{
     ReassignableTopic,
 };
 use odradek_wire::describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
-use odradek_wire::{ErrorCode, Message, Reader, Request};
+use odradek_wire::fetch::FetchRequest;
+use odradek_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use odradek_wire::produce::ProduceRequest;
+use odradek_wire::{ErrorCode, Message, Reader};
 
 use crate::common::{
-    Client, Dice, EARLIEST, LATEST, PRODUCE, TestNode, batch, batch_by, fetch_request,
-    produce_request, produced, wait_until,
+    Client, Dice, EARLIEST, FETCH, LATEST, METADATA, PRODUCE, TestNode, batch, batch_by,
+    fetch_request, fetched, produce_request, produced, records, wait_until,
 };
 
 const VERSION: i16 = AlterPartitionReassignmentsRequest::MAX_VERSION;
@@ -182,11 +186,10 @@ fn whoever_waits_for_records_at_the_old_shard_is_sent_on_at_once() {
     let mut reader = node.leader("t", 0);
     let mut request = fetch_request("t", 0, 0, 1000);
     (request.max_wait_ms, request.min_bytes) = (300_000, 1);
-    let version = crate::common::FETCH;
-    let id = reader.send(version, &request).expect("sent");
+    let id = reader.send(FETCH, &request).expect("sent");
     go(&node, "t", 0, 1 - shard);
-    let body = reader.receive::<odradek_wire::fetch::FetchRequest<'_>>(version, id);
-    let fetched = crate::common::fetched(&body.expect("an answer long before its time is over"));
+    let body = reader.receive::<FetchRequest<'_>>(FETCH, id);
+    let fetched = fetched(&body.expect("an answer long before its time is over"));
     assert_eq!(fetched.error, ErrorCode::NotLeaderOrFollower);
 }
 
@@ -228,14 +231,13 @@ impl Sender {
 
     /// Sends until told to end, or the node is gone.
     fn run(&mut self, node: &TestNode, ended: &AtomicBool, count: &AtomicU64) {
+        let mut links = Links::to(node);
         while !ended.load(Ordering::Relaxed) {
-            let Ok(Some(shard)) = find(node, self.index) else {
-                return;
-            };
-            let Ok(mut leader) = connect(&node.shards()[shard]) else {
-                return;
-            };
-            if self.at(&mut leader, ended, count).is_err() {
+            let sent = links.leader(self.index);
+            if sent
+                .and_then(|leader| self.at(leader, ended, count))
+                .is_err()
+            {
                 return;
             }
         }
@@ -256,8 +258,7 @@ impl Sender {
             }
             let mut refused = false;
             for id in ids {
-                let body =
-                    leader.receive::<odradek_wire::produce::ProduceRequest<'_>>(PRODUCE, id)?;
+                let body = leader.receive::<ProduceRequest<'_>>(PRODUCE, id)?;
                 match produced(&body).error {
                     ErrorCode::None => {
                         assert!(
@@ -284,57 +285,68 @@ impl Sender {
     }
 }
 
-fn connect(address: &str) -> io::Result<Client> {
-    // The node may be gone, which is no panic here.
-    std::net::TcpStream::connect(address).map(|_| ())?;
-    Ok(Client::connect(address))
+/// Connections to a node's shards, as a client keeps them.
+struct Links<'a> {
+    node: &'a TestNode,
+    clients: BTreeMap<usize, Client>,
 }
 
-/// The shard that leads a partition of "t", if the node is there.
-fn find(node: &TestNode, index: i32) -> io::Result<Option<usize>> {
-    use odradek_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
-    let mut client = connect(&node.shards()[0])?;
-    let request = MetadataRequest {
-        topics: Some(vec![MetadataRequestTopic {
-            name: Some("t"),
-            ..MetadataRequestTopic::default()
-        }]),
-        ..MetadataRequest::default()
-    };
-    let version = MetadataRequest::MAX_VERSION.min(12);
-    let body = client.call(version, &request)?;
-    let response = MetadataResponse::decode(&mut Reader::new(&body), version).expect("readable");
-    let one = response.topics[0]
-        .partitions
-        .iter()
-        .find(|one| one.partition_index == index);
-    Ok(one.map(|one| one.leader_id as usize % 1000))
+impl<'a> Links<'a> {
+    fn to(node: &'a TestNode) -> Links<'a> {
+        Links {
+            node,
+            clients: BTreeMap::new(),
+        }
+    }
+
+    /// The connection to a shard, if the node is there.
+    fn shard(&mut self, shard: usize) -> io::Result<&mut Client> {
+        Ok(match self.clients.entry(shard) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Client::try_connect(&self.node.shards()[shard])?),
+        })
+    }
+
+    /// The connection to the shard that leads a partition of "t".
+    fn leader(&mut self, index: i32) -> io::Result<&mut Client> {
+        let request = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some("t"),
+                ..MetadataRequestTopic::default()
+            }]),
+            ..MetadataRequest::default()
+        };
+        let body = self.shard(0)?.call(METADATA, &request)?;
+        let response = MetadataResponse::decode(&mut Reader::new(&body), METADATA);
+        let response = response.expect("readable");
+        let mut partitions = response.topics[0].partitions.iter();
+        let found = partitions.find(|one| one.partition_index == index);
+        self.shard(found.expect("the partition").leader_id as usize % 1000)
+    }
 }
 
 /// Follows a partition wherever it goes; gives every value it saw, which come in order of offsets.
 fn follow(node: &TestNode, index: i32, ended: &AtomicBool) -> Vec<Vec<u8>> {
     let mut seen = Vec::new();
+    let mut links = Links::to(node);
     while !ended.load(Ordering::Relaxed) {
-        let Ok(Some(shard)) = find(node, index) else {
-            break;
-        };
-        let Ok(mut leader) = connect(&node.shards()[shard]) else {
+        let Ok(leader) = links.leader(index) else {
             break;
         };
         while !ended.load(Ordering::Relaxed) {
             let next = seen.len() as i64;
             let mut request = fetch_request("t", index, next, 4 << 20);
             (request.max_wait_ms, request.min_bytes) = (50, 1);
-            let Ok(body) = leader.call(crate::common::FETCH, &request) else {
-                break;
+            let Ok(body) = leader.call(FETCH, &request) else {
+                return seen;
             };
-            let fetched = crate::common::fetched(&body);
+            let fetched = fetched(&body);
             match fetched.error {
                 ErrorCode::None => {}
                 ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => break,
                 other => panic!("reading {index} at {next}: {other:?}"),
             }
-            for record in crate::common::records(&fetched.bytes) {
+            for record in records(&fetched.bytes) {
                 if record.offset >= next {
                     assert_eq!(record.offset, seen.len() as i64, "offsets without gaps");
                     seen.push(record.value);
@@ -387,7 +399,7 @@ fn live(
         }
         let followers = [0, 1].map(|index| scope.spawn(move || follow(node, index, ended)));
         scope.spawn(move || {
-            let Ok(mut client) = connect(&node.shards()[0]) else {
+            let Ok(mut client) = Client::try_connect(&node.shards()[0]) else {
                 return;
             };
             while let Some((index, to)) = steps.pop() {
@@ -407,10 +419,11 @@ fn live(
             enough(count.load(Ordering::Relaxed), moved.load(Ordering::Relaxed))
         });
         end();
+        let much = count.load(Ordering::Relaxed) > 1000;
         ended.store(true, Ordering::Relaxed);
         for (index, follower) in (0..).zip(followers) {
             let seen = follower.join().expect("a follower");
-            assert!(!seen.is_empty(), "partition {index} was read");
+            assert!(!much || !seen.is_empty(), "partition {index} was read");
         }
     });
     moved.load(Ordering::Relaxed)
@@ -463,8 +476,14 @@ fn nothing_is_lost_doubled_or_reordered_under_load() {
         let mut node = TestNode::start(&settings);
         assert_eq!(node.client().create_topic("t", 2, &[]), ErrorCode::None);
         let mut senders = senders();
-        let enough = |count, moved| count > 2000 && moved >= 60;
-        live(&node, &mut senders, &mut Dice::new("moves under load"), enough, || {});
+        let enough = |count, moved| count > 2000 && moved >= 150;
+        live(
+            &node,
+            &mut senders,
+            &mut Dice::new("moves under load"),
+            enough,
+            || {},
+        );
         judge(&node, &senders);
         // All of it stands in the files, too.
         node.stop();
