@@ -275,7 +275,7 @@ fn a_log_that_is_handed_over_goes_on_where_it_was() {
         let (base, end) = (active.base, active.size);
         assert_eq!((plan.segment, plan.end), (base, end));
         let size = crate::bytes::parts_len(&plan.parts) as u64;
-        assert_eq!(plan.pos % crate::bytes::PAGE as u64 == 0, aligned);
+        assert_eq!(plan.pos.is_multiple_of(crate::bytes::PAGE as u64), aligned);
         assert!(plan.pos + size >= end && plan.fresh <= size);
         let written: Vec<u8> = plan
             .parts

@@ -14,7 +14,7 @@ import java.util.stream.Stream;
 final class Scenarios {
     private static final List<Class<?>> CLASSES =
         List.of(ProducerScenarios.class, ConsumerScenarios.class, GroupScenarios.class, AdminScenarios.class,
-            ChangeScenarios.class);
+            ChangeScenarios.class, MoveScenarios.class);
 
     private Scenarios() {}
 
