@@ -16,12 +16,15 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // an instrument reads clocks
 
 pub mod cli;
+mod contest;
 mod drive;
 mod floor;
 pub mod load;
 mod machine;
 mod measurement;
 pub mod open;
+mod peers;
 mod record;
 pub mod report;
+mod scenario;
 mod window;

@@ -5,7 +5,10 @@ mod consume;
 mod floor;
 mod load;
 mod open;
+mod peers;
 mod produce;
+mod scenario;
+mod surroundings;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +45,11 @@ enum Command {
     Consume(consume::ConsumeArgs),
     /// Measures `odradek serve` beside the floors and writes a dated result
     Record(RecordArgs),
+    /// The own node and Apache Kafka, or any other server, in turn: the same scenarios, the same
+    /// driver, ratios
+    Peers(Box<peers::PeersArgs>),
+    /// Asks named questions of the own node, or of any server: one scenario each
+    Scenario(Box<scenario::ScenarioArgs>),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -56,6 +64,8 @@ pub fn run(args: Args) -> ExitCode {
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),
+        Command::Peers(args) => peers::run(&args),
+        Command::Scenario(args) => scenario::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {

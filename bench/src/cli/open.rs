@@ -1,12 +1,11 @@
 //! `odradek bench load`
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::surroundings::interrupt;
 use crate::drive::Plan;
 use crate::floor::{self, Kind};
 use crate::load::{
@@ -316,17 +315,6 @@ fn finish(result: &RunResult, place: &save::Place) -> Result<()> {
 /// The watcher's place is beside the driver. What cannot be pinned is told by the run itself.
 fn pin_if_allowed(core: usize) {
     let _ = pin(core);
-}
-
-/// Raised by Ctrl-C and SIGTERM.
-fn interrupt() -> Result<Arc<AtomicBool>> {
-    let raised = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // A second one ends the process.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, raised.clone())?;
-        signal_hook::flag::register(signal, raised.clone())?;
-    }
-    Ok(raised)
 }
 
 fn progress(interval: &Interval) {

@@ -162,7 +162,7 @@ impl Admin {
     }
 
     /// Sends a request; the reply from its correlation id on.
-    pub(super) fn call<'a, R: Message<'a>>(
+    pub(crate) fn call<'a, R: Message<'a>>(
         &mut self,
         request: &R,
         version: i16,
@@ -188,7 +188,7 @@ impl Admin {
         Ok(reply)
     }
 
-    /// The topic's partitions, once all have leaders; the topic is created if it is missing.
+    /// The topic's partitions, once all have leaders that answer for them; the topic is created if it is missing.
     pub(crate) fn topic(&mut self, spec: &TopicSpec) -> Result<Vec<Partition>> {
         // A server without CreateTopics may create a topic when it is asked about it.
         let creates = self.versions.contains_key(&CreateTopicsRequest::API_KEY);
@@ -197,15 +197,19 @@ impl Admin {
         }
         let deadline = Instant::now() + LEADERS_WITHIN;
         loop {
-            match self.partitions(spec, !creates)? {
-                Some(partitions) => return Ok(partitions),
-                None if Instant::now() > deadline => {
-                    bail!(
-                        "topic {} has no leaders after {LEADERS_WITHIN:?}",
-                        spec.name
-                    )
+            let led = match self.partitions(spec, !creates)? {
+                None => Err(anyhow::anyhow!("a partition without a leader")),
+                Some(partitions) => all_led(&spec.name, &partitions).map(|()| partitions),
+            };
+            match led {
+                Ok(partitions) => return Ok(partitions),
+                Err(why) if Instant::now() > deadline => {
+                    let name = &spec.name;
+                    return Err(why).with_context(|| {
+                        format!("topic {name} is not served after {LEADERS_WITHIN:?}")
+                    });
                 }
-                None => std::thread::sleep(Duration::from_millis(50)),
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
         }
     }
@@ -313,4 +317,18 @@ impl Admin {
         check("ListOffsets", partition.error_code)?;
         Ok(partition.offset)
     }
+}
+
+/// # Errors
+/// When a leader does not answer for its partition (yet).
+fn all_led(topic: &str, partitions: &[Partition]) -> Result<()> {
+    let mut by_leader: BTreeMap<SocketAddr, Vec<(String, i32)>> = BTreeMap::new();
+    for partition in partitions {
+        let of = by_leader.entry(partition.leader).or_default();
+        of.push((topic.to_owned(), partition.index));
+    }
+    for (leader, partitions) in &by_leader {
+        super::leads::leads(&mut Admin::connect(*leader)?, partitions)?;
+    }
+    Ok(())
 }

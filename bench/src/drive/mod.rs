@@ -4,6 +4,7 @@ mod admin;
 mod connection;
 mod consume;
 mod identity;
+mod leads;
 mod load;
 mod produce;
 mod saturate;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_frame};
 pub(crate) use consume::{Consumer, Range};
+pub(crate) use leads::leads;
 pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
 pub(crate) use produce::{Batch, Frames};
 pub(crate) use saturate::saturate;

@@ -6,8 +6,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::machine::pin;
 
@@ -68,12 +66,6 @@ impl Server {
             bail!("the server failed: {status}");
         }
         Ok(())
-    }
-
-    /// Asks it to end (SIGTERM) and waits.
-    pub(crate) fn terminate(self, timeout: Duration) -> Result<()> {
-        kill(Pid::from_raw(self.pid() as i32), Signal::SIGTERM)?;
-        self.finish(timeout)
     }
 
     /// Whether it ended in time: its output is closed then.

@@ -4,6 +4,7 @@
 //! included). The machine is asked by what was *not* spent: the kernel counts user and system
 //! time by sampling ticks, but idle time by the clock, interrupts that end it excluded.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,6 +14,8 @@ use nix::unistd::Pid;
 
 /// Pins this thread, and what it starts from now on, to one core.
 pub(crate) fn pin(core: usize) -> Result<()> {
+    // Who asks later what is allowed means without this.
+    let _ = allowed_cores();
     let mut set = CpuSet::new();
     set.set(core)?;
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("cannot pin to core {core}"))
@@ -20,15 +23,16 @@ pub(crate) fn pin(core: usize) -> Result<()> {
 
 /// The `nth` core that this process may run on; the last one where there are fewer.
 pub(crate) fn allowed_core(nth: usize) -> usize {
-    let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
-    let mut allowed = (0..CpuSet::count()).filter(|core| set.is_set(*core) == Ok(true));
-    let first = allowed.next().unwrap_or(0);
-    allowed.take(nth).last().unwrap_or(first)
+    let allowed = allowed_cores();
+    let core = allowed.get(nth).or(allowed.last());
+    core.copied().unwrap_or(0)
 }
 
-/// The cores that this process may run on.
+/// The cores that this process might run on when it first asked: before it pinned its threads.
 pub(crate) fn allowed_cores() -> Vec<usize> {
-    cores_of(Pid::from_raw(0)).unwrap_or_default()
+    static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
+    let ask = || cores_of(Pid::from_raw(0)).unwrap_or_default();
+    ALLOWED.get_or_init(ask).clone()
 }
 
 /// The cores that any thread of another process may run on.

@@ -81,6 +81,38 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// All that is to be known beside a figure.
+    pub(crate) fn line(&self) -> String {
+        let text = |value: &str, none: &str| match value.is_empty() {
+            true => none.to_owned(),
+            false => value.to_owned(),
+        };
+        format!(
+            "{} ({} cores, {} GiB, {}), governor {}, clock {}, mitigations: {}; Linux {}, {}; {} \
+             ({}) on {}; commit {}{}{}",
+            self.cpu_model,
+            self.cores,
+            self.memory_gib,
+            if self.hypervisor { "virtual" } else { "bare" },
+            self.cpu_governor,
+            text(&self.clock_source, "unknown"),
+            text(&self.mitigations.join(", "), "none"),
+            self.kernel,
+            self.distribution,
+            self.file_system.kind,
+            self.file_system.options,
+            text(&self.file_system.disk, "an unknown disk"),
+            self.commit.get(..10).unwrap_or("unknown"),
+            if self.modified { " with changes" } else { "" },
+            match self.debug_assertions {
+                true => ", debug build",
+                false => ", release build",
+            },
+        )
+    }
+}
+
 impl FileSystem {
     pub(crate) fn of(dir: &Path) -> Result<Self> {
         let dir = dir.canonicalize().context("the data directory")?;

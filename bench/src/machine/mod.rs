@@ -1,12 +1,18 @@
 //! What the machine is, and what it is doing.
 
+mod cachestat;
+mod cgroup;
 mod cpu;
 mod facts;
 mod limits;
 mod memory;
+mod quiet;
 mod setup;
 
+pub(crate) use cachestat::page_cache_of;
+pub(crate) use cgroup::MemoryGroup;
 pub(crate) use cpu::{Busy, CpuClock, allowed_core, allowed_cores, cores_of_process, pin};
 pub(crate) use facts::Facts;
 pub(crate) use limits::raise as raise_limits;
 pub(crate) use memory::{reset_peak, resident};
+pub(crate) use quiet::wait_until_quiet;

@@ -1,13 +1,13 @@
 //! What is compared with what, and how close it should come.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::RecordArgs;
-use super::node::Node;
 use crate::cli::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES};
+use crate::contest::Server;
 use crate::drive::{
-    Admin, Consumer, Load, Plan, Range, TopicSpec, fill, produce, saturate, warm_page_cache,
+    Consumer, Load, Plan, Range, TopicSpec, fill, produce, saturate, warm_page_cache,
 };
 use crate::floor::Kind;
 use crate::measurement::Measurement;
@@ -78,9 +78,10 @@ impl Contest {
     }
 
     /// The node's run.
-    pub(super) fn run(self, node: &Node, args: &RecordArgs) -> Result<Measurement> {
+    pub(super) fn run(self, node: &Server, args: &RecordArgs) -> Result<Measurement> {
         let plan = self.plan(args);
-        let mut admin = Admin::bootstrap(&node.bootstrap)?;
+        let mut admin = node.admin()?;
+        let pid = node.pids().first().copied();
         let mut spec = TopicSpec {
             name: TOPIC.to_owned(),
             partitions: 1,
@@ -100,7 +101,6 @@ impl Contest {
                     acks: if self == Contest::ProduceAll { -1 } else { 1 },
                 };
                 let baseline = Baseline::watch(plan.baseline)?;
-                let pid = Some(node.pid());
                 produce(&admin, TOPIC, &partitions, load, plan, baseline, pid)?.0
             }
             Contest::ConsumeTail | Contest::ConsumeResident => {
@@ -114,7 +114,7 @@ impl Contest {
                 let partitions = admin.topic(&spec)?;
                 fill(TOPIC, &partitions, bytes)?;
                 if self == Contest::ConsumeResident {
-                    warm_page_cache(&node.data_dir(), TOPIC)?;
+                    warm_page_cache(&node.data_dir().context("a node")?, TOPIC)?;
                 }
                 let fetch_bytes = 1 << 20;
                 let connections = plan.connections;
@@ -122,7 +122,7 @@ impl Contest {
                     Consumer::walk(TOPIC, &partitions, connections, range, fetch_bytes)?;
                 let addresses = vec![partitions[0].leader; connections];
                 let baseline = Baseline::watch(plan.baseline)?;
-                saturate(&addresses, &mut consumer, plan, baseline, Some(node.pid()))?
+                saturate(&addresses, &mut consumer, plan, baseline, pid)?
             }
         };
         Ok(outcome.measurement(self.name()))

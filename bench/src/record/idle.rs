@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::RecordArgs;
-use super::node::Node;
 use crate::machine::{CpuClock, resident};
 
 /// RSS of an idle node is to be at most this.
@@ -31,16 +30,16 @@ impl Idle {
 }
 
 pub(super) fn watch(parent: &Path, args: &RecordArgs) -> Result<Idle> {
-    let cores = args.cores;
-    let node = Node::start(parent, cores.server_core, cores.driver_core, &args.settings)?;
-    let clock = CpuClock::of(node.pid())?;
+    let mut node = super::start_node(parent, args)?;
+    let pid = *node.pids().first().context("a node has a process")?;
+    let clock = CpuClock::of(pid)?;
     // What starting leaves to be done is not idleness.
     std::thread::sleep(Duration::from_secs(1));
     let (before, started) = (clock.read()?, Instant::now());
     std::thread::sleep(Duration::from_secs_f64(args.idle_seconds));
     let seconds = started.elapsed().as_secs_f64();
     let cpu_s = (clock.read()? - before).as_secs_f64();
-    let memory = resident(node.pid())?;
+    let memory = resident(pid)?;
     node.stop()?;
     Ok(Idle {
         seconds,

@@ -5,21 +5,21 @@
 
 mod contest;
 mod idle;
-mod node;
 mod outcome;
 mod page;
 mod summary;
 
+pub(crate) use summary::Spread;
+
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::cli::{Cores, SMALL_RECORD_BYTES, Timing, echo_frames};
+use crate::contest::{Contestant, MemoryState, Pinning, Place, Server, Variant};
 use crate::floor;
-use crate::machine::{Busy, CpuClock, Facts, pin};
+use crate::machine::{Facts, allowed_cores, pin, wait_until_quiet};
 use contest::Contest;
-use node::Node;
 use outcome::{ContestRuns, Outcome};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -123,7 +123,7 @@ fn floor_run(
     let dir = tempfile::Builder::new()
         .prefix("odradek-floor-")
         .tempdir_in(parent)?;
-    quiet(args)?;
+    wait_until_quiet(args.quiet_seconds)?;
     let run = floor::Run {
         plan: contest.plan(args),
         server_core: args.cores.server_core,
@@ -138,12 +138,7 @@ fn node_run(
     parent: &Path,
     args: &RecordArgs,
 ) -> Result<crate::measurement::Measurement> {
-    quiet(args)?;
-    let Cores {
-        server_core,
-        driver_core,
-    } = args.cores;
-    let node = Node::start(parent, server_core, driver_core, &args.settings)?;
+    let mut node = start_node(parent, args)?;
     let measured = contest.run(&node, args).context(contest.name());
     let stopped = node.stop();
     let measured = measured?;
@@ -151,27 +146,21 @@ fn node_run(
     Ok(measured)
 }
 
-/// Waits until the machine has almost nothing to do: what the last run left behind (removed
-/// files, written journals) must not be counted as the next one's.
-fn quiet(args: &RecordArgs) -> Result<()> {
-    const CORES_MAX: f64 = 0.05;
-    const WATCH: Duration = Duration::from_millis(300);
-    nix::unistd::sync();
-    let started = Instant::now();
-    loop {
-        let (before, own) = (Busy::read()?, CpuClock::own().read()?);
-        std::thread::sleep(WATCH);
-        let own = (CpuClock::own().read()? - own).as_secs_f64();
-        let busy = Busy::read()?.since(&before).busy_s - own;
-        if busy / WATCH.as_secs_f64() < CORES_MAX {
-            return Ok(());
-        }
-        if started.elapsed().as_secs_f64() > args.quiet_seconds {
-            eprintln!(
-                "the machine is busy with {:.2} cores: expect noise",
-                busy / WATCH.as_secs_f64()
-            );
-            return Ok(());
-        }
-    }
+/// A node with one shard on its core, its directory in `parent`.
+fn start_node(parent: &Path, args: &RecordArgs) -> Result<Server> {
+    let node = Contestant::Odradek {
+        shards: 1,
+        settings: args.settings.clone(),
+    };
+    let place = Place {
+        parent: parent.to_owned(),
+        pinning: Pinning::Pinned,
+        all_cores: allowed_cores(),
+        server_core: args.cores.server_core,
+        driver_core: args.cores.driver_core,
+        memory: MemoryState::AsFound,
+        quiet_seconds: args.quiet_seconds,
+        jars: None,
+    };
+    Server::start(&node, &Variant::default(), &place)
 }

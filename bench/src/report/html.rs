@@ -33,6 +33,11 @@ pub fn page(result: &RunResult) -> String {
         &list(&result.excluded),
     ));
     body.push_str(&section("Load, server, machine", &facts(result)));
+    document(&title, &body)
+}
+
+/// The whole page; `title` is escaped.
+pub(crate) fn document(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>{title}</title>\n<style>{STYLE}</style></head>\n\
@@ -40,11 +45,11 @@ pub fn page(result: &RunResult) -> String {
     )
 }
 
-fn section(title: &str, inner: &str) -> String {
+pub(crate) fn section(title: &str, inner: &str) -> String {
     format!("<section><h2>{title}</h2>\n{inner}</section>\n")
 }
 
-fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     let items: Vec<String> = items
         .iter()
         .map(|item| format!("<li>{}</li>", escape(item)))
@@ -109,7 +114,7 @@ fn tiles(result: &RunResult) -> String {
 }
 
 /// A latency distribution as a line over shares.
-fn distribution(of: &Latencies, most: f64) -> Vec<(f64, f64)> {
+pub(crate) fn distribution(of: &Latencies, most: f64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::new();
     let axis = Axis::Nines { most };
     let mut seen = 0;

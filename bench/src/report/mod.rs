@@ -3,8 +3,8 @@
 pub mod compare;
 mod figures;
 pub mod histogram;
-mod html;
-mod plot;
+pub(crate) mod html;
+pub(crate) mod plot;
 pub mod result;
 pub mod save;
 mod statistics;
@@ -14,3 +14,4 @@ pub use histogram::Latencies;
 pub use result::{
     Cpu, Interval, Percentiles, RunResult, ServerFacts, Totals, Validity, WindowTotals,
 };
+pub(crate) use statistics::paired;

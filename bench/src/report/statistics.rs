@@ -7,10 +7,10 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// How much greater B is than A, as a ratio, and between what it lies.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Ratio {
-    pub(super) ratio: f64,
-    pub(super) least: f64,
-    pub(super) most: f64,
+pub(crate) struct Ratio {
+    pub(crate) ratio: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
 }
 
 impl Ratio {
@@ -32,7 +32,7 @@ impl Ratio {
 
 /// Of runs that alternated, by pairs: what drifts over both drops out. None with fewer than two
 /// pairs, or where a figure is not above 0.
-pub(super) fn paired(a: &[f64], b: &[f64], confidence: f64) -> Option<Ratio> {
+pub(crate) fn paired(a: &[f64], b: &[f64], confidence: f64) -> Option<Ratio> {
     if a.len() != b.len() || a.len() < 2 || !positive(a, b) {
         return None;
     }

@@ -17,9 +17,9 @@ use crate::types::Offset;
 
 /// Most bytes of one write.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
-/// A larger write leaves its unfinished last page to a write of its own, so that what follows
-/// waits for one page and not for all.
-const SPLIT_BYTES_MIN: u64 = 64 << 10;
+/// While a write is in flight, less than this waits for more to join it: the fewer writes, the
+/// less each byte costs, and nothing waits longer than for what is in flight.
+const MERGE_BYTES_MIN: u64 = 256 << 10;
 /// The largest block that one append asks for.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 
@@ -91,6 +91,8 @@ pub struct Tail {
     flying: VecDeque<Flying>,
     /// End of the contiguous prefix of completed writes.
     written: Written,
+    /// More was waiting when the last write completed.
+    streaming: bool,
     next_id: u64,
     bytes: usize,
 }
@@ -109,6 +111,7 @@ impl Tail {
             end: at,
             flying: VecDeque::new(),
             written: at,
+            streaming: false,
             next_id: 0,
             bytes: 0,
         };
@@ -229,41 +232,54 @@ impl Tail {
     }
 
     /// The next write, if one may start now: at most `depth` in flight.
+    ///
+    /// In a full stream of appends the unfinished last page waits for what follows it, so that
+    /// writes neither overlap nor begin in a page that is on disk already. It waits for what is in
+    /// flight at most.
     pub fn plan(&mut self, depth: usize) -> Option<WritePlan> {
-        let limit = loop {
-            match self.rolled.front() {
-                Some(&(segment, end, next)) => {
-                    debug_assert_eq!(segment, self.cursor.segment);
-                    if self.cursor.pos < end {
-                        break end;
-                    }
-                    self.cursor = Written {
-                        segment: next,
-                        pos: 0,
-                    };
-                    self.rolled.pop_front();
-                }
-                None => break self.end.pos,
-            }
-        };
-        if self.cursor.pos >= limit || self.flying.len() >= depth {
+        let (limit, rolled) = self.limit();
+        let (segment, at) = (self.cursor.segment, self.cursor.pos);
+        let flying = self.flying.len();
+        if at >= limit || flying >= depth {
             return None;
         }
-        let segment = self.cursor.segment;
-        let start = if self.aligned {
-            page_floor(self.cursor.pos)
-        } else {
-            self.cursor.pos
-        };
+        let little = limit - at < MERGE_BYTES_MIN;
+        if flying > 0 && !rolled && little {
+            return None;
+        }
+        if !self.aligned {
+            return Some(self.start(segment, at, limit.min(at + WRITE_BYTES_MAX)));
+        }
+        let start = page_floor(at);
         let busy =
             |flying: &Flying| !flying.done && flying.segment == segment && flying.end > start;
-        if start < self.cursor.pos && self.flying.iter().any(busy) {
+        if start < at && self.flying.iter().any(busy) {
             return None;
         }
         let mut end = limit.min(start + WRITE_BYTES_MAX);
-        if self.aligned && end - start > SPLIT_BYTES_MIN {
+        if (flying > 0 || self.streaming && !little) && !rolled && page_floor(end) > at {
             end = page_floor(end);
         }
+        Some(self.start(segment, start, end))
+    }
+
+    /// Up to where the cursor's segment may be written, and whether the segment ends there.
+    fn limit(&mut self) -> (u64, bool) {
+        while let Some(&(segment, end, next)) = self.rolled.front() {
+            debug_assert_eq!(segment, self.cursor.segment);
+            if self.cursor.pos < end {
+                return (end, true);
+            }
+            self.cursor = Written {
+                segment: next,
+                pos: 0,
+            };
+            self.rolled.pop_front();
+        }
+        (self.end.pos, false)
+    }
+
+    fn start(&mut self, segment: Offset, start: u64, end: u64) -> WritePlan {
         let parts = self.gather(segment, start, end);
         let fresh = end - self.cursor.pos;
         self.cursor.pos = end;
@@ -275,14 +291,14 @@ impl Tail {
             end,
             done: false,
         });
-        Some(WritePlan {
+        WritePlan {
             id,
             segment,
             pos: start,
             parts,
             end,
             fresh,
-        })
+        }
     }
 
     /// The memory of `[start, end)`, padded to a page (and then sealed) if the tail is aligned.
@@ -372,6 +388,7 @@ impl Tail {
             self.flying.pop_front();
         }
         self.written = written.unwrap_or(self.written);
+        self.streaming = self.pending();
         written
     }
 

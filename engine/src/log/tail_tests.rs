@@ -115,14 +115,14 @@ fn a_roll_ends_one_segment_and_starts_the_next_at_zero() {
     let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
     tail.append(&[1; 100]);
     tail.roll(Offset(7));
-    tail.append(&[2; 50]);
+    tail.append(&[2; MERGE_BYTES_MIN as usize]);
     let first = tail.plan(8).expect("the old segment");
     assert_eq!((first.segment, first.pos, first.end), (Offset(0), 0, 100));
     let second = tail.plan(8).expect("the new one");
-    assert_eq!((second.segment, second.pos, second.end), (Offset(7), 0, 50));
+    assert_eq!((second.segment, second.pos), (Offset(7), 0));
     assert_eq!(tail.wrote(second.id), None);
     let written = tail.wrote(first.id).expect("both");
-    assert_eq!((written.segment, written.pos), (Offset(7), 50));
+    assert_eq!((written.segment, written.pos), (Offset(7), MERGE_BYTES_MIN));
 }
 
 #[test]
@@ -133,6 +133,58 @@ fn unaligned_writes_carry_exactly_what_is_new() {
     let plan = tail.plan(8).expect("a write");
     assert_eq!((plan.pos, flat(&plan.parts)), (10, b"abc".to_vec()));
     tail.append(b"de");
-    let plan = tail.plan(8).expect("another, beside it");
+    assert!(
+        tail.plan(8).is_none(),
+        "a little waits for what is in flight"
+    );
+    tail.wrote(plan.id);
+    let plan = tail.plan(8).expect("the rest");
     assert_eq!((plan.pos, flat(&plan.parts)), (13, b"de".to_vec()));
+}
+
+#[test]
+fn a_stream_of_appends_is_written_in_whole_pages_that_meet() {
+    const APPEND: usize = 65_193;
+    let pool = Pool::new();
+    let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
+    tail.append(&[1; APPEND]);
+    let first = tail.plan(8).expect("nothing is in flight");
+    assert_eq!(
+        first.end, APPEND as u64,
+        "alone, it is written whole at once"
+    );
+    tail.append(&[2; APPEND]);
+    assert!(
+        tail.plan(8).is_none(),
+        "a little waits for what is in flight"
+    );
+    for _ in 0..4 {
+        tail.append(&[2; APPEND]);
+    }
+    tail.wrote(first.id);
+    // From the page that is on disk already, for the last time.
+    let mut before = tail.plan(8).expect("what waited");
+    assert_eq!(before.pos, page_floor(APPEND as u64));
+    for _ in 0..40 {
+        let mut appended = 0;
+        let next = loop {
+            tail.append(&[3; APPEND]);
+            appended += APPEND as u64;
+            if let Some(next) = tail.plan(8) {
+                break next;
+            }
+            assert!(
+                appended < MERGE_BYTES_MIN,
+                "so much goes beside what is in flight"
+            );
+        };
+        assert_eq!((next.pos, next.pos % PAGE as u64), (before.end, 0));
+        tail.wrote(before.id);
+        before = next;
+    }
+    tail.wrote(before.id);
+    let last = tail.plan(8).expect("the unfinished page");
+    assert_eq!(last.end, tail.end.pos);
+    tail.wrote(last.id);
+    assert!(!tail.pending());
 }

@@ -43,12 +43,15 @@ mod tests {
     use super::super::Progress;
     use super::*;
 
+    /// So much goes out beside what is in flight.
+    const RECORD_BYTES: usize = 256 << 10;
+
     /// Two writes of one record each, as the tail plans them; they complete in this order, each
     /// durable or not. Gives *written* and *durable* after each.
     fn land(order: [(u64, bool); 2]) -> Vec<(i64, i64)> {
         let mut tail = Tail::new(&Pool::new(), false, Offset(0), 0, &[]);
         for id in 0..2 {
-            tail.append(&[7; 100]);
+            tail.append(&[7; RECORD_BYTES]);
             assert_eq!(tail.plan(8).expect("a write").id, id);
         }
         let (mut landed, mut progress) = (Landed::default(), Progress::new(Offset(0), true));
@@ -56,7 +59,10 @@ mod tests {
         for (id, durable) in order {
             landed.add(id, durable);
             if let Some(written) = tail.wrote(id) {
-                progress.wrote(Offset(written.pos as i64 / 100), landed.take());
+                progress.wrote(
+                    Offset(written.pos as i64 / RECORD_BYTES as i64),
+                    landed.take(),
+                );
             }
             marks.push((progress.written().0, progress.durable().0));
         }

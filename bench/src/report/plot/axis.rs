@@ -4,7 +4,7 @@ use super::short;
 
 /// How values lie along an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::report) enum Axis {
+pub(crate) enum Axis {
     /// From 0 to this.
     Linear { most: f64 },
     /// From the first to the second, both above 0.
@@ -15,7 +15,7 @@ pub(in crate::report) enum Axis {
 
 impl Axis {
     /// From 0 to a round number above all values.
-    pub(in crate::report) fn linear(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn linear(values: impl Iterator<Item = f64>) -> Self {
         let most = values.fold(0.0, f64::max);
         let step = step(most);
         Axis::Linear {
@@ -24,14 +24,14 @@ impl Axis {
     }
 
     /// From 0 to just this, which need not be round.
-    pub(in crate::report) fn span(most: f64) -> Self {
+    pub(crate) fn span(most: f64) -> Self {
         Axis::Linear {
             most: if most > 0.0 { most } else { 1.0 },
         }
     }
 
     /// From a power of ten to a power of ten around all values above 0.
-    pub(in crate::report) fn log(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn log(values: impl Iterator<Item = f64>) -> Self {
         let (mut least, mut most) = (f64::MAX, f64::MIN_POSITIVE);
         for value in values.filter(|value| *value > 0.0) {
             least = least.min(value);
@@ -46,7 +46,7 @@ impl Axis {
     }
 
     /// Where a value lies, 0 to 1.
-    pub(in crate::report) fn place(self, value: f64) -> f64 {
+    pub(crate) fn place(self, value: f64) -> f64 {
         let nines = |share: f64| -(1.0 - share).max(1e-12).log10();
         let place = match self {
             Axis::Linear { most } => value / most,

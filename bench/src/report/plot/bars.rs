@@ -10,27 +10,27 @@ const TOP: f64 = 34.0;
 const BOTTOM: f64 = 34.0;
 
 /// A part of a bar.
-pub(in crate::report) struct Part {
-    pub(in crate::report) name: &'static str,
+pub(crate) struct Part<'a> {
+    pub(crate) name: &'a str,
     /// A class of the page's style: its colour.
-    pub(in crate::report) class: &'static str,
-    pub(in crate::report) value: f64,
+    pub(crate) class: &'static str,
+    pub(crate) value: f64,
 }
 
 /// A bar.
-pub(in crate::report) struct Bar {
-    pub(in crate::report) name: String,
-    pub(in crate::report) parts: Vec<Part>,
+pub(crate) struct Bar<'a> {
+    pub(crate) name: String,
+    pub(crate) parts: Vec<Part<'a>>,
 }
 
-impl Bar {
+impl Bar<'_> {
     fn total(&self) -> f64 {
         self.parts.iter().map(|part| part.value.max(0.0)).sum()
     }
 }
 
 /// The bars as an SVG element.
-pub(in crate::report) fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
+pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar<'_>]) -> String {
     let axis = Axis::linear(bars.iter().map(Bar::total));
     let x = |value: f64| LEFT + axis.place(value) * (WIDTH - LEFT - RIGHT);
     let bottom = TOP + bars.len() as f64 * ROW;
@@ -91,7 +91,7 @@ pub(in crate::report) fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
 }
 
 /// Each kind of part once, above the bars.
-fn legend(svg: &mut String, bars: &[Bar]) {
+fn legend(svg: &mut String, bars: &[Bar<'_>]) {
     let mut seen: Vec<&str> = Vec::new();
     let mut at = 8.0;
     for part in bars.iter().flat_map(|bar| &bar.parts) {

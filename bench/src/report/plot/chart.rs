@@ -10,28 +10,28 @@ const TOP: f64 = 34.0;
 const BOTTOM: f64 = 42.0;
 
 /// A line.
-pub(in crate::report) struct Series {
-    pub(in crate::report) name: String,
+pub(crate) struct Series {
+    pub(crate) name: String,
     /// A class of the page's style: its colour.
-    pub(in crate::report) class: &'static str,
-    pub(in crate::report) points: Vec<(f64, f64)>,
+    pub(crate) class: &'static str,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// See the module.
-pub(in crate::report) struct Chart<'a> {
-    pub(in crate::report) title: &'a str,
-    pub(in crate::report) x_name: &'a str,
-    pub(in crate::report) y_name: &'a str,
-    pub(in crate::report) x: Axis,
-    pub(in crate::report) y: Axis,
-    pub(in crate::report) series: Vec<Series>,
+pub(crate) struct Chart<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) x_name: &'a str,
+    pub(crate) y_name: &'a str,
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
+    pub(crate) series: Vec<Series>,
     /// Shaded from the left up to this value: the warm-up.
-    pub(in crate::report) shaded_to: Option<f64>,
+    pub(crate) shaded_to: Option<f64>,
 }
 
 impl Chart<'_> {
     /// The chart as an SVG element.
-    pub(in crate::report) fn svg(&self) -> String {
+    pub(crate) fn svg(&self) -> String {
         let mut svg = format!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
             escape(self.title)

@@ -4,12 +4,12 @@ mod axis;
 mod bars;
 mod chart;
 
-pub(super) use axis::Axis;
-pub(super) use bars::{Bar, Part, bars};
-pub(super) use chart::{Chart, Series};
+pub(crate) use axis::Axis;
+pub(crate) use bars::{Bar, Part, bars};
+pub(crate) use chart::{Chart, Series};
 
 /// Text as it may stand in HTML and SVG.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -24,7 +24,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Three significant digits, thousands as k, millions as M.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let (value, unit) = match value.abs() {
         v if v >= 1e9 => (value / 1e9, "G"),
         v if v >= 1e6 => (value / 1e6, "M"),

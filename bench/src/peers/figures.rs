@@ -1,0 +1,154 @@
+//! Figures of several contestants beside each other.
+
+use crate::contest::Pinning;
+use crate::record::Spread;
+use crate::report::paired;
+use crate::scenario::{Better, Cell};
+
+use super::Report;
+
+/// One figure of all contestants, in their order.
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) unit: String,
+    pub(super) better: Better,
+    pub(super) of: Vec<Values>,
+}
+
+/// One figure of one contestant: by round, rising.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Values(Vec<(usize, f64)>);
+
+/// How many times better the first contestant is than another: above 1 it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Advantage {
+    /// Of medians.
+    pub(super) times: f64,
+    /// Of the rounds' ratios, with 95 % confidence; none with fewer than two.
+    pub(super) interval: Option<(f64, f64)>,
+}
+
+impl Values {
+    pub(super) fn spread(&self) -> Option<Spread> {
+        Spread::of(self.0.iter().map(|(_, value)| *value))
+    }
+
+    pub(super) fn median(&self) -> Option<f64> {
+        Some(self.spread()?.median)
+    }
+
+    pub(super) fn rounds(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Advantage {
+    /// Of `ours` over `other`; none where one is not known or not above 0, or `better` is neither.
+    pub(super) fn of(ours: &Values, other: &Values, better: Better) -> Option<Self> {
+        let (worse, best) = match better {
+            Better::Neither => return None,
+            Better::Less => (other, ours),
+            Better::More => (ours, other),
+        };
+        let times = worse.median()? / best.median()?;
+        let both = worse.0.iter().filter_map(|(round, value)| {
+            let same = best.0.iter().find(|(other, _)| other == round)?;
+            Some((same.1, *value))
+        });
+        let (below, above): (Vec<f64>, Vec<f64>) = both.unzip();
+        let ratio = paired(&below, &above, 0.95);
+        (times.is_finite() && times > 0.0).then_some(Self {
+            times,
+            interval: ratio.map(|ratio| (ratio.least, ratio.most)),
+        })
+    }
+
+    pub(super) fn show(&self) -> String {
+        let digits = |value: f64| if value >= 10.0 { 1 } else { 2 };
+        let one = |value: f64| format!("{value:.*}", digits(value));
+        match self.interval {
+            Some((least, most)) => format!("{} ({} .. {})", one(self.times), one(least), one(most)),
+            None => one(self.times),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn cells_of<'a>(
+        &'a self,
+        scenario: &'a str,
+        pinning: Pinning,
+    ) -> impl Iterator<Item = &'a Cell> {
+        let wanted = move |cell: &&Cell| cell.scenario == scenario && cell.pinning == pinning;
+        self.cells.iter().filter(wanted)
+    }
+
+    /// All figures of a scenario, in the order in which they were first named.
+    pub(super) fn lines(&self, scenario: &str, pinning: Pinning) -> Vec<Line> {
+        let mut lines: Vec<Line> = Vec::new();
+        for cell in self.cells_of(scenario, pinning) {
+            let Some(at) = self.contestants.iter().position(|one| *one == cell.label) else {
+                continue;
+            };
+            for figure in &cell.findings.figures {
+                let same = |line: &Line| line.name == figure.name && line.unit == figure.unit;
+                let line = match lines.iter().position(same) {
+                    Some(line) => &mut lines[line],
+                    None => {
+                        lines.push(Line {
+                            name: figure.name.clone(),
+                            unit: figure.unit.clone(),
+                            better: figure.better,
+                            of: vec![Values::default(); self.contestants.len()],
+                        });
+                        lines.last_mut().expect("just pushed")
+                    }
+                };
+                line.of[at].0.push((cell.round, figure.value));
+            }
+        }
+        lines
+    }
+
+    /// Those that ran, in the scenarios' order.
+    pub(super) fn scenarios(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for cell in &self.cells {
+            if !names.contains(&cell.scenario.as_str()) {
+                names.push(&cell.scenario);
+            }
+        }
+        names
+    }
+
+    pub(super) fn pinnings(&self) -> Vec<Pinning> {
+        let ran = |pinning: &Pinning| self.cells.iter().any(|cell| cell.pinning == *pinning);
+        [Pinning::Pinned, Pinning::Unpinned]
+            .into_iter()
+            .filter(ran)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advantages_are_of_medians_and_look_the_right_way() {
+        let values = |of: &[f64]| Values(of.iter().copied().enumerate().collect());
+        let (ours, other) = (values(&[1.0, 2.0, 4.0]), values(&[9.0, 10.0, 30.0]));
+        let cost = Advantage::of(&ours, &other, Better::Less).unwrap();
+        assert_eq!(cost.times, 5.0);
+        let (least, most) = cost.interval.unwrap();
+        assert!(least < 5.0 && 5.0 < most, "{cost:?}");
+        let rate = Advantage::of(&ours, &other, Better::More).unwrap();
+        assert_eq!(rate.times, 0.2);
+        assert_eq!(Advantage::of(&ours, &other, Better::Neither), None);
+        assert_eq!(Advantage::of(&ours, &Values::default(), Better::Less), None);
+        // One round has no interval; rounds that only one has do not count for it.
+        let single = Advantage::of(&values(&[1.0]), &other, Better::Less).unwrap();
+        assert_eq!((single.times, single.interval), (10.0, None));
+        assert_eq!(single.show(), "10.0");
+    }
+}

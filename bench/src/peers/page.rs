@@ -1,0 +1,250 @@
+//! The report as one self-contained page: no scripts, nothing fetched.
+
+use std::collections::BTreeMap;
+
+use super::figures::Line;
+use super::markdown::{CLAIMS, advantage, times, value, verdict};
+use super::{Report, headline};
+use crate::contest::Pinning;
+use crate::report::Latencies;
+use crate::report::html::{distribution, document, list, section};
+use crate::report::plot::{Axis, Bar, Chart, Part, Series, bars, escape};
+use crate::scenario::SCENARIOS;
+
+/// Colours of contestants, in their order; further ones share the last.
+const CLASSES: [&str; 4] = ["one", "two", "floor", "quiet"];
+
+pub(super) fn page(report: &Report) -> String {
+    let title = escape(&report.title);
+    let mut body = format!(
+        "<h1>{title}</h1>\n<p class=\"sub\">{}</p>\n<p class=\"sub\">{}</p>\n",
+        escape(&report.started),
+        escape(&report.machine.line())
+    );
+    for warning in report.warnings() {
+        body.push_str(&format!(
+            "<div class=\"bad\"><b>{}</b></div>\n",
+            escape(&warning)
+        ));
+    }
+    body.push_str(&claims(report));
+    for name in report.scenarios() {
+        body.push_str(&section(&escape(name), &scenario(report, name)));
+    }
+    body.push_str(&section("How it was run", &list(&report.how())));
+    document(&title, &body)
+}
+
+/// Empty where nothing of it was measured.
+fn claims(report: &Report) -> String {
+    let judged = headline::judged(report);
+    if judged.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("<p class=\"sub\">{}</p>\n", escape(CLAIMS));
+    text.push_str("<div class=\"wide\"><table><tr><th>claim</th><th>at least</th>");
+    for (_, _, name) in headline::columns(report) {
+        text.push_str(&format!("<th>{}</th>", escape(&name)));
+    }
+    text.push_str("<th>holds</th></tr>\n");
+    for row in judged {
+        text.push_str(&format!(
+            "<tr><td>{}</td><td>{} ×</td>",
+            escape(row.claim),
+            row.times_min
+        ));
+        for one in &row.of {
+            text.push_str(&format!("<td>{}</td>", escape(&times(one.as_ref()))));
+        }
+        let class = match row.holds {
+            Some(false) => " class=\"missed\"",
+            _ => "",
+        };
+        text.push_str(&format!("<td{class}>{}</td></tr>\n", verdict(row.holds)));
+    }
+    section("Claims", &(text + "</table></div>\n"))
+}
+
+fn scenario(report: &Report, name: &str) -> String {
+    let known = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    let question = known.map_or("", |scenario| scenario.question);
+    let mut text = format!("<p>{}</p>\n", escape(question));
+    for pinning in report.pinnings() {
+        let lines = report.lines(name, pinning);
+        if lines.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("<h3>{}</h3>\n", escape(pinning.name())));
+        text.push_str(&cpu_bars(report, &lines));
+        text.push_str(&latency_charts(report, name, pinning));
+        text.push_str(&figures(report, &lines));
+    }
+    let notes: Vec<String> = report.notes(name).into_iter().collect();
+    if !notes.is_empty() {
+        text.push_str(&list(&notes));
+    }
+    text
+}
+
+/// The whole machine's CPU per GB, or per request where nothing was counted per GB.
+fn cpu_bars(report: &Report, lines: &[Line]) -> String {
+    let unit_of = |unit: &str| {
+        let wanted = |line: &&Line| line.unit == unit && line.name.ends_with(": machine CPU");
+        lines.iter().filter(wanted).collect::<Vec<_>>()
+    };
+    let mut all = Vec::new();
+    for line in unit_of("s/GB") {
+        let load = line.name.trim_end_matches(": machine CPU");
+        let mut name = load.to_owned();
+        for (at, values) in line.of.iter().enumerate() {
+            let Some(value) = values.median() else {
+                continue;
+            };
+            all.push(Bar {
+                // Once for the group.
+                name: std::mem::take(&mut name),
+                parts: vec![Part {
+                    name: &report.contestants[at],
+                    class: CLASSES[at.min(CLASSES.len() - 1)],
+                    value,
+                }],
+            });
+        }
+    }
+    match all.is_empty() {
+        true => String::new(),
+        false => bars(
+            "CPU per GB",
+            "CPU seconds per GB, whole machine less idle and driver",
+            &all,
+        ),
+    }
+}
+
+/// End-to-end latencies (else acks) of each open loop, all rounds together.
+fn latency_charts(report: &Report, scenario: &str, pinning: Pinning) -> String {
+    type Sums = BTreeMap<u64, u64>;
+    let mut loads: Vec<(String, Vec<Sums>)> = Vec::new();
+    for cell in report.cells_of(scenario, pinning) {
+        let Some(at) = report.contestants.iter().position(|one| *one == cell.label) else {
+            continue;
+        };
+        for run in cell.findings.runs.iter().filter(|run| run.open_loop) {
+            let load = run.label.strip_prefix(&format!("{}: ", cell.label));
+            let load = load.unwrap_or(&run.label);
+            let sums = match loads.iter().position(|(name, _)| name == load) {
+                Some(found) => &mut loads[found].1,
+                None => {
+                    loads.push((load.to_owned(), vec![Sums::new(); report.contestants.len()]));
+                    &mut loads.last_mut().expect("just pushed").1
+                }
+            };
+            let of = match run.end_to_end.is_empty() {
+                true => &run.produce_ack,
+                false => &run.end_to_end,
+            };
+            for (value, count) in &of.values {
+                *sums[at].entry(*value).or_default() += count;
+            }
+        }
+    }
+    let mut text = String::new();
+    for (load, sums) in loads {
+        let all: Vec<(usize, Latencies)> = sums
+            .into_iter()
+            .enumerate()
+            .filter(|(_, sums)| !sums.is_empty())
+            .map(|(at, sums)| (at, latencies(&sums)))
+            .collect();
+        text.push_str(&latency_chart(report, &load, &all));
+    }
+    text
+}
+
+fn latencies(sums: &BTreeMap<u64, u64>) -> Latencies {
+    let count = sums.values().sum::<u64>();
+    let total: f64 = sums
+        .iter()
+        .map(|(value, count)| (*value * *count) as f64)
+        .sum();
+    Latencies {
+        count,
+        mean_ns: total / count as f64,
+        max_ns: sums.keys().next_back().copied().unwrap_or(0),
+        values: sums.iter().map(|(value, count)| (*value, *count)).collect(),
+    }
+}
+
+fn latency_chart(report: &Report, load: &str, all: &[(usize, Latencies)]) -> String {
+    let count = all.iter().map(|(_, of)| of.count).max().unwrap_or(0);
+    if count == 0 {
+        return String::new();
+    }
+    let nines = (count as f64).log10().floor().clamp(2.0, 6.0);
+    let most = 1.0 - 10f64.powf(-nines);
+    let series: Vec<Series> = all
+        .iter()
+        .map(|(at, of)| Series {
+            name: report.contestants[*at].clone(),
+            class: CLASSES[(*at).min(CLASSES.len() - 1)],
+            points: distribution(of, most),
+        })
+        .collect();
+    let values: Vec<f64> = series
+        .iter()
+        .flat_map(|series| series.points.iter().map(|point| point.1))
+        .collect();
+    let x_name = format!("{load}: percentile of messages, until consumed");
+    let chart = Chart {
+        title: load,
+        x_name: &x_name,
+        y_name: "ms",
+        x: Axis::Nines { most },
+        y: Axis::log(values.into_iter().map(|ms| ms.max(0.01))),
+        series,
+        shaded_to: None,
+    };
+    chart.svg()
+}
+
+fn figures(report: &Report, lines: &[Line]) -> String {
+    let mut text = String::from("<div class=\"wide\"><table><tr><th>figure</th><th>unit</th>");
+    for label in &report.contestants {
+        text.push_str(&format!("<th>{}</th>", escape(label)));
+    }
+    for label in report.contestants.iter().skip(1) {
+        text.push_str(&format!("<th>times better than {}</th>", escape(label)));
+    }
+    text.push_str("</tr>\n");
+    for line in lines {
+        text.push_str(&format!(
+            "<tr><td>{}</td><td>{}</td>",
+            escape(&line.name),
+            escape(&line.unit)
+        ));
+        for values in &line.of {
+            text.push_str(&format!("<td>{}</td>", value(values, report.rounds)));
+        }
+        for other in line.of.iter().skip(1) {
+            let cell = advantage(&line.of[0], other, line.better);
+            text.push_str(&format!("<td>{cell}</td>"));
+        }
+        text.push_str("</tr>\n");
+    }
+    text + "</table></div>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_add_up() {
+        let sums = BTreeMap::from([(1_000_000, 98), (5_000_000, 2)]);
+        let sum = latencies(&sums);
+        assert_eq!(sum.count, 100);
+        assert_eq!(sum.ms(0.98), Some(1.0));
+        assert_eq!(sum.ms(0.99), Some(5.0));
+        assert_eq!(sum.mean_ns, 1_080_000.0);
+    }
+}

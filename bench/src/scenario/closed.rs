@@ -1,0 +1,109 @@
+//! Closed loops on the stage: saturation, and what it costs.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Stage;
+use super::findings::{Better, Findings};
+use crate::contest::Server;
+use crate::drive::{self, Consumer, Load, Partition, Range, produce, saturate};
+use crate::machine::wait_until_quiet;
+use crate::measurement::Measurement;
+
+/// Bytes of a fetch.
+const FETCH_BYTES: i32 = 1 << 20;
+/// Larger ones come in gigabytes a second: the disk's room bounds how long.
+const LARGE_BATCH: usize = 64 << 10;
+
+impl Stage<'_> {
+    /// Saturates a topic's leaders with one batch per request, and names what came of it.
+    ///
+    /// # Errors
+    /// When the server answers an error, hangs or hangs up: nothing is kept then.
+    pub(crate) fn saturate_produce(
+        &mut self,
+        name: &str,
+        server: &Server,
+        (topic, partitions): (&str, &[Partition]),
+        load: Load,
+        (connections, in_flight): (usize, usize),
+    ) -> Result<()> {
+        self.begin(name, server)?;
+        let mut plan = self.plan(connections, in_flight);
+        if load.batch_bytes > LARGE_BATCH {
+            plan.warmup = Duration::from_secs_f64(self.seconds(3.0));
+            plan.time = Duration::from_secs_f64(self.seconds(5.0));
+        }
+        let baseline = self.watch_idle()?;
+        let (admin, pid) = (server.admin()?, server.pids().first().copied());
+        let done = produce(&admin, topic, partitions, load, plan, baseline, pid);
+        let (outcome, frames) = done.with_context(|| self.blame(name, server))?;
+        let run = outcome.measurement(name);
+        self.findings.closed(&run, Some(frames.records as u64));
+        self.end(run, server)
+    }
+
+    /// Saturates a topic's leaders with fetches of a range of each partition.
+    ///
+    /// # Errors
+    /// As [`Self::saturate_produce`].
+    pub(crate) fn saturate_consume(
+        &mut self,
+        name: &str,
+        server: &Server,
+        (topic, partitions): (&str, &[Partition]),
+        range: Range,
+        (connections, in_flight): (usize, usize),
+    ) -> Result<()> {
+        self.begin(name, server)?;
+        let walk = Consumer::walk(topic, partitions, connections, range, FETCH_BYTES);
+        let (mut consumer, _) = walk.with_context(|| name.to_owned())?;
+        let leaders = partitions.iter().cycle().take(connections);
+        let addresses: Vec<_> = leaders.map(|partition| partition.leader).collect();
+        let plan = self.plan(connections, in_flight);
+        let baseline = self.watch_idle()?;
+        let pid = server.pids().first().copied();
+        let done = saturate(&addresses, &mut consumer, plan, baseline, pid);
+        let run = done
+            .with_context(|| self.blame(name, server))?
+            .measurement(name);
+        self.findings.closed(&run, None);
+        self.end(run, server)
+    }
+
+    /// Appends 1 MiB batches of 1 KiB records until each partition holds `bytes`.
+    pub(crate) fn fill(&self, topic: &str, partitions: &[Partition], bytes: u64) -> Result<()> {
+        drive::fill(topic, partitions, bytes).with_context(|| format!("filling topic {topic}"))
+    }
+
+    fn begin(&self, name: &str, server: &Server) -> Result<()> {
+        self.check_interrupt()?;
+        eprintln!("  {}: {name} ...", server.label());
+        wait_until_quiet(self.place.quiet_seconds)
+    }
+
+    fn end(&mut self, run: Measurement, server: &Server) -> Result<()> {
+        let peak = run.memory.as_ref().map(|memory| memory.peak_bytes);
+        self.memory(&run.name, server, peak);
+        self.findings.measurements.push(run);
+        Ok(())
+    }
+}
+
+impl Findings {
+    /// Adds all that is to be said of a closed loop. `records` of each request.
+    fn closed(&mut self, run: &Measurement, records: Option<u64>) {
+        let (name, seconds) = (&run.name, run.cost.seconds);
+        let (bytes, requests) = (run.bytes as f64, run.requests as f64);
+        let rate = format!("{name}: throughput");
+        self.figure(&rate, "MB/s", Better::More, bytes / 1e6 / seconds);
+        self.figure(&rate, "requests/s", Better::More, requests / seconds);
+        self.cpu(name, "s/GB", &run.cost, bytes / 1e9);
+        self.cpu(name, "µs/request", &run.cost, requests / 1e6);
+        if let Some(records) = records {
+            let messages = requests * records as f64;
+            self.cpu(name, "s/million messages", &run.cost, messages / 1e6);
+        }
+    }
+}

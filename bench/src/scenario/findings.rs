@@ -1,0 +1,149 @@
+//! What a scenario found of one contestant.
+
+use serde::{Deserialize, Serialize};
+
+use crate::contest::MemoryNow;
+use crate::measurement::{Cost, Measurement};
+use crate::report::{Latencies, RunResult};
+
+/// What is to be wished of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Better {
+    More,
+    Less,
+    /// It is told, not compared.
+    Neither,
+}
+
+/// A named figure. The same name means the same of every contestant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    /// Which load, then what of it: `three producers: acked`.
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) better: Better,
+    pub(crate) value: f64,
+}
+
+/// A server that was started for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Started {
+    /// None of a server that ran already.
+    pub(crate) seconds: Option<f64>,
+    /// Settings and flags.
+    pub(crate) settings: Vec<String>,
+    /// Of the machine, before the start.
+    pub(crate) memory_before: MemoryNow,
+}
+
+/// Names the share of messages that was acked in time; from [`SUSTAINED_MIN`] on a rate is held.
+pub(crate) const SUSTAINED: &str = "sustained";
+pub(crate) const SUSTAINED_MIN: f64 = 0.99;
+
+/// See the module.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Findings {
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) started: Vec<Started>,
+    /// What was left out, and why.
+    pub(crate) skipped: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    /// Open loops, with their histograms.
+    pub(crate) runs: Vec<RunResult>,
+    /// Closed loops.
+    pub(crate) measurements: Vec<Measurement>,
+}
+
+impl Findings {
+    /// Adds a figure; one that is not a number is left out.
+    pub(crate) fn figure(&mut self, name: &str, unit: &str, better: Better, value: f64) {
+        if value.is_finite() {
+            self.figures.push(Figure {
+                name: name.to_owned(),
+                unit: unit.to_owned(),
+                better,
+                value,
+            });
+        }
+    }
+
+    /// Adds what `cost` comes to for each of `count` (a count of `unit`'s denominator): of the
+    /// machine, which is compared, and of the process, which is told.
+    pub(crate) fn cpu(&mut self, of: &str, unit: &str, cost: &Cost, count: f64) {
+        if cost.machine_was_quiet() {
+            let machine = cost.machine_cpu_s / count;
+            self.figure(&format!("{of}: machine CPU"), unit, Better::Less, machine);
+        } else {
+            let note =
+                format!("{of}: the machine was busy with something else: its CPU is unknown");
+            self.notes.push(note);
+        }
+        if let Some(process) = cost.process_cpu_s {
+            let process = process / count;
+            self.figure(
+                &format!("{of}: process CPU"),
+                unit,
+                Better::Neither,
+                process,
+            );
+        }
+    }
+
+    /// Adds percentiles.
+    pub(crate) fn latency(&mut self, of: &str, latencies: &Latencies) {
+        for (percent, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+            if let Some(ms) = latencies.ms(quantile) {
+                self.figure(&format!("{of} {percent}"), "ms", Better::Less, ms);
+            }
+        }
+    }
+
+    /// Adds all that is to be said of an open loop (or of a saturating one of the same driver).
+    pub(crate) fn run(&mut self, of: &str, run: &RunResult) {
+        let (better, of_rate) = match run.open_loop {
+            // What was asked for: equal, or not sustained.
+            true => (Better::Neither, "acked"),
+            false => (Better::More, "throughput"),
+        };
+        self.figure(
+            &format!("{of}: {of_rate}"),
+            "messages/s",
+            better,
+            run.acked_per_s(),
+        );
+        self.figure(
+            &format!("{of}: {of_rate}"),
+            "MB/s",
+            better,
+            1e3 * run.gb_per_s(),
+        );
+        if run.open_loop {
+            self.latency(&format!("{of}: ack"), &run.produce_ack);
+            self.latency(&format!("{of}: end to end"), &run.end_to_end);
+            let intended = (run.window.intended + run.window.never_made) as f64;
+            let share = run.window.acked as f64 / intended;
+            self.figure(
+                &format!("{of}: {SUSTAINED}"),
+                "of intended",
+                Better::Neither,
+                share,
+            );
+            if !run.sustained() {
+                self.notes
+                    .push(format!("{of}: NOT SUSTAINED: {:.0} % acked", 100.0 * share));
+            }
+        }
+        if let Some(cpu) = &run.cpu {
+            self.cpu(of, "s/GB", &cpu.cost, run.moved_gb());
+            let millions = run.window.acked as f64 / 1e6;
+            self.cpu(of, "s/million messages", &cpu.cost, millions);
+        }
+        for caveat in &run.caveats {
+            let note = format!("{of}: {caveat}");
+            if !caveat.starts_with("the machine was busy") && !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+}
