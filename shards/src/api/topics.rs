@@ -159,7 +159,7 @@ async fn create_here(
 }
 
 /// A partition that begins its life.
-pub(super) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> MetadataRecord<'static> {
+pub(crate) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> MetadataRecord<'static> {
     MetadataRecord::Partition(PartitionRecord {
         partition_id: index as i32,
         topic_id,

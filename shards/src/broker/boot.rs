@@ -273,3 +273,37 @@ pub(super) async fn mark_clean(io: &Io, settings: &Settings) -> Result<(), Errno
     let path = settings.log_dir.join(CLEAN);
     io.replace_file(&path, b"{\"version\":0}".to_vec()).await
 }
+
+#[cfg(test)]
+mod tests {
+    use odradek_wire::metadata_records::TopicRecord;
+
+    use super::*;
+    use crate::api::topics::new_partition;
+
+    #[test]
+    fn partitions_of_shards_that_are_gone_go_where_there_is_least() {
+        let mut before = Image::default();
+        for (number, name) in ["__consumer_offsets", "t"].into_iter().enumerate() {
+            let topic_id = Uuid([number as u8 + 1; 16]);
+            before.apply(&MetadataRecord::Topic(TopicRecord { name, topic_id }));
+            for (index, shard) in [0, 3, 2, 0, 1].into_iter().enumerate() {
+                before.apply(&new_partition(topic_id, index, shard));
+            }
+        }
+        let owners = |clean| {
+            let mut image = before.clone();
+            for record in new_owners(&before, 2, clean) {
+                image.apply(&record);
+            }
+            let entries = image.topics().flat_map(|topic| topic.partitions.clone());
+            let all: Vec<_> = entries.map(|one| (one.shard, one.leader_epoch)).collect();
+            assert_eq!(all.iter().filter(|(shard, _)| *shard == 0).count(), 5);
+            all
+        };
+        let stayed = [(0, 0), (1, 1), (1, 1), (0, 0), (1, 0)];
+        assert_eq!(owners(true)[..5], stayed);
+        // Every partition begins a leader epoch.
+        assert!(owners(false).iter().all(|(_, epoch)| *epoch == 1));
+    }
+}

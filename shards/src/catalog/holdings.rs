@@ -23,7 +23,7 @@ pub(super) enum Slot {
     Open(Rc<Hosted>),
     /// It is being opened, or on its way from another shard.
     Opening(Rc<Gate>),
-    /// Opening it failed at this time.
+    /// Opening it failed at this time, after which it is tried again; `u64::MAX`: never.
     Failed(u64),
 }
 
@@ -146,7 +146,9 @@ impl Holdings {
                 }
                 Some(Slot::Open(open)) => return Ok(open.clone()),
                 Some(Slot::Opening(gate)) => gate.clone(),
-                Some(Slot::Failed(at)) if self.ground.io.now() < at + FULL_RETRY_NS => {
+                Some(Slot::Failed(at))
+                    if self.ground.io.now() < at.saturating_add(FULL_RETRY_NS) =>
+                {
                     return Err(Unhosted::Failed);
                 }
                 Some(Slot::Failed(_)) | None => break,

@@ -135,9 +135,13 @@ impl Holdings {
             _ => unreachable!("what arrives is awaited"),
         };
         let slot = match released {
+            // It is opened by the next start: the old owner may be closing it. The move stays under
+            // way, so that stop is not taken for a clean one.
+            Released::Stopping => {
+                self.hosted.borrow_mut().insert(key, Slot::Failed(u64::MAX));
+                return gate.open();
+            }
             _ if self.stopping() => None,
-            // This one is going to stop, too.
-            Released::Stopping => None,
             Released::Closed(checkpoint) => {
                 self.checkpoints.take(topic.id, *index, checkpoint);
                 self.under_way.set(self.under_way.get() - 1);
@@ -159,15 +163,12 @@ impl Holdings {
             }
         };
         // If the shard stops, the move stays under way: what came was not closed.
-        let failed = || Slot::Failed(self.ground().io.now());
-        let slot = match self.stopping() {
-            true => failed(),
-            false => {
-                self.under_way.set(self.under_way.get() - 1);
-                slot.unwrap_or_else(failed)
-            }
-        };
-        self.hosted.borrow_mut().insert(key, slot);
+        let mut arrived = slot.unwrap_or(Slot::Failed(self.ground().io.now()));
+        match self.stopping() {
+            true => arrived = Slot::Failed(u64::MAX),
+            false => self.under_way.set(self.under_way.get() - 1),
+        }
+        self.hosted.borrow_mut().insert(key, arrived);
         gate.open();
     }
 }

@@ -175,7 +175,6 @@ final class MoveScenarios {
                 () -> move(admin, new TopicPartition(c.topic() + "-none", 0), leader));
             fails(InvalidReplicaAssignmentException.class, () -> move(admin, partition, 424_242));
             fails(InvalidReplicaAssignmentException.class, () -> move(admin, partition, leader, leader));
-            fails(InvalidReplicaAssignmentException.class, () -> move(admin, partition));
             List<Integer> brokers = brokers(admin);
             if (brokers.size() > 1) {
                 fails(InvalidReplicaAssignmentException.class, () -> move(admin, partition, brokers.get(0), brokers.get(1)));
