@@ -190,13 +190,23 @@ impl Partition {
     /// before an append.
     ///
     /// # Errors
-    /// The disk is full, or does not work.
+    /// The disk is full, or does not work; EROFS: the partition takes nothing more.
     pub async fn prepare(&self, bytes: usize) -> Result<(), Errno> {
+        // A file that was cut for the last time must not grow again.
+        let taking = |partition: &Partition| partition.check(&partition.state.borrow()).is_ok();
+        if !taking(self) {
+            return Err(Errno(libc::EROFS));
+        }
         let (base, size, segment_bytes) = self.with_log(|log| {
             let active = log.segments().next_back().expect("an active segment");
             (active.base, active.size, log.rules().segment_bytes)
         });
         let file = self.file(base, true).await?;
-        file.reserve(size + bytes as u64, segment_bytes).await
+        file.reserve(size + bytes as u64, segment_bytes).await?;
+        if !taking(self) {
+            file.cut(size).await?;
+            return Err(Errno(libc::EROFS));
+        }
+        Ok(())
     }
 }
