@@ -346,4 +346,10 @@ fn beside_apache_kafka() {
     }
     let page = std::fs::read_to_string(result(dir.path(), "md")).expect("the page");
     assert!(page.contains("RSS at full ingest"), "{page}");
+    let shown = bench()
+        .args(["peers", "--show"])
+        .arg(result(dir.path(), "json"))
+        .output();
+    let shown = String::from_utf8_lossy(&shown.expect("it starts").stdout).into_owned();
+    assert_eq!(shown.trim(), page.trim(), "what is kept is the whole");
 }

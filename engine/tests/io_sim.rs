@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use odradek_engine::bytes::{PAGE, Part, Parts, Pool};
 use odradek_engine::io::sim::{SimDriver, SimFaults, SimWorld};
-use odradek_engine::io::{Driver, Errno, Handle, Io, Op, OpenMode, Received};
+use odradek_engine::io::{Cache, Driver, Errno, Handle, Io, Op, OpenMode, Received};
 use odradek_engine::task::{Executor, Spawner};
 
 const SEEDS: u64 = 100;
@@ -140,6 +140,7 @@ fn a_write_in_flight_at_a_kill_is_done_lost_or_torn() {
                 pos: 0,
                 parts: owned(&[2; 4 * PAGE]),
                 dsync: true,
+                cache: Cache::AsOpened,
             }));
         });
         world.kill_process();
@@ -161,6 +162,7 @@ fn a_sync_covers_only_writes_that_had_completed_when_it_was_submitted() {
                 pos: 0,
                 parts: owned(&[2; 512]),
                 dsync: false,
+                cache: Cache::AsOpened,
             });
             let sync = io.submit(Op::DataSync { file });
             write.await.result.expect("write");

@@ -8,7 +8,8 @@ use std::time::Duration;
 use odradek_engine::bytes::{PAGE, Part, Parts, Pool};
 use odradek_engine::io::ring::{Ring, RingOptions};
 use odradek_engine::io::sim::{SimDriver, SimWorld};
-use odradek_engine::io::{Errno, Handle, Io, Op, OpenMode, Received};
+use odradek_engine::io::strategy::write::WriteStrategy;
+use odradek_engine::io::{Errno, Handle, Io, Op, OpenMode, Pipe, Received};
 use odradek_engine::task::{Executor, Spawner};
 
 const SEEDS: u64 = 20;
@@ -125,7 +126,7 @@ fn files_are_written_read_and_measured() {
         io.write(file, 5_000, owned(b"over"), true)
             .await
             .expect("dsync");
-        io.write_now(file, 99_998, owned(b"tail"))
+        io.write_now(file, 99_998, owned(b"tail"), false)
             .await
             .expect("now");
         io.sync(file).await.expect("fsync");
@@ -441,5 +442,120 @@ fn a_cancelled_receive_and_accept_end() {
         for handle in [client, server, listener] {
             io.close(handle).await;
         }
+    });
+}
+
+#[test]
+fn writes_through_the_page_cache_in_every_way() {
+    on_both(|on| async move {
+        let (io, at) = (&on.io, on.directory.join("w"));
+        let file = io.open(&at, WRITE).await.expect("open");
+        let bytes = pattern(40_000);
+        for (number, piece) in bytes.chunks(10_000).enumerate() {
+            let pos = number as u64 * 10_000;
+            let uncached = number % 2 == 1;
+            let written = match number / 2 {
+                0 => io.write_now(file, pos, owned(piece), uncached).await,
+                _ => io.write_through(file, pos, owned(piece), uncached).await,
+            };
+            match written {
+                // Before Linux 6.14, and where the file system has no such writes.
+                Err(Errno(libc::EOPNOTSUPP)) if uncached => {
+                    io.write(file, pos, owned(piece), true)
+                        .await
+                        .expect("plain");
+                }
+                written => written.expect("written"),
+            }
+        }
+        io.close(file).await;
+        assert!(contents(io, &at).await == bytes, "{}", on.name);
+    });
+}
+
+#[test]
+fn every_write_strategy_is_tried_out_without_a_trace() {
+    on_both(|on| async move {
+        for strategy in WriteStrategy::ALL {
+            for dsync in [false, true] {
+                match strategy.try_out(&on.io, &on.directory, dsync).await {
+                    Ok(()) | Err(Errno(libc::EOPNOTSUPP)) => {}
+                    Err(errno) => panic!("{strategy:?}: {errno}"),
+                }
+            }
+        }
+        assert_eq!(on.io.list(&on.directory).await.unwrap(), [""; 0]);
+    });
+}
+
+#[test]
+fn memory_of_a_zero_copy_send_is_not_used_again_before_the_network_lets_go() {
+    const LEN: usize = 256 << 10;
+    const COUNT: u8 = 24;
+    on_both(|on| async move {
+        let io = &on.io;
+        let (listener, client, server) = pair(&on).await;
+        let sender = {
+            let io = io.clone();
+            on.spawner.spawn(async move {
+                for number in 1..=COUNT {
+                    // Most likely the last one's, if that was let go.
+                    let block = io.pool().take(LEN);
+                    // SAFETY: nobody else holds the block.
+                    unsafe { block.bytes_mut(0, LEN) }.fill(number);
+                    let parts = Parts::from_iter([
+                        Part::block(&block, 0, LEN / 2),
+                        Part::block(&block, LEN / 2, LEN / 2),
+                    ]);
+                    drop(block);
+                    io.send_zero_copy(client, parts).await.expect("send");
+                }
+                io.close(client).await;
+            })
+        };
+        // What the socket takes without a reader is taken and waits: its memory must not change.
+        io.sleep(Duration::from_millis(20)).await;
+        let received = receive_all(io, server).await.expect("receive");
+        assert_eq!(received.len(), LEN * usize::from(COUNT));
+        for (piece, number) in received.chunks(LEN).zip(1..) {
+            assert!(piece.iter().all(|byte| *byte == number), "piece {number}");
+        }
+        sender.await;
+        io.close(server).await;
+        io.close(listener).await;
+    });
+}
+
+#[test]
+fn a_pipe_carries_file_ranges_to_a_socket() {
+    on_both(|on| async move {
+        let io = &on.io;
+        let Some(mut pipe) = Pipe::open(io, 256 << 10).await else {
+            assert_eq!(on.name, "sim", "the ring has pipes");
+            return;
+        };
+        let (listener, client, server) = pair(&on).await;
+        let file = io.open(&on.directory.join("p"), WRITE).await.expect("open");
+        let bytes = pattern(3_000_000);
+        io.write(file, 0, owned(&bytes), true).await.expect("write");
+        let sender = {
+            let (io, len) = (io.clone(), bytes.len());
+            on.spawner.spawn(async move {
+                let mut at = 0;
+                while at < len {
+                    let (step, worker) = ((len - at).min(200_001), at % 2 == 1);
+                    let moved = pipe.carry(file, at as u64, step, client, worker).await;
+                    at += moved.expect("moved");
+                }
+                let moved = pipe.carry(file, at as u64, 1, client, false).await;
+                assert_eq!(moved, Ok(0), "the file's end");
+                io.close(client).await;
+                io.close(file).await;
+            })
+        };
+        assert!(receive_all(io, server).await.expect("receive") == bytes);
+        sender.await;
+        io.close(server).await;
+        io.close(listener).await;
     });
 }

@@ -5,6 +5,7 @@ pub mod broker;
 pub mod catalog;
 pub mod config;
 pub mod coordinators;
+pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;

@@ -1,10 +1,14 @@
 //! The node as a process: limits, the log directory's lock, ports, one thread per shard, signals.
 #![allow(clippy::disallowed_methods)] // around the shards, not in them
 
+mod http;
 mod limits;
+mod observed;
 mod ports;
+mod system;
 
 use std::fs::OpenOptions;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
@@ -13,7 +17,7 @@ use std::thread::JoinHandle;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, gettid};
 use odradek_engine::bytes::Pool;
 use odradek_engine::io::Io;
 use odradek_engine::io::ring::{Ring, RingError, RingOptions};
@@ -21,8 +25,12 @@ use odradek_engine::task::Executor;
 
 use crate::broker::{Boot, BootError, Broker, Facts, start, until_stopped};
 use crate::catalog::Image;
-use crate::config::{ConfigError, Settings};
+use crate::config::{ConfigError, MetricsListener, Settings};
+use crate::net::Gate;
 use crate::runtime::Mailboxes;
+
+use self::http::Http;
+use self::observed::{Observed, Phase};
 
 /// Why the node does not start, or stops.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +52,14 @@ pub enum NodeError {
         address: String,
         error: std::io::Error,
     },
+    #[error(
+        "cannot serve metrics on {address}: {error}; set metrics.listener to another host:port, \
+         or to nothing"
+    )]
+    Metrics {
+        address: String,
+        error: std::io::Error,
+    },
     #[error("no {count} contiguous free ports were found for the shards; set shards.port.base")]
     NoPorts { count: u16 },
     #[error(transparent)]
@@ -61,15 +77,36 @@ pub enum NodeError {
 
 type FirstFacts = (Arc<Facts>, Arc<Image>);
 
-/// Runs a node until SIGTERM or SIGINT. `ready` is told, once every shard serves, the bootstrap
-/// address and the shards' advertised ones.
-pub fn run(settings: Settings, ready: impl FnOnce(&str, &[String])) -> Result<(), NodeError> {
+/// Where a node serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    pub bootstrap: String,
+    /// The shards' advertised addresses.
+    pub shards: Vec<String>,
+    /// Where /metrics is, if it is served.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// The line that says so on stdout, after its first word.
+impl std::fmt::Display for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (bootstrap, shards) = (&self.bootstrap, self.shards.join(","));
+        write!(f, "READY bootstrap={bootstrap} shards={shards}")?;
+        match self.metrics {
+            Some(address) => write!(f, " metrics={address}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs a node until SIGTERM or SIGINT. `ready` is told once every shard serves.
+pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeError> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
     // Shards inherit the mask: only this thread takes them.
     signals.thread_block().map_err(system("blocking signals"))?;
-    limits::raise();
+    let files_max = limits::raise();
     let _lock = lock(&settings.log_dir)?;
     let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(system("reading CPU affinity"))?;
     let cpus: Vec<usize> = (0..CpuSet::count())
@@ -79,6 +116,12 @@ pub fn run(settings: Settings, ready: impl FnOnce(&str, &[String])) -> Result<()
     let bound = ports::bind(&settings, &layout)?;
     let settings = Arc::new(settings);
     let mail = Mailboxes::new(u32::from(layout.count));
+    let observed = Arc::new(Observed::new(mail.clone(), settings.log_dir.clone()));
+    let http = match &settings.metrics_listener {
+        Some(wanted) => serve_metrics(wanted, &observed)?,
+        None => None,
+    };
+    let gate = Gate::new(&settings, files_max);
     let pinned = usize::from(layout.count) <= cpus.len();
     if !pinned {
         tracing::warn!(
@@ -98,6 +141,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(&str, &[String])) -> Result<()
             settings: settings.clone(),
             mail: mail.clone(),
             stopped: stopped.clone(),
+            observed: observed.clone(),
         };
         let boot = Boot {
             shard,
@@ -105,6 +149,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(&str, &[String])) -> Result<()
             endpoints: bound.endpoints.clone(),
             mail: mail.clone(),
             listeners,
+            gate: gate.clone(),
             first: first.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -124,8 +169,39 @@ pub fn run(settings: Settings, ready: impl FnOnce(&str, &[String])) -> Result<()
         .iter()
         .map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port))
         .collect();
-    ready(&bound.bootstrap, &shards);
-    wait_and_stop(&signals, &mail, threads, stops)
+    observed.now(Phase::Serving);
+    ready(Ready {
+        bootstrap: bound.bootstrap,
+        shards,
+        metrics: http.as_ref().map(|http| http.address),
+    });
+    let signal = signals.wait().map_err(system("waiting for a signal"))?;
+    tracing::info!("{signal}: stopping");
+    observed.now(Phase::Stopping);
+    stop(&mail, threads, stops)
+}
+
+/// Without the port, a node that nobody told to have it runs all the same.
+fn serve_metrics(
+    wanted: &MetricsListener,
+    observed: &Arc<Observed>,
+) -> Result<Option<Http>, NodeError> {
+    let started = TcpListener::bind(&wanted.address)
+        .and_then(|listener| Http::start(listener, observed.clone()));
+    let error = match started {
+        Ok(http) => return Ok(Some(http)),
+        Err(error) => NodeError::Metrics {
+            address: wanted.address.clone(),
+            error,
+        },
+    };
+    match wanted.wanted {
+        true => Err(error),
+        false => {
+            tracing::warn!("{error}");
+            Ok(None)
+        }
+    }
 }
 
 struct ShardPlan {
@@ -133,6 +209,7 @@ struct ShardPlan {
     settings: Arc<Settings>,
     mail: Mailboxes<Broker>,
     stopped: mpsc::Sender<u32>,
+    observed: Arc<Observed>,
 }
 
 type Report = mpsc::Sender<Result<FirstFacts, NodeError>>;
@@ -141,6 +218,7 @@ type Report = mpsc::Sender<Result<FirstFacts, NodeError>>;
 fn run_shard(plan: ShardPlan, boot: Boot, report: Report) {
     // A shard's panic ends the process: half a node would answer wrongly.
     let guard = AbortOnPanic;
+    plan.observed.thread(gettid().as_raw());
     if let Some(cpu) = plan.cpu {
         let mut set = CpuSet::new();
         let pinned = set
@@ -197,14 +275,11 @@ impl Drop for AbortOnPanic {
     }
 }
 
-fn wait_and_stop(
-    signals: &SigSet,
+fn stop(
     mail: &Mailboxes<Broker>,
     threads: Vec<JoinHandle<()>>,
     stops: mpsc::Receiver<u32>,
 ) -> Result<(), NodeError> {
-    let signal = signals.wait().map_err(system("waiting for a signal"))?;
-    tracing::info!("{signal}: stopping");
     let shards = mail.shards();
     // Shard 0 last: it leaves the marker of a clean stop.
     for shard in (1..shards).chain([0]) {

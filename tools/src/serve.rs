@@ -69,8 +69,6 @@ pub fn settings(args: &NodeArgs) -> anyhow::Result<Settings> {
 
 /// Runs the node; says on stdout, in one line, when and where it serves.
 fn node(settings: Settings) -> anyhow::Result<()> {
-    odradek_shards::node::run(settings, |bootstrap, shards| {
-        println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
-    })?;
+    odradek_shards::node::run(settings, |ready| println!("{ready}"))?;
     Ok(())
 }

@@ -22,7 +22,8 @@ const ENGINE: &[(&str, &[&str])] = &[
 const SHARDS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("runtime", &[]),
-    ("net", &["config", "runtime"]),
+    ("metrics", &[]),
+    ("net", &["config", "runtime", "metrics"]),
     ("partition", &["runtime"]),
     ("catalog", &["config", "partition"]),
     (
@@ -34,6 +35,7 @@ const SHARDS: &[(&str, &[&str])] = &[
         &[
             "config",
             "runtime",
+            "metrics",
             "net",
             "partition",
             "catalog",
@@ -42,9 +44,20 @@ const SHARDS: &[(&str, &[&str])] = &[
     ),
     (
         "broker",
-        &["config", "runtime", "net", "partition", "catalog", "api"],
+        &[
+            "config",
+            "runtime",
+            "metrics",
+            "net",
+            "partition",
+            "catalog",
+            "api",
+        ],
     ),
-    ("node", &["config", "runtime", "catalog", "broker"]),
+    (
+        "node",
+        &["config", "runtime", "metrics", "net", "catalog", "broker"],
+    ),
 ];
 
 #[test]

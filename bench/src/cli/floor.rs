@@ -4,21 +4,38 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
 use crate::drive::{Batch, Frames};
-use crate::floor::{Kind, Run};
-use crate::machine::pin;
+use crate::floor::outcome::{Configuration, FloorRuns, Floors};
+use crate::floor::{self, Kind, Run, Runtime};
+use crate::machine::{Facts, pin};
+
+/// Stands for every floor.
+const ALL: &str = "all";
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct FloorArgs {
     /// Which floors [default: all]
-    #[arg(value_enum)]
-    kinds: Vec<Kind>,
+    #[arg(value_parser = choices(), hide_possible_values = true)]
+    floors: Vec<String>,
+    /// Only lists the floors, and where each can be had
+    #[arg(long)]
+    list: bool,
+    /// On what [default: all]
+    #[arg(long, value_delimiter = ',')]
+    runtime: Vec<Runtime>,
+    /// Runs of each; medians are shown
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
     /// Where files are written: the file system to be measured [default: the system's temporary
     /// directory]
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Where the result is written
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
     /// Bytes of an echoed frame's record value
     #[arg(long, default_value_t = SMALL_RECORD_BYTES)]
     record_size: usize,
@@ -26,38 +43,87 @@ pub(super) struct FloorArgs {
     timing: Timing,
     #[command(flatten)]
     cores: Cores,
-    /// Also write the result here as JSON
-    #[arg(long)]
-    save: Option<PathBuf>,
+}
+
+/// The floors' names, and one for all.
+fn choices() -> PossibleValuesParser {
+    let all = PossibleValue::new(ALL).help("Every floor");
+    let kinds = Kind::value_variants().iter();
+    let kinds = kinds.filter_map(ValueEnum::to_possible_value);
+    PossibleValuesParser::new(kinds.chain([all]))
+}
+
+impl FloorArgs {
+    fn chosen(&self) -> Vec<FloorRuns> {
+        let all = self.floors.is_empty() || self.floors.iter().any(|name| name == ALL);
+        let runtimes = match self.runtime.as_slice() {
+            [] => Runtime::value_variants(),
+            runtimes => runtimes,
+        };
+        let kinds = Kind::value_variants().iter();
+        let kinds = kinds.filter(|kind| all || self.floors.contains(&kind.value_name()));
+        kinds
+            .flat_map(|kind| {
+                runtimes
+                    .iter()
+                    .map(|runtime| FloorRuns::new(*kind, *runtime))
+            })
+            .collect()
+    }
 }
 
 pub(super) fn run(args: &FloorArgs) -> Result<()> {
+    if args.list {
+        print!("{}", floor::page::list());
+        return Ok(());
+    }
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = tempfile::tempdir_in(&parent)?;
     pin(args.cores.driver_core)?;
     let frames = echo_frames(args.record_size)?;
+    let started = jiff::Timestamp::now();
     let run = Run {
         plan: args.timing.plan(SMALL_CONNECTIONS, SMALL_IN_FLIGHT),
         server_core: args.cores.server_core,
         driver_core: args.cores.driver_core,
         dir: dir.path(),
     };
-    let all = Kind::value_variants();
-    let kinds = if args.kinds.is_empty() {
-        all
-    } else {
-        &args.kinds
-    };
-    let mut runs = Vec::new();
-    for kind in kinds {
-        eprintln!("{} ...", kind.name());
-        runs.push(crate::floor::run(*kind, &run, &frames)?);
+    let mut floors = args.chosen();
+    for round in 1..=args.rounds {
+        for floor in floors.iter_mut().filter(|floor| floor.can_run()) {
+            let (kind, runtime) = (floor.kind, floor.runtime);
+            eprintln!("round {round}: {}, {} ...", kind.name(), runtime.name());
+            match floor::run_on(runtime, kind, &run, &frames) {
+                Ok(measured) => floor.runs.push(measured),
+                Err(error) => {
+                    eprintln!("failed: {error:#}");
+                    floor.failure = Some(format!("{error:#}"));
+                }
+            }
+        }
     }
-    let echo = format!(
-        "echo: {SMALL_CONNECTIONS} connections, {SMALL_IN_FLIGHT} in flight each; a request has {} bytes, a reply {}",
-        frames.request_bytes, frames.reply_bytes
-    );
-    super::report(&runs, dir.path(), args.save.as_deref(), &[echo])
+    let outcome = Floors {
+        started: started.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        machine: Facts::gather(dir.path())?,
+        configuration: Configuration {
+            rounds: args.rounds,
+            seconds: args.timing.seconds,
+            warmup_seconds: args.timing.warmup_seconds,
+            baseline_seconds: args.timing.baseline_seconds,
+            echo_connections: SMALL_CONNECTIONS,
+            echo_in_flight: SMALL_IN_FLIGHT,
+            echo_request_bytes: frames.request_bytes,
+            echo_reply_bytes: frames.reply_bytes,
+            server_core: args.cores.server_core,
+            driver_core: args.cores.driver_core,
+        },
+        floors,
+    };
+    let page = floor::page::markdown(&outcome);
+    println!("{page}");
+    let path = outcome.write(&args.results, &page)?;
+    eprintln!("written: {}", path.display());
+    Ok(())
 }
 
 /// The frames that a one-record produce would send.

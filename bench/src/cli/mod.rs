@@ -5,8 +5,10 @@ mod consume;
 mod floor;
 mod load;
 mod open;
+mod options;
 mod peers;
 mod produce;
+mod readme;
 mod scenario;
 mod surroundings;
 
@@ -18,9 +20,11 @@ use clap::Subcommand;
 
 pub(crate) use floor::echo_frames;
 pub(crate) use load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+pub(crate) use surroundings::interrupt;
 
 use crate::floor::ServerArgs;
 use crate::machine::{Facts, raise_limits};
+use crate::matrix::MatrixArgs;
 use crate::measurement::{Measurement, table};
 use crate::record::RecordArgs;
 
@@ -37,19 +41,23 @@ enum Command {
     Floor(floor::FloorArgs),
     /// Loads a server at its own pace (open loop), or searches the highest rate that holds a bound
     Load(Box<open::LoadArgs>),
-    /// Tells differences between two sets of results from noise
-    Compare(compare::CompareArgs),
+    /// Tells differences between two sets of results, or two servers loaded in turn, from noise
+    Compare(Box<compare::CompareArgs>),
     /// Saturates a server with produce requests (closed loop)
     Produce(produce::ProduceArgs),
     /// Saturates a server with fetch requests (closed loop)
     Consume(consume::ConsumeArgs),
     /// Measures `odradek serve` beside the floors and writes a dated result
     Record(RecordArgs),
+    /// Makes the README's table and plot from the newest results
+    Readme(readme::ReadmeArgs),
     /// The own node and Apache Kafka, or any other server, in turn: the same scenarios, the same
     /// driver, ratios
     Peers(Box<peers::PeersArgs>),
     /// Asks named questions of the own node, or of any server: one scenario each
     Scenario(Box<scenario::ScenarioArgs>),
+    /// Measures every write and read strategy of the node on several file systems: two tables
+    Matrix(Box<MatrixArgs>),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -64,8 +72,10 @@ pub fn run(args: Args) -> ExitCode {
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Record(args) => crate::record::run(&args),
+        Command::Readme(args) => readme::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Scenario(args) => scenario::run(&args),
+        Command::Matrix(args) => crate::matrix::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {

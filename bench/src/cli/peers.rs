@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, Jars, MemoryState, Pinning};
 use crate::machine::{Facts, pin};
-use crate::peers::{Matrix, Work, run_matrix};
+use crate::peers::{Matrix, Report, Work, run_matrix};
 use crate::report::save;
 use crate::scenario::chosen;
 
@@ -59,6 +59,9 @@ pub(super) struct PeersArgs {
     /// for again [default: below --results]
     #[arg(long)]
     work: Option<PathBuf>,
+    /// Shows a kept result (JSON) and runs nothing
+    #[arg(long, value_name = "FILE")]
+    show: Option<PathBuf>,
     #[command(flatten)]
     surroundings: Surroundings,
 }
@@ -67,6 +70,10 @@ pub(super) struct PeersArgs {
 const FREE_GIB_MIN: f64 = 30.0;
 
 pub(super) fn run(args: &PeersArgs) -> Result<()> {
+    if let Some(kept) = &args.show {
+        println!("{}", Report::read(kept)?.markdown());
+        return Ok(());
+    }
     let surroundings = &args.surroundings;
     ensure!(args.rounds > 0, "--rounds 0: at least 1");
     let jars = match args.no_kafka {
@@ -131,6 +138,11 @@ fn contestants(args: &PeersArgs, jars: Option<&Jars>) -> Result<Vec<Contestant>>
     }
     for address in &args.address {
         all.push(Contestant::at(address)?);
+    }
+    for (at, one) in all.iter().enumerate() {
+        let label = one.label();
+        let twice = all[..at].iter().any(|earlier| earlier.label() == label);
+        ensure!(!twice, "{label} is named twice");
     }
     ensure!(
         all.len() > 1,

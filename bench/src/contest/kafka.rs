@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::Variant;
 
@@ -58,6 +58,8 @@ const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
 pub(crate) struct Jars {
     dir: PathBuf,
     pub(crate) version: String,
+    /// What runs them, in its own words.
+    java: String,
 }
 
 impl Jars {
@@ -96,11 +98,14 @@ impl Jars {
             )
         })?;
         let java = Command::new("java").arg("-version").output();
-        ensure!(
-            java.is_ok_and(|output| output.status.success()),
-            "Apache Kafka needs Java 17 or newer: `java -version` does not run"
-        );
-        Ok(Self { dir, version })
+        let java = java.ok().filter(|output| output.status.success());
+        let java = java.context("Apache Kafka needs Java 17 or newer: `java -version` fails")?;
+        let said = String::from_utf8_lossy(&java.stderr).into_owned();
+        Ok(Self {
+            dir,
+            version,
+            java: said.lines().next().unwrap_or_default().to_owned(),
+        })
     }
 
     fn java(&self) -> Command {
@@ -145,6 +150,7 @@ pub(super) fn command(
     let mut command = jars.java();
     command.args(&heap).args(JVM_FLAGS);
     command.arg("kafka.Kafka").arg(&file);
+    told.push(jars.java.clone());
     told.extend(heap);
     told.extend(JVM_FLAGS.iter().map(|flag| (*flag).to_owned()));
     Ok((command, told))

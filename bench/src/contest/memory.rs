@@ -5,8 +5,9 @@
 //! begins in a stated state.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -78,35 +79,64 @@ impl MemoryState {
     }
 }
 
-/// Free memory of a seasoned machine is at most this share of all.
-const FREE_SHARE_MAX: f64 = 0.03;
+/// Fills until no more than this share of all memory is free, or as far as the kernel lets it: it
+/// keeps a reserve.
+const FREE_SHARE_MIN: f64 = 0.03;
+/// More than this share is no reserve: something is wrong.
+const FREE_SHARE_MAX: f64 = 0.25;
+/// Reads that do not lessen what is free only recycle.
+const RECYCLED_BYTES: u64 = 1 << 30;
+/// Of one look at the free memory to the next.
+const STEP_BYTES: u64 = 128 << 20;
 
 /// Reads a file that is one hole until its pages have taken what was free. Nothing is written.
 fn fill(parent: &Path) -> Result<()> {
+    /// Where to read on: what was read before may still be cached.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     nix::unistd::sync();
-    let memory = MemoryNow::read()?;
-    let free_max = (memory.total_bytes as f64 * FREE_SHARE_MAX) as u64;
-    if memory.free_bytes <= free_max {
-        return Ok(());
-    }
+    let MemoryNow {
+        total_bytes: total,
+        free_bytes: mut least,
+        ..
+    } = MemoryNow::read()?;
+    let share = |of: f64| (total as f64 * of) as u64;
     let path = parent.join(FILLER);
-    let made = File::create(&path)?;
-    made.set_len(2 * memory.total_bytes)
+    // Not truncated: that would free its pages.
+    let mut options = File::options();
+    let mut file = options
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot write into {}", parent.display()))?;
+    let length = 16 * total;
+    file.set_len(length)
         .with_context(|| format!("cannot make a sparse file in {}", parent.display()))?;
-    let mut file = File::open(&path)?;
     let mut chunk = vec![0; 4 << 20];
-    let mut left = 2 * memory.total_bytes;
-    while MemoryNow::read()?.free_bytes > free_max {
-        // The kernel keeps a reserve free: what is not enough after all of it will not become so.
-        ensure!(
-            left > 0,
-            "page cache does not fill: {} still has room for reads of a sparse file",
-            parent.display()
-        );
-        for _ in 0..16 {
-            left = left.saturating_sub(file.read(&mut chunk)? as u64);
+    let mut recycled = 0;
+    while least > share(FREE_SHARE_MIN) && recycled < RECYCLED_BYTES {
+        let from = NEXT.fetch_add(STEP_BYTES, Ordering::Relaxed) % (length - STEP_BYTES);
+        file.seek(SeekFrom::Start(from))?;
+        let mut left = STEP_BYTES;
+        while left > 0 {
+            let read = file.read(&mut chunk)? as u64;
+            ensure!(read > 0, "{} was cut short", path.display());
+            left = left.saturating_sub(read);
+        }
+        let free = MemoryNow::read()?.free_bytes;
+        // What others take and give back meanwhile is no progress.
+        if free < least.saturating_sub(STEP_BYTES / 4) {
+            (least, recycled) = (free, 0);
+        } else {
+            recycled += STEP_BYTES;
         }
     }
+    ensure!(
+        least <= share(FREE_SHARE_MAX),
+        "page cache does not fill: {} MiB stay free (another --dir, or --memory as-found)",
+        least >> 20
+    );
     Ok(())
 }
 

@@ -28,6 +28,7 @@ pub(super) fn command(
     let places = [
         format!("listeners=PLAINTEXT://127.0.0.1:{port}"),
         "shards.port.base=0".to_owned(),
+        "metrics.listener=127.0.0.1:0".to_owned(),
         format!("log.dirs={}", data.display()),
     ];
     for setting in places.iter().chain(&told) {

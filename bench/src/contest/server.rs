@@ -101,7 +101,7 @@ impl Server {
         let (command, settings) = own.command()?;
         self.brokers = format!("127.0.0.1:{}", own.port);
         self.settings = settings;
-        let log = own.dir.path().join("server.log");
+        let log = own.log();
         let procs = own.group.as_ref().map(MemoryGroup::procs).transpose()?;
         let started = Instant::now();
         let cores = own.place.cores();
@@ -231,6 +231,20 @@ impl Server {
             .with_context(|| format!("{}: restart", self.label))
     }
 
+    /// The same, set up otherwise.
+    pub(crate) fn restart_as(&mut self, variant: &Variant) -> Result<Duration> {
+        let own = self.own.as_mut().context("it was not started here")?;
+        own.variant = variant.clone();
+        self.restart()
+    }
+
+    /// Whether it has written `text` since it was first started: a warning, say.
+    pub(crate) fn said(&self, text: &str) -> bool {
+        let log = self.own.as_ref().map(Own::log);
+        let log = log.and_then(|log| std::fs::read_to_string(log).ok());
+        log.is_some_and(|log| log.contains(text))
+    }
+
     fn take_process(&mut self) -> Result<(&mut Own, Process)> {
         self.pids.clear();
         let label = &self.label;
@@ -244,6 +258,10 @@ impl Server {
 impl Own {
     fn data(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("server.log")
     }
 
     fn command(&self) -> Result<(Command, Vec<String>)> {

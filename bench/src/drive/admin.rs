@@ -285,37 +285,51 @@ impl Admin {
     /// The first offset of a partition and its end, asked of its leader.
     pub(crate) fn offsets(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         const EARLIEST: i64 = -2;
-        const LATEST: i64 = -1;
-        let first = self.offset(topic, partition, EARLIEST)?;
-        Ok((first, self.offset(topic, partition, LATEST)?))
+        let first = self.all_offsets(topic, &[partition], EARLIEST)?;
+        let end = self.end_offset(topic, partition)?;
+        Ok((first[0], end))
     }
 
     /// Where a partition ends now, asked of its leader.
     pub(crate) fn end_offset(&mut self, topic: &str, partition: i32) -> Result<i64> {
-        Ok(self.offsets(topic, partition)?.1)
+        Ok(self.end_offsets(topic, &[partition])?[0])
     }
 
-    fn offset(&mut self, topic: &str, partition_index: i32, timestamp: i64) -> Result<i64> {
+    /// Where partitions end now, asked of their leader.
+    pub(crate) fn end_offsets(&mut self, topic: &str, partitions: &[i32]) -> Result<Vec<i64>> {
+        const LATEST: i64 = -1;
+        self.all_offsets(topic, partitions, LATEST)
+    }
+
+    fn all_offsets(&mut self, topic: &str, partitions: &[i32], timestamp: i64) -> Result<Vec<i64>> {
         let version = self.version::<ListOffsetsRequest>(7)?;
+        let asked = partitions.iter().map(|index| ListOffsetsPartition {
+            partition_index: *index,
+            timestamp,
+            ..Default::default()
+        });
         let request = ListOffsetsRequest {
             replica_id: -1,
             topics: vec![ListOffsetsTopic {
                 name: topic,
-                partitions: vec![ListOffsetsPartition {
-                    partition_index,
-                    timestamp,
-                    ..Default::default()
-                }],
+                partitions: asked.collect(),
             }],
             ..Default::default()
         };
         let reply = self.call(&request, version)?;
         let mut body = reply_body(&reply, ListOffsetsRequest::API_KEY, version)?;
         let response = ListOffsetsResponse::decode(&mut body, version)?;
-        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-        let partition = partitions.next().context("an empty reply")?;
-        check("ListOffsets", partition.error_code)?;
-        Ok(partition.offset)
+        let mut found = BTreeMap::new();
+        for answer in response.topics.iter().flat_map(|topic| &topic.partitions) {
+            check("ListOffsets", answer.error_code)
+                .with_context(|| format!("partition {}", answer.partition_index))?;
+            found.insert(answer.partition_index, answer.offset);
+        }
+        let offsets = partitions.iter().map(|index| {
+            let offset = found.get(index).copied();
+            offset.with_context(|| format!("no answer for partition {index}"))
+        });
+        offsets.collect()
     }
 }
 

@@ -3,6 +3,7 @@
 //! The positions at which fetches start are collected by one walk; the measured loop then fetches
 //! them over and over, pipelined. No batch is opened.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
@@ -38,6 +39,7 @@ pub(crate) struct Consumer {
     fetch_bytes: i32,
     version: i16,
     lanes: Vec<Lane>,
+    asked: u64,
 }
 
 /// What a walk found.
@@ -63,6 +65,7 @@ impl Consumer {
             fetch_bytes,
             version,
             lanes: Vec::new(),
+            asked: 0,
         };
         let mut found = Walked {
             fetches: 0,
@@ -88,6 +91,54 @@ impl Consumer {
             });
         }
         Ok((consumer, found))
+    }
+
+    /// Fetches that start where the caller knows that batches do: for each connection its partition
+    /// and the offsets. Nothing is read beforehand. `leader`: of any of them.
+    pub(crate) fn at(
+        topic: &str,
+        leader: SocketAddr,
+        lanes: Vec<(i32, Vec<i64>)>,
+        fetch_bytes: i32,
+    ) -> Result<Self> {
+        let version = Admin::connect(leader)?.version::<FetchRequest>(VERSION_MAX)?;
+        let lanes = lanes.into_iter().map(|(partition, starts)| {
+            ensure!(
+                !starts.is_empty(),
+                "nothing to fetch of {topic}-{partition}"
+            );
+            Ok(Lane {
+                partition,
+                starts,
+                next: 0,
+            })
+        });
+        Ok(Self {
+            topic: topic.to_owned(),
+            fetch_bytes,
+            version,
+            lanes: lanes.collect::<Result<_>>()?,
+            asked: 0,
+        })
+    }
+
+    /// Fetches asked for so far, by the positions that were collected.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked
+    }
+
+    /// A fetch from another offset of connection `at`'s partition.
+    pub(crate) fn request_from(
+        &self,
+        at: usize,
+        offset: i64,
+        correlation: i32,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Rc<[u8]>>> {
+        let request = self.fetch_request(self.lanes[at].partition, offset);
+        let frame = request_frame(&request, self.version, correlation, std::mem::take(out))?;
+        *out = frame.into_inner();
+        Ok(None)
     }
 
     /// Where fetches start, and the bytes that they bring.
@@ -181,11 +232,8 @@ impl Work for Consumer {
         let lane = &mut self.lanes[at];
         let offset = lane.starts[lane.next];
         lane.next = (lane.next + 1) % lane.starts.len();
-        let partition = lane.partition;
-        let request = self.fetch_request(partition, offset);
-        let frame = request_frame(&request, self.version, correlation, std::mem::take(out))?;
-        *out = frame.into_inner();
-        Ok(None)
+        self.asked += 1;
+        self.request_from(at, offset, correlation, out)
     }
 
     fn reply(&mut self, _at: usize, reply: &[u8]) -> Result<u64> {

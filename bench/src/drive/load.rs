@@ -15,6 +15,8 @@ use crate::window::Baseline;
 /// The last version that names topics (later ones carry ids).
 const PRODUCE_VERSION_MAX: i16 = 12;
 
+const FILL_BATCH_BYTES: usize = 1 << 20;
+
 /// What a produce request holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -53,26 +55,37 @@ pub(crate) fn produce(
     Ok((outcome, frames))
 }
 
+/// The batch that [`fill`] appends.
+pub(super) fn fill_batch() -> Result<Batch> {
+    Batch::build(1024, FILL_BATCH_BYTES, now_ms())
+}
+
 /// Appends 1 MiB batches of 1 KiB records until each partition holds `bytes`.
 pub(crate) fn fill(topic: &str, partitions: &[Partition], bytes: u64) -> Result<()> {
-    let batch = Batch::build(1024, 1 << 20, now_ms())?;
-    for (at, partition) in partitions.iter().enumerate() {
+    let batch = fill_batch()?;
+    for partition in partitions {
         let mut leader = Admin::connect(partition.leader)?;
         let (first, end) = leader.offsets(topic, partition.index)?;
         let wanted = bytes.div_ceil(batch.bytes.len() as u64) * batch.records as u64;
         let missing = wanted.saturating_sub((end - first) as u64);
         let version = leader.version::<ProduceRequest>(PRODUCE_VERSION_MAX)?;
         let mut frames = Frames::new(topic, &[partition.index], &batch, -1, version)?;
-        for correlation in 0..missing.div_ceil(batch.records as u64) {
-            let mut frame = Vec::new();
-            let body = frames.request(at, correlation as i32, &mut frame)?;
-            leader.send(&frame)?;
-            if let Some(body) = body {
-                leader.send(&body)?;
-            }
-            frames.reply(at, &leader.reply()?)?;
+        for _ in 0..missing.div_ceil(batch.records as u64) {
+            send_one(&mut leader, &mut frames)?;
         }
     }
+    Ok(())
+}
+
+/// Sends one request to a leader and takes its answer.
+pub(crate) fn send_one(leader: &mut Admin, frames: &mut Frames) -> Result<()> {
+    let mut frame = Vec::new();
+    let body = frames.request(0, 0, &mut frame)?;
+    leader.send(&frame)?;
+    if let Some(body) = body {
+        leader.send(&body)?;
+    }
+    frames.reply(0, &leader.reply()?)?;
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The driver: loads a Kafka-protocol server from one core.
 
 mod admin;
+mod backfill;
+mod change;
 mod connection;
 mod consume;
 mod identity;
@@ -8,15 +10,19 @@ mod leads;
 mod load;
 mod produce;
 mod saturate;
+mod tails;
 
 use std::time::Duration;
 
 pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_frame};
+pub(crate) use backfill::{Backfilled, backfill, step_back};
+pub(crate) use change::{Layout, touch};
 pub(crate) use consume::{Consumer, Range};
 pub(crate) use leads::leads;
-pub(crate) use load::{Load, fill, now_ms, produce, warm_page_cache};
+pub(crate) use load::{Load, fill, now_ms, produce, send_one, warm_page_cache};
 pub(crate) use produce::{Batch, Frames};
-pub(crate) use saturate::saturate;
+pub(crate) use saturate::{Work, saturate};
+pub(crate) use tails::{Tails, WAIT_MS};
 
 /// How hard and how long.
 #[derive(Clone, Copy, Debug)]

@@ -107,6 +107,11 @@ impl Frames {
         })
     }
 
+    /// Of a request's batch.
+    pub(crate) fn batch_bytes(&self) -> u64 {
+        self.batch_bytes
+    }
+
     /// The same requests, for a server that only echoes ids.
     pub(crate) fn for_echo(mut self) -> Self {
         self.checked = false;

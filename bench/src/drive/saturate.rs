@@ -15,6 +15,7 @@ use super::Plan;
 use super::connection::Connection;
 use crate::machine::{CpuClock, reset_peak, resident};
 use crate::measurement::{Cost, Latency, Measurement, Memory};
+use crate::report::Latencies;
 use crate::window::{Baseline, Window};
 
 /// No reply at all for so long: the server hangs.
@@ -50,6 +51,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Of the window's requests.
+    pub(crate) fn latencies(&self) -> Latencies {
+        Latencies::from(&self.latencies_ns)
+    }
+
     pub(crate) fn measurement(self, name: &str) -> Measurement {
         Measurement {
             name: name.to_owned(),

@@ -112,18 +112,31 @@ impl Contents {
         lengths.max()
     }
 
+    /// Bytes of a replay's next line; 0 of anything else.
+    #[inline]
+    pub fn line_bytes(&self) -> usize {
+        match self.lines.is_empty() {
+            true => 0,
+            false => self.line_at(self.line).len(),
+        }
+    }
+
+    fn line_at(&self, line: usize) -> &[u8] {
+        let start = match line {
+            0 => 0,
+            line => self.lines[line - 1],
+        };
+        let line = &self.bytes[start..self.lines[line]];
+        line.strip_suffix(b"\n").unwrap_or(line)
+    }
+
     /// The next `bytes` bytes; of a replay the next line, whatever is asked for.
     #[inline]
     pub fn next(&mut self, bytes: usize) -> &[u8] {
         if !self.lines.is_empty() {
-            let start = match self.line {
-                0 => 0,
-                line => self.lines[line - 1],
-            };
-            let end = self.lines[self.line];
+            let line = self.line;
             self.line = (self.line + 1) % self.lines.len();
-            let line = &self.bytes[start..end];
-            return line.strip_suffix(b"\n").unwrap_or(line);
+            return self.line_at(line);
         }
         if self.at + bytes > self.bytes.len() {
             self.at = 0;

@@ -113,6 +113,38 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// The machine, in a line.
+    pub(crate) fn brief(&self) -> String {
+        let hypervisor = if self.hypervisor { "virtual" } else { "bare" };
+        format!(
+            "{} ({} cores, {} GiB, {hypervisor}), governor {}; Linux {}, {}; {} ({})",
+            self.cpu_model,
+            self.cores,
+            self.memory_gib,
+            self.cpu_governor,
+            self.kernel,
+            self.distribution,
+            self.file_system.kind,
+            self.file_system.options,
+        )
+    }
+
+    /// What was built from what, in a line.
+    pub(crate) fn built(&self) -> String {
+        let commit = self.commit.get(..10).unwrap_or("unknown");
+        let modified = match self.modified {
+            true => ", with changes",
+            false => "",
+        };
+        let build = match self.debug_assertions {
+            true => ", built with debug assertions: not figures to keep",
+            false => "",
+        };
+        format!("Commit {commit}{modified}{build}.")
+    }
+}
+
 impl FileSystem {
     pub(crate) fn of(dir: &Path) -> Result<Self> {
         let dir = dir.canonicalize().context("the data directory")?;
@@ -138,7 +170,7 @@ impl FileSystem {
 }
 
 /// Bytes that an unprivileged process may still write below `dir`.
-fn free_bytes(dir: &Path) -> Result<u64> {
+pub(crate) fn free_bytes(dir: &Path) -> Result<u64> {
     let stat = nix::sys::statvfs::statvfs(dir)?;
     Ok(stat.blocks_available() * stat.fragment_size())
 }

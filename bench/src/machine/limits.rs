@@ -13,3 +13,8 @@ pub(crate) fn raise() {
         }
     }
 }
+
+/// Files that a process started here may have open.
+pub(crate) fn open_files() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard)
+}

@@ -30,3 +30,21 @@ pub(crate) fn resident(pid: u32) -> Result<Resident> {
 pub(crate) fn reset_peak(pid: u32) -> bool {
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok()
 }
+
+/// Bytes of the kernel's slab caches (inodes, dentries and the like), the whole machine's.
+///
+/// Source: proc_meminfo(5), `Slab`.
+pub(crate) fn slab() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(kib.context("no Slab in /proc/meminfo")? * 1024)
+}
+
+/// Files that a process has open.
+pub(crate) fn descriptors(pid: u32) -> Result<u64> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    Ok(open
+        .with_context(|| format!("files of process {pid}"))?
+        .count() as u64)
+}

@@ -1,28 +1,73 @@
 //! Batches as a producer fills them: written once, where they are sent from.
 //!
 //! [`BatchBuilder`](odradek_engine::record::BatchBuilder) writes records twice and asks for their
-//! values in one piece; a driver that is to saturate a node from one core cannot afford that.
+//! values in one piece; a driver that is to saturate a node from one core cannot afford that. Nor
+//! can it afford to write and to sum, over and over, what is the same in each batch: see
+//! [`form`](super::form).
 
-use odradek_engine::bytes::{Block, Part, Pool};
-use odradek_engine::record::{Attributes, BatchHeader, BatchInfo, Compression, HEADER_BYTES};
+use odradek_engine::bytes::{Block, Part};
+use odradek_engine::record::{
+    Attributes, BatchHeader, BatchInfo, Compression, HEADER_BYTES, shift_crc,
+};
 use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
-use super::proof::PROOF_BYTES;
-use crate::load::KEY_BYTES;
+use super::form::{Form, Forms, Rest};
+use super::proof::{PROOF_BYTES, Proof};
+use super::sums::Behind;
+use crate::load::{Contents, KEY_BYTES, Load, Sizes};
 
 /// A record's bytes beside key and value, at most.
 const FIELDS_BYTES_MAX: usize = 32;
+/// Bytes before a record's rest, at most.
+const HEAD_BYTES_MAX: usize = FIELDS_BYTES_MAX + KEY_BYTES + PROOF_BYTES;
+
+/// How the batches of a load are made.
+pub(crate) struct Making {
+    compression: Compression,
+    /// What a form still holds is used again. Not in a replay, whose lines come in order; nor where
+    /// a codec would find the same again.
+    again: bool,
+    /// Of the rests with their records' ends, where all have one length.
+    behind: Option<Behind>,
+}
+
+impl Making {
+    pub(crate) fn new(load: &Load) -> Self {
+        let compression = load.compression.0;
+        let replay = matches!(load.sizes, Sizes::Replay { .. });
+        let again = compression == Compression::None && !replay;
+        let behind = match load.sizes {
+            Sizes::Fixed { bytes } if again => Behind::new(bytes - PROOF_BYTES + 1),
+            _ => None,
+        };
+        Self {
+            compression,
+            again,
+            behind,
+        }
+    }
+}
+
+/// A record to be made.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) wall_ms: i64,
+    pub(crate) key: Option<&'a [u8; KEY_BYTES]>,
+    pub(crate) proof: Proof,
+    /// Of the value, behind its proof.
+    pub(crate) rest_bytes: usize,
+}
 
 /// A batch that takes more records.
 pub(crate) struct Draft {
-    block: Block,
+    form: Form,
     /// Bytes so far, header included.
     length: usize,
     count: i32,
     base_ms: i64,
     latest_ms: i64,
-    /// Intended send times, one per record.
-    times: Vec<u64>,
+    /// Of the records so far, where each could be put together from what was known.
+    sum: Option<u32>,
     first_sequence: u64,
     /// Tells drafts of one producer apart.
     pub(crate) serial: u64,
@@ -33,72 +78,61 @@ pub(crate) struct Draft {
 /// A batch that is ready to be sent.
 pub(crate) struct Closed {
     pub(crate) part: Part,
-    pub(crate) times: Vec<u64>,
+    pub(crate) form: Form,
     pub(crate) first_sequence: u64,
     /// What it counts for in its producer's buffer: the bytes that its records took.
     pub(crate) held: usize,
 }
 
-/// Whose batches these are, and how they are closed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Closing {
-    pub(crate) compression: Compression,
-    /// Id and epoch of an idempotent producer.
-    pub(crate) identity: Option<(i64, i16)>,
-}
-
 impl Draft {
-    /// An empty batch with room for `bytes`, and for one record of `value_bytes` at least. `times`
-    /// is empty: memory to be used again.
+    /// An empty batch with room for `bytes`, and for one record with `rest_bytes` at least.
     pub(crate) fn new(
-        pool: &Pool,
+        forms: &Forms,
         bytes: usize,
-        value_bytes: usize,
+        rest_bytes: usize,
         now_ms: i64,
         first_sequence: u64,
         serial: u64,
-        times: Vec<u64>,
     ) -> Self {
-        let one = HEADER_BYTES + FIELDS_BYTES_MAX + KEY_BYTES + value_bytes;
+        let one = HEADER_BYTES + HEAD_BYTES_MAX + rest_bytes;
         Self {
-            block: pool.take(bytes.max(one)),
+            form: forms.take(bytes.max(one)),
             length: HEADER_BYTES,
             count: 0,
             base_ms: now_ms,
             latest_ms: now_ms,
-            times,
+            sum: Some(crc32c::crc32c(&[])),
             first_sequence,
             serial,
             expired: false,
         }
     }
 
-    /// Whether one more record of `value_bytes` keeps the batch within `bytes_max`; the first
-    /// always does.
+    /// Whether one more record keeps the batch within `bytes_max`; the first always does.
     #[inline]
-    pub(crate) fn fits(&self, value_bytes: usize, bytes_max: usize) -> bool {
-        let most = self.length + FIELDS_BYTES_MAX + KEY_BYTES + value_bytes;
-        self.count == 0 || most <= bytes_max.min(self.block.capacity())
+    pub(crate) fn fits(&self, rest_bytes: usize, bytes_max: usize) -> bool {
+        let most = self.length + HEAD_BYTES_MAX + rest_bytes;
+        self.count == 0 || most <= bytes_max.min(self.form.block.capacity())
     }
 
-    /// Adds a record whose value is `proof` and `rest`. Returns the bytes it took.
+    /// Adds a record; what its form does not hold of it comes from `contents`. Returns the bytes it
+    /// took.
     ///
     /// # Panics
     /// When it does not fit.
     #[inline]
     pub(crate) fn append(
         &mut self,
-        now_ms: i64,
-        intended: u64,
-        key: Option<&[u8; KEY_BYTES]>,
-        proof: &[u8; PROOF_BYTES],
-        rest: &[u8],
+        message: &Message<'_>,
+        contents: &mut Contents,
+        making: &Making,
     ) -> usize {
-        let value_bytes = PROOF_BYTES + rest.len();
+        let rest_bytes = message.rest_bytes;
+        let value_bytes = PROOF_BYTES + rest_bytes;
         // Times never fall within a producer, but the wall clock may be set back.
-        let since = (now_ms - self.base_ms).max(0);
+        let since = (message.wall_ms - self.base_ms).max(0);
         let delta = i64::from(self.count);
-        let key_bytes = key.map_or(1, |key| 1 + key.len());
+        let key_bytes = message.key.map_or(1, |key| 1 + key.len());
         let body = 1
             + varint_bytes(since)
             + varint_bytes(delta)
@@ -107,12 +141,15 @@ impl Draft {
             + value_bytes
             + 1;
         let whole = varint_bytes(body as i64) + body;
-        // SAFETY: the block is this draft's alone until it is closed: it was taken from the pool
-        // by `new` and no handle or part of it has been given away.
-        let out = unsafe { self.block.bytes_mut(self.length, whole) };
+        let head_bytes = whole - 1 - rest_bytes;
+        let rest = self.rest(self.length + head_bytes, rest_bytes, contents, making);
+
+        // SAFETY: the block is this draft's alone until it is closed: `Forms::take` gave the sole
+        // handle, and no part of it has been given away.
+        let head = unsafe { self.form.block.bytes_mut(self.length, head_bytes) };
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
-            out[at..at + bytes.len()].copy_from_slice(bytes);
+            head[at..at + bytes.len()].copy_from_slice(bytes);
             at += bytes.len();
         };
         let varint = |put: &mut dyn FnMut(&[u8]), value: i64| {
@@ -123,7 +160,7 @@ impl Draft {
         put(&[0]);
         varint(&mut put, since);
         varint(&mut put, delta);
-        match key {
+        match message.key {
             None => varint(&mut put, -1),
             Some(key) => {
                 varint(&mut put, key.len() as i64);
@@ -131,15 +168,45 @@ impl Draft {
             }
         }
         varint(&mut put, value_bytes as i64);
-        put(proof);
-        put(rest);
-        put(&[0]);
-        debug_assert_eq!(at, whole);
+        put(&message.proof.encode(rest.sum));
+        debug_assert_eq!(at, head_bytes);
+        self.sum = match (self.sum, &making.behind) {
+            (Some(sum), Some(behind)) if behind.bytes() == rest_bytes + 1 => {
+                Some(behind.append(crc32c::crc32c_append(sum, head), rest.sum_to_end))
+            }
+            _ => None,
+        };
+
         self.length += whole;
         self.count += 1;
         self.latest_ms = self.base_ms + since;
-        self.times.push(intended);
+        self.form.times.push(message.proof.intended);
         whole
+    }
+
+    /// The next record's rest at `at` with the record's end behind it: what lies there, or written.
+    #[inline]
+    fn rest(&mut self, at: usize, bytes: usize, contents: &mut Contents, making: &Making) -> Rest {
+        let index = self.count as usize;
+        if let Some(rest) = self.form.rest(index, at, bytes) {
+            return rest;
+        }
+        let fresh = contents.next(bytes);
+        // SAFETY: as in `append`.
+        let out = unsafe { self.form.block.bytes_mut(at, bytes + 1) };
+        out[..bytes].copy_from_slice(fresh);
+        out[bytes] = 0;
+        let sum = crc32c::crc32c(fresh);
+        let rest = Rest {
+            at: at as u32,
+            bytes: bytes as u32,
+            sum,
+            sum_to_end: crc32c::crc32c_append(sum, &[0]),
+        };
+        if making.again {
+            self.form.wrote(index, rest);
+        }
+        rest
     }
 
     /// Bytes so far, header included.
@@ -152,49 +219,53 @@ impl Draft {
         (self.count as u64, self.first_sequence)
     }
 
-    /// Writes the header.
-    pub(crate) fn close(self, closing: Closing) -> Closed {
-        let held = self.length - HEADER_BYTES;
+    /// Writes the header. `identity`: id and epoch of an idempotent producer.
+    pub(crate) fn close(self, making: &Making, identity: Option<(i64, i16)>) -> Closed {
+        let compression = making.compression;
         let info = |size| BatchInfo {
             base_offset: Offset::ZERO,
             size,
             leader_epoch: Epoch::NONE,
-            attributes: Attributes::default().with_compression(closing.compression),
-            compression: closing.compression,
+            attributes: Attributes::default().with_compression(compression),
+            compression,
             last_offset_delta: self.count - 1,
             base_timestamp: Timestamp(self.base_ms),
             max_timestamp: Timestamp(self.latest_ms),
-            producer_id: ProducerId(closing.identity.map_or(-1, |(id, _)| id)),
-            producer_epoch: ProducerEpoch(closing.identity.map_or(-1, |(_, epoch)| epoch)),
-            base_sequence: match closing.identity {
+            producer_id: ProducerId(identity.map_or(-1, |(id, _)| id)),
+            producer_epoch: ProducerEpoch(identity.map_or(-1, |(_, epoch)| epoch)),
+            base_sequence: match identity {
                 // Sequences wrap after i32::MAX (KIP-98).
                 Some(_) => Sequence((self.first_sequence & i32::MAX as u64) as i32),
                 None => Sequence::NONE,
             },
             record_count: self.count,
         };
-        let records = self.block.bytes(HEADER_BYTES, self.length - HEADER_BYTES);
-        let header = |size: usize, records: &[u8]| {
-            let mut header = BatchHeader::of(&info(size));
-            header.set_crc(crc32c::crc32c_append(header.crc_start(), records));
-            header
-        };
-        let part = if closing.compression == Compression::None {
-            let header = header(self.length, records);
+        let block: &Block = &self.form.block;
+        let held = self.length - HEADER_BYTES;
+        let records = block.bytes(HEADER_BYTES, held);
+        let part = if compression == Compression::None {
+            let mut header = BatchHeader::of(&info(self.length));
+            let front = header.crc_start();
+            header.set_crc(match self.sum {
+                Some(sum) => shift_crc(front, held) ^ sum,
+                None => crc32c::crc32c_append(front, records),
+            });
             // SAFETY: as in `append`; the records looked at lie behind the header.
-            let front = unsafe { self.block.bytes_mut(0, HEADER_BYTES) };
+            let front = unsafe { block.bytes_mut(0, HEADER_BYTES) };
             front.copy_from_slice(header.as_bytes());
-            Part::block(&self.block, 0, self.length)
+            Part::block(block, 0, self.length)
         } else {
             let mut batch = vec![0; HEADER_BYTES];
-            closing.compression.compress(records, &mut batch);
-            let header = header(batch.len(), &batch[HEADER_BYTES..]);
+            compression.compress(records, &mut batch);
+            let mut header = BatchHeader::of(&info(batch.len()));
+            let sum = crc32c::crc32c_append(header.crc_start(), &batch[HEADER_BYTES..]);
+            header.set_crc(sum);
             batch[..HEADER_BYTES].copy_from_slice(header.as_bytes());
             Part::Owned(batch)
         };
         Closed {
             part,
-            times: self.times,
+            form: self.form,
             first_sequence: self.first_sequence,
             held,
         }
@@ -203,7 +274,12 @@ impl Draft {
 
 impl Closed {
     pub(crate) fn messages(&self) -> (u64, u64) {
-        (self.times.len() as u64, self.first_sequence)
+        (self.form.times.count(), self.first_sequence)
+    }
+
+    /// The memory, free of the batch.
+    pub(crate) fn into_form(self) -> Form {
+        self.form
     }
 }
 
@@ -230,66 +306,5 @@ fn varint(value: i64) -> ([u8; 10], usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use odradek_engine::record::{OpenBatch, Rules, validate};
-
-    use super::super::proof::Proof;
-    use super::*;
-
-    #[test]
-    fn batches_are_what_the_node_takes() {
-        let pool = Pool::new();
-        let rest = vec![7; 5000];
-        for compression in Compression::ALL {
-            let mut draft = Draft::new(&pool, 1000, 28, 1_700_000_000_000, 40, 0, Vec::new());
-            let lengths = [0, 1, 100, 63, 64, 400];
-            for (index, length) in lengths.into_iter().enumerate() {
-                let rest = &rest[..length];
-                assert!(draft.fits(28 + length, 1000));
-                let sequence = 40 + index as u64;
-                let proof = Proof {
-                    run: 1,
-                    producer: 2,
-                    sequence,
-                    intended: 9,
-                };
-                let key = [index as u8; KEY_BYTES];
-                let key = (index % 2 == 0).then_some(&key);
-                let now = 1_700_000_000_000 + 100 * index as i64;
-                draft.append(now, 9, key, &proof.encode(rest), rest);
-            }
-            assert!(!draft.fits(400, 1000), "the batch is full");
-            let identity = Some((5, 6));
-            let closed = draft.close(Closing {
-                compression,
-                identity,
-            });
-            let bytes = closed.part.bytes();
-            let info = validate(bytes, &Rules::NODE).unwrap();
-            assert_eq!((info.record_count, info.size), (6, bytes.len()));
-            assert_eq!((info.producer_id.0, info.base_sequence.0), (5, 40));
-            assert_eq!(info.max_timestamp.0, 1_700_000_000_500);
-            let mut scratch = Vec::new();
-            let open = OpenBatch::open(bytes, info, &mut scratch).unwrap();
-            open.check(&Rules::NODE, false).unwrap();
-            for (index, record) in open.records().enumerate() {
-                let record = record.unwrap();
-                let value = record.value.unwrap();
-                assert_eq!(value.len(), PROOF_BYTES + lengths[index]);
-                assert_eq!(Proof::decode(value).unwrap().sequence, 40 + index as u64);
-                assert_eq!(record.key.is_some(), index % 2 == 0);
-            }
-        }
-    }
-
-    #[test]
-    fn a_record_larger_than_a_batch_has_one_of_its_own() {
-        let pool = Pool::new();
-        let rest = vec![1; 100_000];
-        let value = PROOF_BYTES + rest.len();
-        let mut draft = Draft::new(&pool, 1000, value, 0, 0, 0, Vec::new());
-        assert!(draft.fits(value, 1000));
-        draft.append(0, 0, None, &[0; PROOF_BYTES], &rest);
-        assert!(!draft.fits(0, 1000));
-    }
-}
+#[path = "batch_tests.rs"]
+mod tests;

@@ -14,9 +14,10 @@ use odradek_wire::produce::{
 };
 use odradek_wire::{Message, Records};
 
+use super::buffer::Outgoing;
 use super::frames::Frames;
 use super::notify::Notify;
-use super::producer::{Outgoing, Producer};
+use super::producer::Producer;
 use super::shared::Shared;
 use crate::drive::{check, reply_body, request_frame};
 use crate::load::Acks;
@@ -38,10 +39,10 @@ struct Asked {
 pub(crate) struct Lane {
     io: Io,
     shared: Arc<Shared>,
+    /// Its place among its producer's lanes.
+    number: usize,
     pub(crate) address: SocketAddr,
     socket: Handle,
-    /// Places of partitions that have something to send, in order.
-    pub(crate) due: RefCell<VecDeque<usize>>,
     asked: RefCell<VecDeque<Asked>>,
     correlation: Cell<i32>,
     ready: Notify,
@@ -53,6 +54,7 @@ impl Lane {
     pub(crate) async fn connect(
         io: &Io,
         shared: &Arc<Shared>,
+        number: usize,
         address: SocketAddr,
     ) -> Result<Rc<Self>> {
         let connected = io.connect(address).await;
@@ -60,24 +62,18 @@ impl Lane {
         Ok(Rc::new(Self {
             io: io.clone(),
             shared: shared.clone(),
+            number,
             address,
             socket,
-            due: RefCell::default(),
             asked: RefCell::default(),
             correlation: Cell::new(0),
             ready: Notify::default(),
         }))
     }
 
-    pub(crate) fn wake_if_due(&self) {
-        if !self.due.borrow().is_empty() {
-            self.ready.raise();
-        }
-    }
-
-    /// Nothing is due and nothing unanswered.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.due.borrow().is_empty() && self.asked.borrow().is_empty()
+    /// Something is due.
+    pub(crate) fn wake(&self) {
+        self.ready.raise();
     }
 
     /// When the oldest unanswered request was made.
@@ -136,7 +132,7 @@ impl Lane {
             && bytes < SEND_BYTES
             && cuts.len() < SEND_PARTS
         {
-            let batches = producer.next_request(self);
+            let batches = producer.next_request(self.number);
             if batches.is_empty() {
                 break;
             }
@@ -200,8 +196,8 @@ impl Lane {
             let frame = frames.next().await?;
             let now = self.io.clock();
             self.answer(producer, now, frames.bytes(frame))?;
-            if !frames.has_next() {
-                self.wake_if_due();
+            if !frames.has_next() && producer.has_due(self.number) {
+                self.wake();
             }
         }
     }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use hdrhistogram::Histogram;
 
+use super::times::Times;
 use crate::report::WindowTotals;
 use crate::report::histogram::empty;
 
@@ -73,7 +74,8 @@ impl Meter {
         self.window = window;
     }
 
-    /// A message was made at `now`. `held_back`: the buffer was full at its time.
+    /// A message was made at `now`. `held_back`: the buffer was full at its time. A closed loop
+    /// intends its messages when it makes them: it has no lateness to be told.
     #[inline]
     pub(crate) fn made(&mut self, now: u64, intended: u64, held_back: bool) {
         self.step.made += 1;
@@ -81,16 +83,16 @@ impl Meter {
             self.totals.intended += 1;
             if held_back {
                 self.totals.held_back += 1;
-            } else {
-                let late = now.saturating_sub(intended).max(1);
+            } else if now > intended {
+                let late = now - intended;
                 self.lateness.saturating_record(late);
             }
         }
     }
 
     /// A batch was answered at `now`; with acks=0 (`timed` false) it was sent.
-    pub(crate) fn acked(&mut self, now: u64, times: &[u64], bytes: usize, timed: bool) {
-        let count = times.len() as u64;
+    pub(crate) fn acked(&mut self, now: u64, times: &Times, bytes: usize, timed: bool) {
+        let count = times.count();
         self.step.acked += count;
         self.step.acked_bytes += bytes as u64;
         if self.window.contains(&now) {
@@ -98,11 +100,11 @@ impl Meter {
             self.totals.acked_bytes += bytes as u64;
         }
         if timed {
-            for intended in times {
-                let took = now.saturating_sub(*intended).max(1);
-                self.step.produce_ack.saturating_record(took);
-                if self.window.contains(intended) {
-                    self.produce_ack.saturating_record(took);
+            for (intended, count) in times.runs() {
+                let took = now.saturating_sub(intended).max(1);
+                self.step.produce_ack.saturating_record_n(took, count);
+                if self.window.contains(&intended) {
+                    self.produce_ack.saturating_record_n(took, count);
                 }
             }
         }

@@ -14,13 +14,16 @@
 //! (partitions are assigned), TLS and SASL.
 
 mod batch;
+mod buffer;
 mod conclude;
 mod conduct;
 mod consumer;
 mod cores;
+mod form;
 mod frames;
 mod lane;
 mod ledger;
+mod maker;
 mod meter;
 mod notify;
 mod prepare;
@@ -28,6 +31,8 @@ mod producer;
 mod proof;
 pub mod search;
 mod shared;
+mod sums;
+mod times;
 mod worker;
 
 use std::path::PathBuf;

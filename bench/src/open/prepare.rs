@@ -8,6 +8,7 @@ use odradek_wire::fetch::FetchRequest;
 use odradek_wire::produce::ProduceRequest;
 
 use super::Target;
+use super::producer::Who;
 use super::proof::PROOF_BYTES;
 use super::worker::{ProducerRole, ReaderRole, Roles};
 use crate::drive::{Admin, Partition, TopicSpec};
@@ -79,8 +80,10 @@ fn producers(
             false => None,
         };
         roles[number % threads].producers.push(ProducerRole {
-            number: number as u32,
-            identity,
+            who: Who {
+                number: number as u32,
+                identity,
+            },
             partitions: places.clone(),
         });
     }
@@ -94,13 +97,10 @@ fn readers(load: &Load, partitions: &[Partition], roles: &mut [Roles]) -> Result
     // Ends of all partitions: earlier records are of other runs.
     let mut ends = Vec::new();
     for leader in &leaders {
-        let mut admin = Admin::connect(*leader)?;
-        for partition in partitions.iter().filter(|one| one.leader == *leader) {
-            ends.push((
-                partition.index,
-                admin.end_offset(&load.topic, partition.index)?,
-            ));
-        }
+        let led = partitions.iter().filter(|one| one.leader == *leader);
+        let led: Vec<i32> = led.map(|one| one.index).collect();
+        let offsets = Admin::connect(*leader)?.end_offsets(&load.topic, &led)?;
+        ends.extend(led.into_iter().zip(offsets));
     }
     ends.sort_unstable();
     let threads = roles.len();
@@ -139,7 +139,7 @@ fn contents(load: &Load, roles: &[Roles]) -> Result<Vec<Vec<Contents>>> {
         for producer in &roles.producers {
             let made = Contents::new(&load.sizes, load.random_share, compressed, load.seed);
             let mut made = made.map_err(anyhow::Error::msg).context("contents")?;
-            made.start_at(f64::from(producer.number) / load.producers as f64);
+            made.start_at(f64::from(producer.who.number) / load.producers as f64);
             if let (Sizes::Replay { path }, Some(longest)) = (&load.sizes, made.longest_line()) {
                 let value = longest + PROOF_BYTES;
                 ensure!(

@@ -1,7 +1,8 @@
 //! What each value begins with, so that a consumer can prove what became of it.
 //!
-//! Run, producer, sequence, intended send time and a checksum over all of these and the rest of
-//! the value; 28 bytes, big-endian. Sequences count a producer's messages in one partition from 0.
+//! Run, producer, sequence, intended send time and a checksum over the rest of the value and then
+//! all of these; 28 bytes, big-endian. The rest is summed first so that its sum can be known before.
+//! Sequences count a producer's messages in one partition from 0.
 
 /// Bytes of the proof.
 pub const PROOF_BYTES: usize = 28;
@@ -26,15 +27,15 @@ pub(crate) enum Unproven {
 }
 
 impl Proof {
-    /// The proof before `rest`.
+    /// The proof before a rest whose CRC32C is `rest`.
     #[inline]
-    pub(crate) fn encode(&self, rest: &[u8]) -> [u8; PROOF_BYTES] {
+    pub(crate) fn encode(&self, rest: u32) -> [u8; PROOF_BYTES] {
         let mut bytes = [0; PROOF_BYTES];
         bytes[0..4].copy_from_slice(&self.run.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.producer.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.sequence.to_be_bytes());
         bytes[16..24].copy_from_slice(&self.intended.to_be_bytes());
-        let sum = checksum(&bytes[..SUMMED_BYTES], rest);
+        let sum = crc32c::crc32c_append(rest, &bytes[..SUMMED_BYTES]);
         bytes[24..].copy_from_slice(&sum.to_be_bytes());
         bytes
     }
@@ -47,7 +48,8 @@ impl Proof {
         };
         let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap_or([0; 4]));
         let long = |at: usize| u64::from(number(at)) << 32 | u64::from(number(at + 4));
-        if number(24) != checksum(&bytes[..SUMMED_BYTES], rest) {
+        let sum = crc32c::crc32c(rest);
+        if number(24) != crc32c::crc32c_append(sum, &bytes[..SUMMED_BYTES]) {
             return Err(Unproven::Checksum);
         }
         Ok(Self {
@@ -57,10 +59,6 @@ impl Proof {
             intended: long(16),
         })
     }
-}
-
-fn checksum(head: &[u8], rest: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(head), rest)
 }
 
 #[cfg(test)]
@@ -76,7 +74,7 @@ mod tests {
             intended: 4 << 40,
         };
         let rest = b"the rest of the value";
-        let mut value = proof.encode(rest).to_vec();
+        let mut value = proof.encode(crc32c::crc32c(rest)).to_vec();
         value.extend_from_slice(rest);
         assert_eq!(Proof::decode(&value), Ok(proof));
         for bit in 0..value.len() * 8 {

@@ -16,10 +16,11 @@ use odradek_engine::io::ring::{Ring, RingOptions};
 use odradek_engine::task::{Executor, Spawner};
 
 use super::consumer::Reader;
+use super::form::Forms;
 use super::lane::Lane;
 use super::ledger::{Seen, Sent};
 use super::meter::{Meter, Step};
-use super::producer::Producer;
+use super::producer::{Producer, Who};
 use super::shared::{Clock, Shared};
 use crate::load::Contents;
 use crate::machine::pin;
@@ -39,8 +40,7 @@ pub(crate) struct Roles {
 
 /// A producer of all partitions.
 pub(crate) struct ProducerRole {
-    pub(crate) number: u32,
-    pub(crate) identity: Option<(i64, i16)>,
+    pub(crate) who: Who,
     /// Each partition's index and leader.
     pub(crate) partitions: Arc<[(i32, SocketAddr)]>,
 }
@@ -115,6 +115,7 @@ struct Worker {
 impl Worker {
     async fn connect(io: &Io, roles: Roles, shared: &Arc<Shared>) -> Result<Self> {
         let meter = Rc::new(RefCell::new(Meter::new(shared.load.consumer_sets)));
+        let forms = Rc::new(Forms::new(io.pool()));
         let mut producers = Vec::new();
         for role in roles.producers {
             let mut lanes: Vec<Rc<Lane>> = Vec::new();
@@ -123,15 +124,15 @@ impl Worker {
                 let lane = match lanes.iter().position(|lane| lane.address == *leader) {
                     Some(lane) => lane,
                     None => {
-                        lanes.push(Lane::connect(io, shared, *leader).await?);
-                        lanes.len() - 1
+                        let number = lanes.len();
+                        lanes.push(Lane::connect(io, shared, number, *leader).await?);
+                        number
                     }
                 };
                 places.push((*index, lane));
             }
-            let (number, identity) = (role.number, role.identity);
-            let producer = Producer::new(io, shared, number, identity, &places, lanes, &meter);
-            producers.push((number, producer));
+            let producer = Producer::new(io, shared, &role.who, &forms, &places, lanes, &meter);
+            producers.push((role.who.number, producer));
         }
         let mut readers = Vec::new();
         for role in roles.readers {

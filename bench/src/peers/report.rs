@@ -15,7 +15,9 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Matrix, markdown, page};
+use crate::contest::MemoryNow;
 use crate::machine::Facts;
+use crate::record::Spread;
 use crate::report::save;
 use crate::scenario::Cell;
 
@@ -120,6 +122,10 @@ impl Report {
         lines.extend(self.surroundings.iter().cloned());
         lines.extend(self.settings());
         lines.push(
+            "the idle baseline is watched with the server up: what it does unasked is not counted"
+                .to_owned(),
+        );
+        lines.push(
             "what the kernel writes back after a window is not counted in it: page cache that is \
              dirty then was cheap"
                 .to_owned(),
@@ -132,7 +138,7 @@ impl Report {
         lines
     }
 
-    /// Of each contestant, as it was started first.
+    /// Settings of each contestant, as it was started first, and the memory that it found.
     fn settings(&self) -> Vec<String> {
         let of = |label: &String| {
             let mut cells = self.cells.iter().filter(|cell| cell.label == *label);
@@ -140,11 +146,27 @@ impl Report {
             let settings = started.map(|started| started.settings.join(" "));
             let settings = settings.filter(|text| !text.is_empty());
             format!(
-                "{label}: {}",
-                settings.unwrap_or("settings not known".to_owned())
+                "{label}: {}; before its starts {}",
+                settings.unwrap_or("settings not known".to_owned()),
+                self.memory_before(label)
             )
         };
         self.contestants.iter().map(of).collect()
+    }
+
+    fn memory_before(&self, label: &str) -> String {
+        let cells = self.cells.iter().filter(|cell| cell.label == label);
+        let starts = cells.flat_map(|cell| &cell.findings.started);
+        let found: Vec<MemoryNow> = starts.map(|started| started.memory_before).collect();
+        let span = |of: fn(&MemoryNow) -> u64| {
+            let gib = found
+                .iter()
+                .map(|memory| of(memory) as f64 / (1u64 << 30) as f64);
+            let spread = Spread::of(gib);
+            spread.map_or("-".to_owned(), |spread| spread.show(1))
+        };
+        let (free, cached) = (span(|one| one.free_bytes), span(|one| one.cached_bytes));
+        format!("{free} GiB of memory were free, {cached} GiB page cache")
     }
 
     /// What is to be known of a scenario's figures, each once.
@@ -164,6 +186,16 @@ impl Report {
 
     pub(crate) fn markdown(&self) -> String {
         markdown::markdown(self)
+    }
+
+    /// A kept one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no such report.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{}: no report", path.display()))
     }
 
     /// Writes JSON, page and markdown into `dir`, named by kind, date and commit. Returns the

@@ -18,6 +18,8 @@ const TAIL_BYTES: u64 = 8 << 20;
 const RESIDENT_BYTES: u64 = 256 << 20;
 /// Small enough that what is resident lies in closed segments.
 const RESIDENT_SEGMENT_BYTES: u64 = 64 << 20;
+/// Of requests that a node has to merge before it writes.
+const MEDIUM_REQUEST_BYTES: usize = 64 << 10;
 
 /// A node's run beside its floor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ const RESIDENT_SEGMENT_BYTES: u64 = 64 << 20;
 pub(crate) enum Contest {
     /// acks=1, beside the direct write
     ProduceOne,
+    /// acks=1, requests of 64 KiB, beside the direct write of 1 MiB
+    ProduceMedium,
     /// acks=all, beside the direct write with DSYNC
     ProduceAll,
     /// The tail, beside the send from memory
@@ -33,47 +37,80 @@ pub(crate) enum Contest {
     ConsumeResident,
     /// One-record batches, acks=1, beside the echo
     OneRecord,
+    /// One record at a time, acks=all: its p50 beside a ping-pong and a durable write
+    DurableLatency,
+}
+
+/// How close it should come.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Target {
+    /// CPU, the machine's and the process's: at most this many times the floor's.
+    Cpu(f64),
+    /// p50: at most this many microseconds more than the floors' sum.
+    P50(f64),
 }
 
 impl Contest {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Contest::ProduceOne => "produce acks=1",
+            Contest::ProduceMedium => "produce acks=1, 64 KiB requests",
             Contest::ProduceAll => "produce acks=all, durable",
             Contest::ConsumeTail => "consume tail",
             Contest::ConsumeResident => "consume resident",
             Contest::OneRecord => "produce acks=1, one record",
+            Contest::DurableLatency => "durable p50, one at a time",
         }
     }
 
-    pub(super) fn floor(self) -> Kind {
+    /// What it stands beside; of several, their sum. A log's newest block is written over until
+    /// it is full: the cheaper of the durable writes is its floor.
+    pub(crate) fn floors(self) -> &'static [Kind] {
         match self {
-            Contest::ProduceOne => Kind::Store,
-            Contest::ProduceAll => Kind::StoreDurable,
-            Contest::ConsumeTail => Kind::Send,
-            Contest::ConsumeResident => Kind::Sendfile,
-            Contest::OneRecord => Kind::Echo,
+            Contest::ProduceOne | Contest::ProduceMedium => &[Kind::Store],
+            Contest::ProduceAll => &[Kind::StoreDurable],
+            Contest::ConsumeTail => &[Kind::Send],
+            Contest::ConsumeResident => &[Kind::Sendfile],
+            Contest::OneRecord => &[Kind::Echo],
+            Contest::DurableLatency => &[Kind::PingPong, Kind::DurableOver],
         }
     }
 
-    /// The node's CPU is to be at most this many times the floor's.
-    pub(super) fn ratio_max(self) -> f64 {
+    pub(crate) fn target(self) -> Target {
         match self {
-            Contest::ProduceOne | Contest::ProduceAll => 1.5,
-            Contest::ConsumeTail | Contest::ConsumeResident => 1.3,
-            Contest::OneRecord => 2.5,
+            Contest::ProduceOne => Target::Cpu(1.25),
+            Contest::ProduceAll => Target::Cpu(1.35),
+            Contest::ProduceMedium => Target::Cpu(1.5),
+            Contest::ConsumeTail | Contest::ConsumeResident => Target::Cpu(1.2),
+            Contest::OneRecord => Target::Cpu(2.5),
+            Contest::DurableLatency => Target::P50(30.0),
         }
     }
 
     /// CPU counts per request, not per GB.
-    pub(super) fn per_request(self) -> bool {
-        self == Contest::OneRecord
+    pub(crate) fn per_request(self) -> bool {
+        matches!(self, Contest::OneRecord | Contest::DurableLatency)
     }
 
     pub(super) fn plan(self, args: &RecordArgs) -> Plan {
         match self {
             Contest::OneRecord => args.timing.plan(SMALL_CONNECTIONS, SMALL_IN_FLIGHT),
+            Contest::DurableLatency => args.timing.plan(1, 1),
             _ => args.timing.plan(args.connections, args.in_flight),
+        }
+    }
+
+    fn load(self, args: &RecordArgs) -> Load {
+        let (record_bytes, batch_bytes) = match self {
+            Contest::OneRecord | Contest::DurableLatency => (SMALL_RECORD_BYTES, 0),
+            Contest::ProduceMedium => (args.record_size, MEDIUM_REQUEST_BYTES),
+            _ => (args.record_size, args.request_size),
+        };
+        let durable = matches!(self, Contest::ProduceAll | Contest::DurableLatency);
+        Load {
+            record_bytes,
+            batch_bytes,
+            acks: if durable { -1 } else { 1 },
         }
     }
 
@@ -88,18 +125,13 @@ impl Contest {
             configs: Vec::new(),
         };
         let outcome = match self {
-            Contest::ProduceOne | Contest::ProduceAll | Contest::OneRecord => {
+            Contest::ProduceOne
+            | Contest::ProduceMedium
+            | Contest::ProduceAll
+            | Contest::OneRecord
+            | Contest::DurableLatency => {
                 let partitions = admin.topic(&spec)?;
-                let small = self == Contest::OneRecord;
-                let load = Load {
-                    record_bytes: if small {
-                        SMALL_RECORD_BYTES
-                    } else {
-                        args.record_size
-                    },
-                    batch_bytes: if small { 0 } else { args.request_size },
-                    acks: if self == Contest::ProduceAll { -1 } else { 1 },
-                };
+                let load = self.load(args);
                 let baseline = Baseline::watch(plan.baseline)?;
                 produce(&admin, TOPIC, &partitions, load, plan, baseline, pid)?.0
             }

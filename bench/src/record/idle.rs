@@ -10,21 +10,21 @@ use super::RecordArgs;
 use crate::machine::{CpuClock, resident};
 
 /// RSS of an idle node is to be at most this.
-pub(super) const RSS_BYTES_MAX: u64 = 32 << 20;
+pub(crate) const RSS_BYTES_MAX: u64 = 32 << 20;
 /// Share of a core is to be below this.
-pub(super) const CORE_SHARE_MAX: f64 = 0.001;
+pub(crate) const CORE_SHARE_MAX: f64 = 0.001;
 
 /// A node without clients, watched for a while.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Idle {
-    pub(super) seconds: f64,
-    pub(super) cpu_s: f64,
-    pub(super) rss_bytes: u64,
-    pub(super) rss_peak_bytes: u64,
+pub(crate) struct Idle {
+    pub(crate) seconds: f64,
+    pub(crate) cpu_s: f64,
+    pub(crate) rss_bytes: u64,
+    pub(crate) rss_peak_bytes: u64,
 }
 
 impl Idle {
-    pub(super) fn core_share(&self) -> f64 {
+    pub(crate) fn core_share(&self) -> f64 {
         self.cpu_s / self.seconds
     }
 }

@@ -3,13 +3,12 @@
 //! Each run has a fresh process, a fresh directory and its own warm-up; floor and node alternate;
 //! a run begins when the machine has become quiet. Medians over the rounds are compared.
 
-mod contest;
-mod idle;
-mod outcome;
+pub(crate) mod contest;
+pub(crate) mod idle;
+pub(crate) mod outcome;
 mod page;
 mod summary;
-
-pub(crate) use summary::Spread;
+pub(crate) mod verdict;
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +18,10 @@ use crate::cli::{Cores, SMALL_RECORD_BYTES, Timing, echo_frames};
 use crate::contest::{Contestant, MemoryState, Pinning, Place, Server, Variant};
 use crate::floor;
 use crate::machine::{Facts, allowed_cores, pin, wait_until_quiet};
+use crate::measurement::Measurement;
 use contest::Contest;
 use outcome::{ContestRuns, Outcome};
+pub(crate) use summary::Spread;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RecordArgs {
@@ -103,9 +104,15 @@ fn one_round(runs: &mut ContestRuns, parent: &Path, args: &RecordArgs) {
     if runs.failure.is_some() {
         return;
     }
-    let done = floor_run(runs.contest, parent, args).and_then(|floor| {
-        let node = node_run(runs.contest, parent, args)?;
-        runs.floor.push(floor);
+    let contest = runs.contest;
+    let floors = contest.floors().iter();
+    let floors = floors.map(|kind| floor_run(contest, *kind, parent, args));
+    let floors: Result<Vec<Measurement>> = floors.collect();
+    let done = floors.and_then(|floors| {
+        let node = node_run(contest, parent, args)?;
+        let mut floors = floors.into_iter();
+        runs.floor.extend(floors.next());
+        runs.floor_beside.extend(floors.next());
         runs.node.push(node);
         Ok(())
     });
@@ -117,9 +124,10 @@ fn one_round(runs: &mut ContestRuns, parent: &Path, args: &RecordArgs) {
 
 fn floor_run(
     contest: Contest,
+    kind: floor::Kind,
     parent: &Path,
     args: &RecordArgs,
-) -> Result<crate::measurement::Measurement> {
+) -> Result<Measurement> {
     let dir = tempfile::Builder::new()
         .prefix("odradek-floor-")
         .tempdir_in(parent)?;
@@ -130,14 +138,10 @@ fn floor_run(
         driver_core: args.cores.driver_core,
         dir: dir.path(),
     };
-    floor::run(contest.floor(), &run, &echo_frames(SMALL_RECORD_BYTES)?)
+    floor::run(kind, &run, &echo_frames(SMALL_RECORD_BYTES)?)
 }
 
-fn node_run(
-    contest: Contest,
-    parent: &Path,
-    args: &RecordArgs,
-) -> Result<crate::measurement::Measurement> {
+fn node_run(contest: Contest, parent: &Path, args: &RecordArgs) -> Result<Measurement> {
     let mut node = start_node(parent, args)?;
     let measured = contest.run(&node, args).context(contest.name());
     let stopped = node.stop();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::RecordArgs;
@@ -12,64 +12,69 @@ use super::summary::Spread;
 use crate::cli::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, echo_frames};
 use crate::machine::Facts;
 use crate::measurement::Measurement;
+use crate::report::save;
 
 /// RSS under load is to be at most this.
-pub(super) const RSS_BYTES_MAX: u64 = 256 << 20;
+pub(crate) const RSS_BYTES_MAX: u64 = 256 << 20;
 
 /// All runs of one contest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct ContestRuns {
-    pub(super) contest: Contest,
-    pub(super) floor: Vec<Measurement>,
-    pub(super) node: Vec<Measurement>,
+pub(crate) struct ContestRuns {
+    pub(crate) contest: Contest,
+    pub(crate) floor: Vec<Measurement>,
+    /// Of the second floor, where there are two that add up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) floor_beside: Vec<Measurement>,
+    pub(crate) node: Vec<Measurement>,
     /// Why there are fewer runs than rounds.
-    pub(super) failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Configuration {
-    pub(super) rounds: usize,
-    pub(super) seconds: f64,
-    pub(super) warmup_seconds: f64,
-    pub(super) baseline_seconds: f64,
-    pub(super) connections: usize,
-    pub(super) in_flight: usize,
-    pub(super) record_bytes: usize,
-    pub(super) request_bytes_max: usize,
-    pub(super) small_connections: usize,
-    pub(super) small_in_flight: usize,
-    pub(super) small_record_bytes: usize,
-    pub(super) echo_request_bytes: usize,
-    pub(super) echo_reply_bytes: usize,
-    pub(super) server_core: usize,
-    pub(super) driver_core: usize,
+pub(crate) struct Configuration {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: f64,
+    pub(crate) warmup_seconds: f64,
+    pub(crate) baseline_seconds: f64,
+    pub(crate) connections: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) record_bytes: usize,
+    pub(crate) request_bytes_max: usize,
+    pub(crate) small_connections: usize,
+    pub(crate) small_in_flight: usize,
+    pub(crate) small_record_bytes: usize,
+    pub(crate) echo_request_bytes: usize,
+    pub(crate) echo_reply_bytes: usize,
+    pub(crate) server_core: usize,
+    pub(crate) driver_core: usize,
     /// Of the node, beside one shard.
-    pub(super) settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
 }
 
 /// The whole.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Outcome {
-    pub(super) started: String,
-    pub(super) machine: Facts,
-    pub(super) configuration: Configuration,
-    pub(super) idle: Option<Idle>,
-    pub(super) contests: Vec<ContestRuns>,
+pub(crate) struct Outcome {
+    pub(crate) started: String,
+    pub(crate) machine: Facts,
+    pub(crate) configuration: Configuration,
+    pub(crate) idle: Option<Idle>,
+    pub(crate) contests: Vec<ContestRuns>,
 }
 
 impl ContestRuns {
-    pub(super) fn new(contest: Contest) -> Self {
+    pub(crate) fn new(contest: Contest) -> Self {
         Self {
             contest,
             floor: Vec::new(),
+            floor_beside: Vec::new(),
             node: Vec::new(),
             failure: None,
         }
     }
 
     /// CPU per GB (seconds) or per request (microseconds) of the whole machine.
-    pub(super) fn machine(&self, runs: &[Measurement]) -> Option<Spread> {
+    pub(crate) fn machine(&self, runs: &[Measurement]) -> Option<Spread> {
         let figure = match self.contest.per_request() {
             true => Measurement::machine_us_per_request,
             false => Measurement::machine_s_per_gb,
@@ -78,7 +83,7 @@ impl ContestRuns {
     }
 
     /// The same of the server's process.
-    pub(super) fn process(&self, runs: &[Measurement]) -> Option<Spread> {
+    pub(crate) fn process(&self, runs: &[Measurement]) -> Option<Spread> {
         let figure = match self.contest.per_request() {
             true => Measurement::process_us_per_request,
             false => Measurement::process_s_per_gb,
@@ -87,7 +92,7 @@ impl ContestRuns {
     }
 
     /// GB or requests per second.
-    pub(super) fn rate(&self, runs: &[Measurement]) -> Option<Spread> {
+    pub(crate) fn rate(&self, runs: &[Measurement]) -> Option<Spread> {
         let figure = match self.contest.per_request() {
             true => Measurement::requests_per_s,
             false => Measurement::gb_per_s,
@@ -95,15 +100,29 @@ impl ContestRuns {
         Spread::of(runs.iter().map(figure))
     }
 
+    /// Microseconds within which half of the requests were answered.
+    pub(crate) fn p50_us(&self, runs: &[Measurement]) -> Option<Spread> {
+        Spread::of(
+            runs.iter()
+                .filter_map(|run| Some(run.latency.as_ref()?.p50_ms * 1e3)),
+        )
+    }
+
+    /// Whether the machine's figures of all runs can be believed.
+    pub(crate) fn machine_was_quiet(&self) -> bool {
+        let floors = self.floor.iter().chain(&self.floor_beside);
+        floors.chain(&self.node).all(Measurement::machine_was_quiet)
+    }
+
     /// Peak RSS of the node's runs, bytes.
-    pub(super) fn rss_peak(&self) -> Option<u64> {
+    pub(crate) fn rss_peak(&self) -> Option<u64> {
         let peaks = self.node.iter().filter_map(|run| run.memory.as_ref());
         peaks.map(|memory| memory.peak_bytes).max()
     }
 }
 
 impl Outcome {
-    pub(super) fn new(
+    pub(crate) fn new(
         started: jiff::Timestamp,
         machine: Facts,
         args: &RecordArgs,
@@ -140,19 +159,8 @@ impl Outcome {
 
     /// Writes the runs as JSON and the page as markdown, both named by date and commit. Returns
     /// the page's path.
-    pub(super) fn write(&self, dir: &Path, page: &str) -> Result<PathBuf> {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let date = self
-            .started
-            .replace(" UTC", "")
-            .replace(':', "")
-            .replace(' ', "-");
-        let commit = self.machine.commit.get(..10).unwrap_or("unknown");
-        let json = dir.join(format!("{date}-{commit}.json"));
-        let markdown = json.with_extension("md");
-        std::fs::write(&json, serde_json::to_string_pretty(self)? + "\n")
-            .with_context(|| format!("cannot write {}", json.display()))?;
-        std::fs::write(&markdown, page)?;
-        Ok(markdown)
+    pub(crate) fn write(&self, dir: &Path, page: &str) -> Result<PathBuf> {
+        let json = serde_json::to_string_pretty(self)? + "\n";
+        save::dated(dir, "", &self.started, &self.machine.commit, &json, page)
     }
 }

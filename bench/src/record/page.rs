@@ -1,16 +1,18 @@
 //! The outcome as a page. Every number on it is computed from the runs.
 
-use super::idle;
-use super::outcome::{ContestRuns, Outcome, RSS_BYTES_MAX};
+use super::contest::Target;
+use super::outcome::{ContestRuns, Outcome};
 use super::summary::{Spread, noise};
+use super::verdict::{Verdict, verdicts};
 use crate::cli::{BUSY, LEGEND};
-use crate::measurement::{Measurement, markdown as table};
+use crate::measurement::markdown as table;
 
 pub(super) fn markdown(outcome: &Outcome) -> String {
     let started = &outcome.started;
     let mut page = format!("# Node and floor, {started}\n\n");
     page.push_str(&machine(outcome));
-    page.push_str("\n## Ratios\n\nMedian of the node over median of the floor; CPU.\n\n");
+    page.push_str("\n## Ratios\n\nCPU: median of the node over median of the floor. Latency: the node's median p50, at most \
+         that of the floors' sum and 30 µs.\n\n");
     page.push_str(&ratios(outcome));
     page.push_str("\n## Runs\n\nMedian (least .. greatest) over the rounds.\n\n");
     page.push_str(&runs(outcome));
@@ -20,11 +22,8 @@ pub(super) fn markdown(outcome: &Outcome) -> String {
             page.push_str(&format!("\n{name} failed after {done} rounds: {failure}\n"));
         }
     }
-    let mut every = outcome
-        .contests
-        .iter()
-        .flat_map(|runs| runs.floor.iter().chain(&runs.node));
-    if !every.all(Measurement::machine_was_quiet) {
+    let mut every = outcome.contests.iter().map(ContestRuns::machine_was_quiet);
+    if !every.all(|quiet| quiet) {
         page.push_str(&format!(
             "\nIn some runs {BUSY}; their ratios are left out.\n"
         ));
@@ -41,39 +40,13 @@ pub(super) fn markdown(outcome: &Outcome) -> String {
 fn machine(outcome: &Outcome) -> String {
     let machine = &outcome.machine;
     let configuration = &outcome.configuration;
-    let mut text = format!(
-        "{} ({} cores, {} GiB, {}), governor {}; Linux {}, {}; {} ({})\n",
-        machine.cpu_model,
-        machine.cores,
-        machine.memory_gib,
-        if machine.hypervisor {
-            "virtual"
-        } else {
-            "bare"
-        },
-        machine.cpu_governor,
-        machine.kernel,
-        machine.distribution,
-        machine.file_system.kind,
-        machine.file_system.options,
-    );
-    let commit = machine.commit.get(..10).unwrap_or("unknown");
-    let modified = if machine.modified {
-        ", with changes"
-    } else {
-        ""
-    };
-    let build = if machine.debug_assertions {
-        ", built with debug assertions: not figures to keep"
-    } else {
-        ""
-    };
-    text.push_str(&format!("\nCommit {commit}{modified}{build}.\n"));
+    let mut text = format!("{}\n\n{}\n", machine.brief(), machine.built());
     text.push_str(&format!(
         "\n{} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}. Produce \
          and consume: {} connections, {} in flight, records of {} bytes in batches of up to {}. \
-         One record: {} connections, {} in flight, {} bytes of value, requests of {} bytes, \
-         echoed with {}. Settings beside one shard: {}.\n",
+         64 KiB requests: batches of up to 65536. One record: {} connections, {} in flight, {} bytes \
+         of value, requests of {} bytes, echoed with {}. One at a time: the same record, 1 \
+         connection, 1 in flight. Settings beside one shard: {}.\n",
         configuration.rounds,
         configuration.seconds,
         configuration.warmup_seconds,
@@ -97,88 +70,46 @@ fn machine(outcome: &Outcome) -> String {
 }
 
 fn ratios(outcome: &Outcome) -> String {
-    let mut rows: Vec<Vec<String>> = outcome.contests.iter().map(ratio_row).collect();
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
-    let mut bound = |name: &str, reached: String, most: String, within: bool| {
-        let none = "-".to_owned();
-        rows.push(vec![name.to_owned(), reached, none, most, yes(within)]);
-    };
-    if let Some(peak) = outcome
-        .contests
-        .iter()
-        .filter_map(ContestRuns::rss_peak)
-        .max()
-    {
-        bound(
-            "RSS under load, peak",
-            mib(peak),
-            mib(RSS_BYTES_MAX),
-            peak <= RSS_BYTES_MAX,
-        );
-    }
-    if let Some(idle) = &outcome.idle {
-        let rss = idle.rss_bytes;
-        bound(
-            "RSS, idle",
-            mib(rss),
-            mib(idle::RSS_BYTES_MAX),
-            rss <= idle::RSS_BYTES_MAX,
-        );
-        let percent = |share: f64| format!("{:.4} %", 100.0 * share);
-        bound(
-            &format!("share of a core, idle for {:.0} s", idle.seconds),
-            percent(idle.core_share()),
-            percent(idle::CORE_SHARE_MAX),
-            idle.core_share() < idle::CORE_SHARE_MAX,
-        );
-    }
+    let rows: Vec<Vec<String>> = verdicts(outcome).iter().map(row).collect();
     table(
         &["contest", "machine", "process", "at most", "reached"],
         &rows,
     )
 }
 
-fn ratio_row(runs: &ContestRuns) -> Vec<String> {
-    let ratio = |node: Option<Spread>, floor: Option<Spread>| Some(node?.median / floor?.median);
-    let mut all = runs.floor.iter().chain(&runs.node);
-    let quiet = all.all(Measurement::machine_was_quiet);
-    let machine = ratio(runs.machine(&runs.node), runs.machine(&runs.floor)).filter(|_| quiet);
-    let process = ratio(runs.process(&runs.node), runs.process(&runs.floor));
-    let most = runs.contest.ratio_max();
+/// Ratios of CPU; of anything else the node's figure.
+fn row(verdict: &Verdict) -> Vec<String> {
     let show = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
-    let within = [machine, process]
-        .iter()
-        .all(|ratio| ratio.is_some_and(|ratio| ratio <= most));
+    let figure = match verdict.unit.is_cpu() {
+        true => show(verdict.ratio()),
+        false => verdict
+            .node
+            .map_or("-".to_owned(), |node| verdict.unit.show(node)),
+    };
     vec![
-        runs.contest.name().to_owned(),
-        show(machine),
-        show(process),
-        format!("{most}"),
-        match quiet {
-            true => yes(within),
-            false => "unknown".to_owned(),
-        },
+        verdict.what.clone(),
+        figure,
+        show(verdict.process_ratio),
+        verdict.target(),
+        verdict.reached().to_owned(),
     ]
-}
-
-fn yes(reached: bool) -> String {
-    if reached { "yes" } else { "no" }.to_owned()
 }
 
 fn runs(outcome: &Outcome) -> String {
     let mut rows = Vec::new();
     for runs in &outcome.contests {
         let digits = if runs.contest.per_request() { 2 } else { 3 };
+        let is_latency = matches!(runs.contest.target(), Target::P50(_));
         let (per, rate_digits) = if runs.contest.per_request() {
             ("µs/request, requests/s", 0)
         } else {
             ("s/GB, GB/s", 3)
         };
-        let sides = [
-            (runs.contest.floor().name(), &runs.floor),
-            (runs.contest.name(), &runs.node),
-        ];
-        for (name, measured) in sides {
+        let floors = runs.contest.floors().iter().map(|kind| kind.name());
+        let names = floors.chain([runs.contest.name()]);
+        let beside = (!runs.floor_beside.is_empty()).then_some(&runs.floor_beside);
+        let sides = [Some(&runs.floor), beside, Some(&runs.node)];
+        for (name, measured) in names.zip(sides.into_iter().flatten()) {
             let show = |spread: Option<Spread>, digits| {
                 spread.map_or("-".to_owned(), |spread| spread.show(digits))
             };
@@ -201,6 +132,7 @@ fn runs(outcome: &Outcome) -> String {
                 show(machine, digits),
                 show(runs.process(measured), digits),
                 show(runs.rate(measured), rate_digits),
+                show(runs.p50_us(measured).filter(|_| is_latency), 1),
                 machine.map_or("-".to_owned(), |spread| {
                     format!("{:.0} %", 100.0 * noise(&spread))
                 }),
@@ -216,6 +148,7 @@ fn runs(outcome: &Outcome) -> String {
         "machine CPU",
         "process CPU",
         "rate",
+        "p50 µs",
         "noise",
         "driver busy",
         "cores busy before",
@@ -227,7 +160,7 @@ fn runs(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measurement::Cost;
+    use crate::measurement::{Cost, Latency, Measurement};
     use crate::record::contest::Contest;
 
     /// A run of one second and one GB.
@@ -251,9 +184,19 @@ mod tests {
     }
 
     fn verdict(floor: Vec<Measurement>, node: Vec<Measurement>) -> Vec<String> {
+        judged(Contest::ProduceOne, floor, Vec::new(), node)
+    }
+
+    fn judged(
+        contest: Contest,
+        floor: Vec<Measurement>,
+        floor_beside: Vec<Measurement>,
+        node: Vec<Measurement>,
+    ) -> Vec<String> {
         let runs = ContestRuns {
-            contest: Contest::ProduceOne,
+            contest,
             floor,
+            floor_beside,
             node,
             failure: None,
         };
@@ -262,9 +205,8 @@ mod tests {
             ..Default::default()
         };
         let page = markdown(&outcome);
-        let row = page
-            .lines()
-            .find(|line| line.starts_with("| produce acks=1"));
+        let begin = format!("| {}", contest.name());
+        let row = page.lines().find(|line| line.starts_with(&begin));
         row.expect("a row")
             .split('|')
             .map(|cell| cell.trim().to_owned())
@@ -274,17 +216,37 @@ mod tests {
     #[test]
     fn ratios_are_of_medians() {
         let floor = vec![run(0.2, 0.0), run(0.1, 0.0), run(0.9, 0.0)];
-        let near = verdict(floor.clone(), vec![run(0.3, 0.0)]);
-        assert_eq!(near[2..6], ["1.50", "1.50", "1.5", "yes"]);
-        let far = verdict(floor, vec![run(0.31, 0.0)]);
-        assert_eq!(far[2..6], ["1.55", "1.55", "1.5", "no"]);
+        let near = verdict(floor.clone(), vec![run(0.25, 0.0)]);
+        assert_eq!(near[2..6], ["1.25", "1.25", "1.25", "yes"]);
+        let far = verdict(floor, vec![run(0.26, 0.0)]);
+        assert_eq!(far[2..6], ["1.30", "1.30", "1.25", "no"]);
     }
 
     #[test]
     fn a_busy_machine_decides_nothing() {
         let busy = verdict(vec![run(0.2, 0.5)], vec![run(0.2, 0.0)]);
-        assert_eq!(busy[2..6], ["-", "1.00", "1.5", "unknown"]);
+        assert_eq!(busy[2..6], ["-", "1.00", "1.25", "unknown"]);
         let nothing = verdict(vec![], vec![]);
-        assert_eq!(nothing[2..6], ["-", "-", "1.5", "no"]);
+        assert_eq!(nothing[2..6], ["-", "-", "1.25", "no"]);
+    }
+
+    #[test]
+    fn a_latency_stands_beside_the_sum_of_its_floors() {
+        let took = |p50_ms: f64| {
+            let latency = Some(Latency {
+                p50_ms,
+                p99_ms: 1.0,
+                p999_ms: 1.0,
+                max_ms: 1.0,
+            });
+            let mut run = run(0.1, 0.0);
+            (run.latency, run.requests) = (latency, 10);
+            vec![run]
+        };
+        let judge = |node| judged(Contest::DurableLatency, took(0.03), took(0.08), took(node));
+        assert_eq!(judge(0.139)[2..6], ["139.0 µs", "-", "140.0 µs", "yes"]);
+        assert_eq!(judge(0.141)[2..6], ["141.0 µs", "-", "140.0 µs", "no"]);
+        let without = judged(Contest::DurableLatency, took(0.03), vec![], took(0.1));
+        assert_eq!(without[5], "unknown");
     }
 }

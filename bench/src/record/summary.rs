@@ -32,7 +32,7 @@ impl Spread {
 }
 
 /// Greatest over least, less one: how far runs of the same thing differ.
-pub(super) fn noise(spread: &Spread) -> f64 {
+pub(crate) fn noise(spread: &Spread) -> f64 {
     spread.max / spread.min - 1.0
 }
 

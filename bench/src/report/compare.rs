@@ -63,37 +63,63 @@ pub enum Verdict {
 /// When a side has no whole run.
 pub fn compare(a: &[RunResult], b: &[RunResult], confidence: f64) -> Result<Comparison> {
     let mut notes = Vec::new();
-    let mut whole = |side: &[RunResult]| -> Vec<RunResult> {
-        let kept: Vec<RunResult> = side.iter().filter(|run| run.complete).cloned().collect();
-        if kept.len() < side.len() {
-            let label = side.first().map_or("", |run| &run.label);
-            notes.push(format!(
-                "{} partial runs of {label} left out",
-                side.len() - kept.len()
-            ));
-        }
-        kept
-    };
-    let (a_all, b_all) = (a, b);
-    let (mut a, mut b) = (whole(a), whole(b));
-    for (side, all) in [(&a, a_all), (&b, b_all)] {
-        let label = all.first().map_or("", |run| run.label.as_str());
-        ensure!(
-            !side.is_empty(),
-            "no whole run of {label:?} among {} given",
-            all.len()
-        );
-    }
+    let (mut a, mut b) = (whole(a, &mut notes)?, whole(b, &mut notes)?);
     a.sort_by(|one, other| one.started.cmp(&other.started));
     b.sort_by(|one, other| one.started.cmp(&other.started));
-    notes.extend(unlike(&a, &b));
     let by_pairs = alternated(&a, &b);
+    Ok(compared(&a, &b, by_pairs, confidence, notes))
+}
+
+/// Compares pairs of runs that followed each other; those with a partial one are left out.
+///
+/// # Errors
+/// When no pair is whole.
+pub fn compare_pairs(pairs: &[(RunResult, RunResult)], confidence: f64) -> Result<Comparison> {
+    let kept = pairs.iter().filter(|(a, b)| a.complete && b.complete);
+    let (a, b): (Vec<RunResult>, Vec<RunResult>) = kept.cloned().unzip();
+    let left_out = pairs.len() - a.len();
+    ensure!(
+        !a.is_empty(),
+        "none of {} pairs of runs is whole",
+        pairs.len()
+    );
+    let mut notes = Vec::new();
+    if left_out > 0 {
+        notes.push(format!("{left_out} pairs with a partial run left out"));
+    }
+    Ok(compared(&a, &b, true, confidence, notes))
+}
+
+/// The whole ones.
+fn whole(side: &[RunResult], notes: &mut Vec<String>) -> Result<Vec<RunResult>> {
+    let label = side.first().map_or("", |run| run.label.as_str());
+    let kept: Vec<RunResult> = side.iter().filter(|run| run.complete).cloned().collect();
+    ensure!(
+        !kept.is_empty(),
+        "no whole run of {label:?} among {} given",
+        side.len()
+    );
+    if kept.len() < side.len() {
+        let partial = side.len() - kept.len();
+        notes.push(format!("{partial} partial runs of {label} left out"));
+    }
+    Ok(kept)
+}
+
+fn compared(
+    a: &[RunResult],
+    b: &[RunResult],
+    by_pairs: bool,
+    confidence: f64,
+    mut notes: Vec<String>,
+) -> Comparison {
+    notes.extend(unlike(a, b));
     let mut figures = Vec::new();
     for figure in FIGURES {
         let of = |runs: &[RunResult]| -> Vec<Option<f64>> {
             runs.iter().map(|run| figure.of(run)).collect()
         };
-        let (of_a, of_b) = (of(&a), of(&b));
+        let (of_a, of_b) = (of(a), of(b));
         let known = |values: &[Option<f64>]| values.iter().copied().flatten().collect::<Vec<f64>>();
         let (known_a, known_b) = (known(&of_a), known(&of_b));
         if known_a.is_empty() || known_b.is_empty() {
@@ -126,14 +152,14 @@ pub fn compare(a: &[RunResult], b: &[RunResult], confidence: f64) -> Result<Comp
         label: runs.first().map_or(String::new(), |run| run.label.clone()),
         runs: runs.len(),
     };
-    Ok(Comparison {
-        a: side(&a),
-        b: side(&b),
+    Comparison {
+        a: side(a),
+        b: side(b),
         confidence,
         paired: by_pairs,
         figures,
         notes,
-    })
+    }
 }
 
 /// Whether each pair of runs followed the last one. Both are sorted by time.
@@ -256,75 +282,5 @@ impl Comparison {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A run at `minute` whose p99 is `ms`.
-    fn run(label: &str, minute: usize, ms: f64) -> RunResult {
-        let mut run = RunResult::blank();
-        run.label = label.to_owned();
-        run.started = format!("2026-01-01 00:{minute:02}:00");
-        run.complete = true;
-        run.window.seconds = 1.0;
-        run.window.acked = 1000;
-        run.produce_ack.count = 1;
-        run.produce_ack.max_ns = u64::MAX;
-        run.produce_ack.values = vec![((ms * 1e6) as u64, 1)];
-        run
-    }
-
-    fn verdict(comparison: &Comparison, name: &str) -> Verdict {
-        let found = comparison.figures.iter().find(|figure| figure.name == name);
-        found.expect(name).verdict
-    }
-
-    #[test]
-    fn alternating_runs_are_paired_and_told_apart() {
-        let a: Vec<_> = (0..5).map(|i| run("old", 2 * i, 10.0 + i as f64)).collect();
-        let b: Vec<_> = (0..5)
-            .map(|i| run("new", 2 * i + 1, 8.0 + 0.8 * i as f64))
-            .collect();
-        let comparison = compare(&a, &b, 0.95).unwrap();
-        assert!(comparison.paired);
-        assert_eq!(verdict(&comparison, "ack p99"), Verdict::Better);
-        assert_eq!(verdict(&comparison, "acked"), Verdict::WithinNoise);
-        assert!(comparison.text().contains("B is better"));
-        // One after the other: the same spread hides the same difference.
-        let later: Vec<_> = (0..5)
-            .map(|i| run("new", 20 + i, 9.0 + 0.9 * i as f64))
-            .collect();
-        let comparison = compare(&a, &later, 0.95).unwrap();
-        assert!(!comparison.paired);
-        assert_eq!(verdict(&comparison, "ack p99"), Verdict::WithinNoise);
-    }
-
-    #[test]
-    fn partial_runs_do_not_count() {
-        let whole = run("a", 0, 1.0);
-        let mut partial = run("b", 1, 1.0);
-        partial.complete = false;
-        let error = compare(std::slice::from_ref(&whole), &[partial.clone()], 0.95).unwrap_err();
-        assert!(
-            error.to_string().contains("no whole run of \"b\""),
-            "{error}"
-        );
-        let comparison = compare(
-            std::slice::from_ref(&whole),
-            &[partial, whole.clone()],
-            0.95,
-        )
-        .unwrap();
-        assert_eq!(comparison.b.runs, 1);
-        assert_eq!(verdict(&comparison, "ack p99"), Verdict::TooFewRuns);
-        assert!(comparison.notes[0].contains("1 partial runs of b"));
-    }
-
-    #[test]
-    fn unlike_loads_are_said_so() {
-        let mut other = run("b", 1, 1.0);
-        other.load.producers = 7;
-        other.load.topic = "elsewhere".to_owned();
-        let comparison = compare(&[run("a", 0, 1.0)], &[other], 0.95).unwrap();
-        assert_eq!(comparison.notes, ["the loads differ in producers"]);
-    }
-}
+#[path = "compare_tests.rs"]
+mod tests;

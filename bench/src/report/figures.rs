@@ -36,6 +36,8 @@ pub(super) const FIGURES: &[Figure] = &[
     cost("process CPU", "µs/request", |run| {
         per_request(run, process)
     }),
+    cost("driver CPU", "s/GB", |run| per_gb(run, driver)),
+    cost("driver CPU", "µs/request", |run| per_request(run, driver)),
     cost("memory, peak", "MiB", |run| {
         let memory = run.cpu.as_ref()?.memory.as_ref()?;
         Some(memory.peak_bytes as f64 / 1048576.0)
@@ -70,6 +72,10 @@ fn machine(run: &RunResult) -> Option<f64> {
 
 fn process(run: &RunResult) -> Option<f64> {
     run.cpu.as_ref()?.cost.process_cpu_s
+}
+
+fn driver(run: &RunResult) -> Option<f64> {
+    Some(run.cpu.as_ref()?.cost.driver_cpu_s)
 }
 
 fn per_gb(run: &RunResult, cpu: fn(&RunResult) -> Option<f64>) -> Option<f64> {

@@ -2,6 +2,8 @@
 
 pub mod compare;
 mod figures;
+mod floors;
+pub(crate) mod grid;
 pub mod histogram;
 pub(crate) mod html;
 pub(crate) mod plot;
@@ -11,7 +13,8 @@ mod statistics;
 pub mod text;
 
 pub use histogram::Latencies;
+pub(crate) use plot::{escape, short};
 pub use result::{
     Cpu, Interval, Percentiles, RunResult, ServerFacts, Totals, Validity, WindowTotals,
 };
-pub(crate) use statistics::paired;
+pub(crate) use statistics::{median, paired};

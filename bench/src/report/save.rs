@@ -74,6 +74,32 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     written().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Writes runs as JSON and their page as markdown, both named by `prefix`, date and commit, into
+/// `dir`, which is made if it is missing. Returns the page's path.
+///
+/// # Errors
+/// When they cannot be written whole.
+pub(crate) fn dated(
+    dir: &Path,
+    prefix: &str,
+    started: &str,
+    commit: &str,
+    json: &str,
+    page: &str,
+) -> Result<PathBuf> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let date = started
+        .replace(" UTC", "")
+        .replace(':', "")
+        .replace(' ', "-");
+    let commit = commit.get(..10).unwrap_or("unknown");
+    let path = dir.join(format!("{prefix}{date}-{commit}.json"));
+    write(&path, json.as_bytes())?;
+    let path = path.with_extension("md");
+    write(&path, page.as_bytes())?;
+    Ok(path)
+}
+
 /// By date, label and commit.
 fn name(result: &RunResult) -> String {
     let date = result.started.replace([':', ' '], "-");

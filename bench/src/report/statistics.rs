@@ -77,7 +77,7 @@ fn moments(values: &[f64]) -> (f64, f64) {
 }
 
 /// The middle; the mean of both middles where there are two. None without values.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;

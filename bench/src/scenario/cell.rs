@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Course, Findings, Scenario, Stage};
 use crate::contest::{Contestant, MemoryState, Pinning, Place};
+use crate::machine::free_bytes;
 use crate::report::save;
 
 /// See the module.
@@ -54,7 +55,7 @@ pub(crate) fn run(
     let problems: Vec<String> = done
         .err()
         .iter()
-        .map(|error| format!("{error:#}"))
+        .map(|error| format!("{error:#}{}", full_disk(&place.parent)))
         .collect();
     for problem in &problems {
         eprintln!("  {} is partial: {problem}", scenario.name);
@@ -71,6 +72,21 @@ pub(crate) fn run(
         complete: problems.is_empty(),
         problems,
         findings: stage.findings,
+    }
+}
+
+/// What a server's error may not say.
+fn full_disk(dir: &Path) -> String {
+    const FREE_BYTES_MIN: u64 = 64 << 20;
+    match free_bytes(dir) {
+        Ok(free) if free < FREE_BYTES_MIN => {
+            let mib = free >> 20;
+            format!(
+                " (the disk is full: {mib} MiB are free for {})",
+                dir.display()
+            )
+        }
+        _ => String::new(),
     }
 }
 

@@ -138,6 +138,15 @@ impl Findings {
             self.cpu(of, "s/GB", &cpu.cost, run.moved_gb());
             let millions = run.window.acked as f64 / 1e6;
             self.cpu(of, "s/million messages", &cpu.cost, millions);
+            // A driver that is not light would be measured with the server.
+            let driver = cpu.cost.driver_cpu_s;
+            let requests = run.requests() as f64;
+            for (unit, each) in [
+                ("s/GB", driver / run.moved_gb()),
+                ("µs/request", driver * 1e6 / requests),
+            ] {
+                self.figure(&format!("{of}: driver CPU"), unit, Better::Neither, each);
+            }
         }
         for caveat in &run.caveats {
             let note = format!("{of}: {caveat}");

@@ -6,13 +6,19 @@
 //!
 //! To add one: a file with a `SCENARIO`, its name in the table.
 
+mod backfill;
 mod cell;
 mod closed;
 pub(crate) mod core;
 mod durable_acks;
 mod findings;
 pub(crate) mod fixed_rates;
+mod hot_partition;
+mod idle_consumers;
 mod linkedin;
+mod many_partitions;
+mod many_producers;
+mod past_retention;
 mod stage;
 
 use anyhow::{Result, bail};
@@ -40,7 +46,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     core::SCENARIO,
     linkedin::SCENARIO,
     fixed_rates::SCENARIO,
+    many_producers::SCENARIO,
     durable_acks::SCENARIO,
+    past_retention::SCENARIO,
+    backfill::SCENARIO,
+    many_partitions::SCENARIO,
+    idle_consumers::SCENARIO,
+    hot_partition::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

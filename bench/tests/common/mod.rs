@@ -34,11 +34,14 @@ fn serve(settings: &[String]) -> ExitCode {
         .filter_map(|setting| setting.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let (settings, _) = Settings::load(None, &pairs).expect("settings");
-    let ready = |bootstrap: &str, shards: &[String]| {
-        println!("READY bootstrap={bootstrap} shards={}", shards.join(","));
+    let settings = match Settings::load(None, &pairs) {
+        Ok((settings, _)) => settings,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
     };
-    match odradek_shards::node::run(settings, ready) {
+    match odradek_shards::node::run(settings, |ready| println!("{ready}")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -76,7 +79,13 @@ impl Node {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let mut child = Command::new(std::env::current_exe().expect("this binary"))
             .args(["serve", "--set", "listeners=PLAINTEXT://127.0.0.1:0"])
-            .args(["--set", "shards=1", "--set"])
+            .args([
+                "--set",
+                "shards=1",
+                "--set",
+                "metrics.listener=127.0.0.1:0",
+                "--set",
+            ])
             .arg(format!("log.dirs={}", dir.path().join("data").display()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -45,15 +45,12 @@ fn layout(capacity: usize) -> Layout {
 /// Memory of a length that is not recycled, straight from the system: pages that nobody touches
 /// take no room, so a length that was only announced costs nothing. (An aligned `alloc_zeroed`
 /// writes every byte.)
-fn map(capacity: usize) -> NonNull<u8> {
+fn map(capacity: usize) -> Option<NonNull<u8>> {
     let length = NonZeroUsize::new(capacity).expect("above the largest class");
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new private mapping at an address of the kernel's choice overlaps nothing.
     let mapped = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE) };
-    match mapped {
-        Ok(address) => address.cast(),
-        Err(_) => handle_alloc_error(layout(capacity)),
-    }
+    mapped.ok().map(NonNull::cast)
 }
 
 /// A shard's recycled memory. Cheap to clone (one shelf behind all clones).
@@ -79,8 +76,15 @@ impl Pool {
     /// A block of at least `len` bytes. Contents are unspecified but initialised. Lengths above
     /// the largest class are allocated to measure (rounded up to a page) and not recycled.
     ///
-    /// The caller has checked `len` against its own bound: this never refuses.
+    /// The caller has checked `len` against its own bound: this never refuses. Where the system
+    /// does, the process ends.
     pub fn take(&self, len: usize) -> Block {
+        self.try_take(len)
+            .unwrap_or_else(|| handle_alloc_error(layout(len.next_multiple_of(PAGE))))
+    }
+
+    /// The same for a length that somebody else chose: `None` where the system has no room for it.
+    pub fn try_take(&self, len: usize) -> Option<Block> {
         let shelf = &self.0;
         let (class, capacity) = match CLASSES.iter().position(|&c| c >= len) {
             Some(class) => (class as u8, CLASSES[class]),
@@ -95,20 +99,20 @@ impl Pool {
                 shelf.kept.set(shelf.kept.get() - capacity);
                 ptr
             }
-            None if class == u8::MAX => map(capacity),
+            None if class == u8::MAX => map(capacity)?,
             None => {
                 // SAFETY: the layout's size is not zero (the smallest class is a page).
                 let raw = unsafe { alloc_zeroed(layout(capacity)) };
-                NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout(capacity)))
+                NonNull::new(raw)?
             }
         };
         shelf.lent.set(shelf.lent.get() + capacity);
-        Block(Rc::new(Memory {
+        Some(Block(Rc::new(Memory {
             ptr,
             capacity: capacity as u32,
             class,
             home: shelf.clone(),
-        }))
+        })))
     }
 
     /// Bytes lent out now.

@@ -22,6 +22,10 @@ enum State {
     /// In flight; its future is gone, what it owns is freed at completion.
     Orphan,
     Landed(Done),
+    /// Its result is known, its memory is not free yet.
+    LandedLent(Done),
+    /// The same, and the result has been taken.
+    Lent,
 }
 
 struct Slot {
@@ -125,10 +129,16 @@ impl Io {
 
     fn land(&self, completion: Completion) {
         let inner = &self.0;
-        inner.flying.set(inner.flying.get() - 1);
         let mut slots = inner.slots.borrow_mut();
         let slot = &mut slots[completion.token as usize];
-        let op = std::mem::replace(&mut *slot.op, Op::Vacant);
+        // Memory that is lent stays in the slot.
+        let op = match completion.lent {
+            true => Op::Vacant,
+            false => {
+                inner.flying.set(inner.flying.get() - 1);
+                std::mem::replace(&mut *slot.op, Op::Vacant)
+            }
+        };
         let done = Done {
             result: if completion.result >= 0 {
                 Ok(completion.result as u32)
@@ -141,18 +151,27 @@ impl Io {
         };
         match std::mem::replace(&mut slot.state, State::Free) {
             State::Flying(waker) => {
-                slot.state = State::Landed(done);
+                slot.state = match completion.lent {
+                    true => State::LandedLent(done),
+                    false => State::Landed(done),
+                };
                 drop(slots);
                 if let Some(waker) = waker {
                     waker.wake();
                 }
             }
+            State::Orphan if completion.lent => slot.state = State::Orphan,
             State::Orphan => {
                 drop(slots);
                 inner.free.borrow_mut().push(completion.token);
                 self.discard(done);
             }
-            State::Free | State::Landed(_) => {
+            State::LandedLent(first) if !completion.lent => slot.state = State::Landed(first),
+            State::Lent if !completion.lent => {
+                drop(slots);
+                inner.free.borrow_mut().push(completion.token);
+            }
+            State::Free | State::Landed(_) | State::LandedLent(_) | State::Lent => {
                 unreachable!("operation {} completed twice", completion.token)
             }
         }
@@ -175,6 +194,12 @@ impl Io {
     /// Operations in flight.
     pub fn flying(&self) -> usize {
         self.0.flying.get()
+    }
+
+    /// Whether the driver has zero-copy sends and pipes; plain operations take their place where
+    /// not.
+    pub fn extras(&self) -> bool {
+        self.0.driver.borrow().extras()
     }
 
     /// Whether the driver lets go of everything in flight when it is dropped.
@@ -281,7 +306,17 @@ impl Future for Pending {
                 self.token = None;
                 Poll::Ready(done)
             }
-            State::Free | State::Orphan => unreachable!("operation {token} has no owner"),
+            State::LandedLent(_) => {
+                let State::LandedLent(done) = std::mem::replace(&mut slot.state, State::Lent)
+                else {
+                    unreachable!()
+                };
+                self.token = None;
+                Poll::Ready(done)
+            }
+            State::Free | State::Orphan | State::Lent => {
+                unreachable!("operation {token} has no owner")
+            }
         }
     }
 }
@@ -315,7 +350,10 @@ impl Drop for Pending {
                 inner.free.borrow_mut().push(token);
                 self.io.discard(done);
             }
-            State::Free | State::Orphan => unreachable!("operation {token} has no owner"),
+            State::LandedLent(_) => slot.state = State::Lent,
+            State::Free | State::Orphan | State::Lent => {
+                unreachable!("operation {token} has no owner")
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use super::provided::Provided;
 /// Names an operation in flight: an index into the operation table.
 pub type Token = u32;
 
-/// A driver's answer to one operation. Every operation gets exactly one.
+/// A driver's answer to one operation. Every operation gets exactly one that is not `lent`, its
+/// last.
 pub struct Completion {
     /// Which operation.
     pub token: Token,
@@ -19,6 +20,9 @@ pub struct Completion {
     pub provided: Option<Provided>,
     /// More bytes wait in the socket.
     pub more_waiting: bool,
+    /// The result is known, the operation's memory is still in use: another completion will say
+    /// that it is free.
+    pub lent: bool,
 }
 
 /// Wakes a driver that sleeps in [`Driver::reap`], from any thread.
@@ -71,6 +75,12 @@ pub trait Driver {
     /// Whether dropping it lets go at once of all memory of the operations in flight. If not,
     /// that memory must outlive it.
     fn abandonable(&self) -> bool {
+        false
+    }
+
+    /// Whether it has the operations that say so of themselves ([`Op`]). Where not, [`super::Io`]
+    /// offers plain ones in their place.
+    fn extras(&self) -> bool {
         false
     }
 

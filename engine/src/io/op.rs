@@ -4,6 +4,7 @@
 //! final completion; whoever awaits it may go away earlier.
 
 use std::ffi::CString;
+use std::rc::Rc;
 
 use super::provided::Provided;
 use crate::bytes::{Block, Parts};
@@ -58,6 +59,17 @@ pub struct OpenMode {
     pub truncate: bool,
 }
 
+/// What a write has to do with the page cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cache {
+    /// As the file was opened.
+    AsOpened,
+    /// It goes through, and may block whoever performs it: a thread of the kernel's does it.
+    /// `uncached`: pages leave the cache once they are on disk (RWF_DONTCACHE, Linux 6.14;
+    /// EOPNOTSUPP where the file system has no such writes).
+    Through { uncached: bool },
+}
+
 /// One operation. The comment on each says what a non-negative result means.
 #[derive(Debug)]
 pub enum Op {
@@ -86,12 +98,40 @@ pub enum Op {
     },
     /// Send a gather list whole: bytes sent (fewer only when the peer went away).
     Send { socket: Handle, parts: Parts },
+    /// Send what follows the first `skip` bytes of a gather list, out of the memory itself: bytes
+    /// sent. Completes twice: when the socket has taken it, and when the network lets go of the
+    /// memory, which stays with this operation until then. Only where [`super::Driver::extras`].
+    SendZeroCopy {
+        socket: Handle,
+        parts: Rc<Parts>,
+        skip: usize,
+    },
     /// Send a file range from page cache without waiting for the peer: bytes sent, EAGAIN when
     /// its window is full.
     Sendfile {
         socket: Handle,
         file: Handle,
         pos: u64,
+        len: u32,
+    },
+    /// Make a pipe that holds `len` bytes, if the system allows that many: 0; its ends, to read and
+    /// to write, are left in `ends`. Only where [`super::Driver::extras`].
+    Pipe { len: u32, ends: [Handle; 2] },
+    /// Move a file range into an empty pipe, by reference to page cache: bytes moved. `worker`: a
+    /// thread of the kernel's does it, for a range that may not be resident. Only where
+    /// [`super::Driver::extras`].
+    SpliceIn {
+        file: Handle,
+        pos: u64,
+        pipe: Handle,
+        len: u32,
+        worker: bool,
+    },
+    /// Move what is in a pipe to a socket without waiting for the peer: bytes moved, EAGAIN when
+    /// its window is full. Only where [`super::Driver::extras`].
+    SpliceOut {
+        pipe: Handle,
+        socket: Handle,
         len: u32,
     },
     /// Wait until the socket takes bytes again.
@@ -105,13 +145,15 @@ pub enum Op {
         pos: u64,
         parts: Parts,
         dsync: bool,
+        cache: Cache,
     },
     /// The same through the page cache and at once: for file systems that would hand a buffered
-    /// write to a worker thread.
+    /// write to a worker thread. `uncached` as in [`Cache::Through`].
     WriteNow {
         file: Handle,
         pos: u64,
         parts: Parts,
+        uncached: bool,
     },
     /// Read at `pos`: bytes read, 0 at end of file. `cached` never touches the disk: EAGAIN if
     /// the bytes are not in page cache (RWF_NOWAIT).

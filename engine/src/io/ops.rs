@@ -3,9 +3,10 @@
 use std::ffi::CString;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 
 use super::core::Io;
-use super::op::{Done, Errno, Handle, Op, OpenMode};
+use super::op::{Cache, Done, Errno, Handle, Op, OpenMode};
 use super::provided::Provided;
 use crate::bytes::{Block, PAGE, Part, Parts, parts_len};
 
@@ -145,6 +146,35 @@ impl Io {
         }
     }
 
+    /// Sends a gather list whole, out of the memory itself. On return the socket has taken it; the
+    /// memory is let go when the network has.
+    pub async fn send_zero_copy(&self, socket: Handle, parts: Parts) -> Result<(), Errno> {
+        if !self.extras() {
+            return self.send(socket, parts).await;
+        }
+        let (wanted, parts) = (parts_len(&parts), Rc::new(parts));
+        let mut sent = 0;
+        while sent < wanted {
+            let op = Op::SendZeroCopy {
+                socket,
+                parts: parts.clone(),
+                skip: sent,
+            };
+            match self.submit(op).await.result {
+                Ok(0) => return Err(Errno(libc::EPIPE)),
+                Ok(n) => sent += n as usize,
+                Err(Errno(libc::EINTR)) => {}
+                // Too much is pinned already: this once, it is copied.
+                Err(Errno(libc::ENOMEM | libc::ENOBUFS)) => {
+                    let rest = after(Parts::clone(&parts), sent);
+                    return self.send(socket, rest).await;
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
     /// Sends `[pos, pos + len)` of a file out of page cache. Ends early (with the count sent)
     /// at the file's end.
     pub async fn sendfile(
@@ -188,14 +218,46 @@ impl Io {
             pos,
             parts,
             dsync,
+            cache: Cache::AsOpened,
         })
         .await
     }
 
-    /// Writes a gather list whole through the page cache, at once.
-    pub async fn write_now(&self, file: Handle, pos: u64, parts: Parts) -> Result<(), Errno> {
-        self.write_whole(pos, parts, |pos, parts| Op::WriteNow { file, pos, parts })
-            .await
+    /// Writes a gather list whole through the page cache; it is durable on return. `uncached` as
+    /// in [`Cache::Through`].
+    pub async fn write_through(
+        &self,
+        file: Handle,
+        pos: u64,
+        parts: Parts,
+        uncached: bool,
+    ) -> Result<(), Errno> {
+        self.write_whole(pos, parts, |pos, parts| Op::Write {
+            file,
+            pos,
+            parts,
+            dsync: true,
+            cache: Cache::Through { uncached },
+        })
+        .await
+    }
+
+    /// Writes a gather list whole through the page cache, at once. `uncached` as in
+    /// [`Cache::Through`].
+    pub async fn write_now(
+        &self,
+        file: Handle,
+        pos: u64,
+        parts: Parts,
+        uncached: bool,
+    ) -> Result<(), Errno> {
+        self.write_whole(pos, parts, |pos, parts| Op::WriteNow {
+            file,
+            pos,
+            parts,
+            uncached,
+        })
+        .await
     }
 
     async fn write_whole(

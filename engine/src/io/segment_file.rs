@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::ahead::Ahead;
-use super::strategy::WriteStrategy;
+use super::strategy::write::WriteStrategy;
 use super::{Errno, Handle, Io, Op, OpenMode};
 use crate::bytes::{PAGE, page_ceil, page_floor};
 use crate::log::file_stem;
@@ -21,8 +21,9 @@ pub struct SegmentFile {
     path: PathBuf,
     strategy: WriteStrategy,
     handle: Handle,
-    /// For sendfile: a direct handle would read past the page cache.
+    /// For reads the other way than it is written: through the page cache, or past it.
     cached: Cell<Option<Handle>>,
+    direct: Cell<Option<Handle>>,
     allocated: Cell<u64>,
     /// Zeros after the data.
     pub ahead: Ahead,
@@ -53,6 +54,7 @@ impl SegmentFile {
             strategy,
             handle,
             cached: Cell::new(None),
+            direct: Cell::new(None),
             allocated: Cell::new(0),
             ahead: Ahead::default(),
         };
@@ -110,19 +112,36 @@ impl SegmentFile {
 
     /// A handle through the page cache.
     pub async fn cached(&self) -> Result<Handle, Errno> {
-        if !self.strategy.aligned() {
-            return Ok(self.handle);
+        match self.strategy.aligned() {
+            true => self.once(&self.cached, OpenMode::default()).await,
+            false => Ok(self.handle),
         }
-        if let Some(handle) = self.cached.get() {
+    }
+
+    /// A handle past the page cache: positions, lengths and memory aligned to a page.
+    pub async fn direct(&self) -> Result<Handle, Errno> {
+        let mode = OpenMode {
+            direct: true,
+            ..OpenMode::default()
+        };
+        match self.strategy.aligned() {
+            true => Ok(self.handle),
+            false => self.once(&self.direct, mode).await,
+        }
+    }
+
+    /// The handle in `place`, opened if it is not.
+    async fn once(&self, place: &Cell<Option<Handle>>, mode: OpenMode) -> Result<Handle, Errno> {
+        if let Some(handle) = place.get() {
             return Ok(handle);
         }
-        let handle = self.io.open(&self.path, OpenMode::default()).await?;
-        if let Some(first) = self.cached.get() {
+        let handle = self.io.open(&self.path, mode).await?;
+        if let Some(first) = place.get() {
             // Another task was faster, and may be using its handle.
             self.io.close(handle).await;
             return Ok(first);
         }
-        self.cached.set(Some(handle));
+        place.set(Some(handle));
         Ok(handle)
     }
 
@@ -140,7 +159,8 @@ impl SegmentFile {
 
 impl Drop for SegmentFile {
     fn drop(&mut self) {
-        for handle in [Some(self.handle), self.cached.get()].into_iter().flatten() {
+        let handles = [Some(self.handle), self.cached.get(), self.direct.get()];
+        for handle in handles.into_iter().flatten() {
             drop(self.io.submit(Op::Close { handle }));
         }
     }

@@ -138,6 +138,7 @@ fn a_read_below_a_gap_asks_for_the_entries_first() {
         bytes_max: 1 << 20,
         first_whole: true,
         end: Offset(40),
+        tail: true,
     };
     let asks = |log: &Log, offset| {
         let plan = log.plan_read(Offset(offset), limits, None);

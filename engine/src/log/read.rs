@@ -14,6 +14,9 @@ pub struct ReadLimits {
     pub first_whole: bool,
     /// Nothing at or after this offset is shown.
     pub end: Offset,
+    /// What the tail's memory holds comes from there; else all comes out of the file, and `end` must
+    /// be written.
+    pub tail: bool,
 }
 
 /// Where an offset's batch was found by searching a segment.
@@ -103,7 +106,15 @@ impl Log {
         if stop == pos {
             return ReadPlan::Empty;
         }
-        self.range(segment, pos, stop)
+        match limits.tail {
+            true => self.range(segment, pos, stop),
+            false => ReadPlan::Range {
+                segment,
+                file: (pos, stop - pos),
+                memory: Parts::new(),
+                bytes: stop - pos,
+            },
+        }
     }
 
     /// The end of the last recent batch that ends by `stop`, where all batches in between are

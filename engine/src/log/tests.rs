@@ -1,4 +1,5 @@
 use super::*;
+use crate::bytes::parts_len;
 use crate::record::{BatchBuilder, Rules, validate};
 
 fn rules() -> LogRules {
@@ -39,6 +40,7 @@ fn everything(log: &Log) -> ReadLimits {
         bytes_max: 1 << 20,
         first_whole: true,
         end: log.next(),
+        tail: true,
     }
 }
 
@@ -115,6 +117,40 @@ fn a_read_ends_at_what_is_visible_and_at_whole_batches() {
         log.plan_read(Offset(5), everything(&log), None),
         ReadPlan::OutOfRange
     ));
+}
+
+#[test]
+fn without_the_tail_the_same_bytes_come_out_of_the_file() {
+    let mut log = Log::new(&Pool::new(), true, rules(), Recovered::empty());
+    for time in 0..4 {
+        append(&mut log, 2, time);
+    }
+    write_all(&mut log);
+    for offset in 0..8 {
+        let mut limits = everything(&log);
+        let ReadPlan::Range {
+            file,
+            memory,
+            bytes,
+            ..
+        } = log.plan_read(Offset(offset), limits, None)
+        else {
+            panic!("a range at {offset}");
+        };
+        assert_eq!((file.1, parts_len(&memory) as u64), (0, bytes));
+        limits.tail = false;
+        let ReadPlan::Range {
+            file: (pos, len),
+            memory,
+            bytes: all,
+            ..
+        } = log.plan_read(Offset(offset), limits, None)
+        else {
+            panic!("a range at {offset}");
+        };
+        assert_eq!((pos, len, all), (file.0, bytes, bytes));
+        assert!(memory.is_empty());
+    }
 }
 
 #[test]

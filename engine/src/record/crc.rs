@@ -22,8 +22,9 @@ const POWERS: [u32; 31] = {
 };
 
 /// The change of the sum of a run when the sum of its front changes by `change` and `bytes_behind`
-/// bytes follow that front.
-pub(super) fn shift(change: u32, bytes_behind: usize) -> u32 {
+/// bytes follow that front. The sum of two runs in a row is the first's, shifted by the bytes of the
+/// second, exclusive or the second's.
+pub fn shift(change: u32, bytes_behind: usize) -> u32 {
     let mut product = change;
     let mut rest = bytes_behind;
     // A byte is x to the 8 = 2^3.

@@ -14,6 +14,7 @@ mod crc;
 mod error;
 mod header;
 mod open;
+mod partitioner;
 mod records;
 mod split;
 mod stamp;
@@ -28,12 +29,14 @@ mod tests;
 pub use builder::BatchBuilder;
 pub use compression::Compression;
 pub use control::{ControlType, EndTransactionMarker};
+pub use crc::shift as shift_crc;
 pub use error::RecordError;
 pub use header::{
     Attributes, BatchHeader, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_EXCLUDES_BYTES, MAGIC,
     MAGIC_END_BYTES, TimestampType,
 };
 pub use open::{Depth, OpenBatch, validate_produce};
+pub use partitioner::{murmur2, partition_of_key};
 pub use records::{Headers, Record, RecordIter};
 pub use split::{Batches, batch_end, headers, sole_batch};
 pub use stamp::{Stamp, stamp};

@@ -16,6 +16,7 @@ use crate::catalog::{Controller, Holdings, Hosted, Image, Topic, Unhosted};
 use crate::config::Settings;
 use crate::coordinators::Groups;
 use crate::coordinators::producer_ids::ProducerIds;
+use crate::metrics::Meter;
 use crate::runtime::{Mailboxes, Notice, Quiet};
 
 /// Where a shard is reached.
@@ -44,6 +45,8 @@ pub struct Broker {
     /// Every shard's advertised endpoint.
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
+    /// What is counted here.
+    pub meter: Rc<Meter>,
     /// Rate limit of log lines about requests that failed.
     pub refusals: Quiet,
     /// The image, and the partitions here.
@@ -89,6 +92,7 @@ impl Broker {
             facts,
             endpoints,
             mail,
+            meter: Rc::default(),
             refusals: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
             producer_ids: ProducerIds::default(),

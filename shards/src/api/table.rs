@@ -70,6 +70,7 @@ pub static TABLE: &[Row] = &[
     row!(list_partition_reassignments),
     row!(offset_delete),
     row!(describe_client_quotas),
+    row!(describe_quorum),
     row!(describe_cluster),
     row!(describe_producers),
     row!(unregister_broker),

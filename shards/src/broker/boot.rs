@@ -10,7 +10,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use odradek_engine::io::strategy::WriteStrategy;
 use odradek_engine::io::{Errno, Handle, Io};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
@@ -24,10 +23,10 @@ use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::placement::Load;
 use crate::catalog::records::new_owner;
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
-use crate::config::{Settings, choice};
-use crate::net::{Server, accept_all, close_idle};
+use crate::config::Settings;
+use crate::net::{Gate, Server, accept_all, close_idle};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
-use crate::runtime::Mailboxes;
+use crate::runtime::{Mailboxes, Quiet};
 
 const META: &str = "meta.properties";
 const CLEAN: &str = ".kafka_cleanshutdown";
@@ -39,6 +38,8 @@ pub struct Boot {
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
     pub listeners: Vec<Handle>,
+    /// For the connections of all shards.
+    pub gate: Arc<Gate>,
     /// From shard 0, for the others.
     pub first: Option<(Arc<Facts>, Arc<Image>)>,
 }
@@ -50,6 +51,16 @@ pub enum BootError {
     Directory {
         directory: String,
         what: &'static str,
+        error: Errno,
+    },
+    #[error(
+        "the file system of {directory} refuses writes of log.write.strategy={strategy}, \
+         log.durable.method={method}: {error}; set others"
+    )]
+    Strategy {
+        directory: String,
+        strategy: &'static str,
+        method: &'static str,
         error: Errno,
     },
     #[error("{0}")]
@@ -66,10 +77,11 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     let ground = Rc::new(Ground {
         io: io.clone(),
         spawner: spawner.clone(),
-        strategy: match settings.log_write_strategy {
-            choice::WriteStrategy::Direct => WriteStrategy::Direct,
-            choice::WriteStrategy::Buffered => WriteStrategy::Buffered,
-        },
+        strategy: settings.log_write_strategy,
+        dsync: settings
+            .log_durable_method
+            .by_write(settings.log_write_strategy),
+        read_tail: settings.log_read_strategy.uses_tail(),
         zeros: OnceCell::new(),
         write_depth: settings.log_write_depth.max(1) as usize,
         durable_lag_ms: settings.durable_lag_max_ms.max(1) as u64,
@@ -78,6 +90,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         tail_bytes: Cell::new(0),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
+        troubles: Quiet::default(),
     });
     let (facts, image, controller) = match boot.first {
         Some((facts, image)) => (facts, image, None),
@@ -99,7 +112,15 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
-    let server = Server::new(io, spawner.clone(), settings, broker.clone());
+    let meter = broker.meter.clone();
+    let server = Server::new(
+        io,
+        spawner.clone(),
+        settings,
+        meter,
+        boot.gate,
+        broker.clone(),
+    );
     spawner.spawn(close_idle(server.clone())).detach();
     for listener in boot.listeners {
         spawner.spawn(accept_all(server.clone(), listener)).detach();
@@ -125,6 +146,7 @@ async fn first(
             error,
         }
     };
+    try_out(io, settings).await?;
     let facts = meta(io, directory, settings, shards).await?;
     let clean = match io.remove(&directory.join(CLEAN)).await {
         Ok(()) => true,
@@ -197,6 +219,33 @@ fn new_owners(image: &Image, shards: u32, clean: bool) -> Vec<MetadataRecord<'st
         }
     }
     change
+}
+
+/// Strategies that do not work here are said so now, not by the first write.
+async fn try_out(io: &Io, settings: &Settings) -> Result<(), BootError> {
+    let read = settings.log_read_strategy;
+    if read.needs_extras() && !io.extras() {
+        let name = read.name();
+        tracing::warn!(
+            "log.read.strategy={name} is not available here (it needs io_uring of Linux 6.1): \
+             a plain way takes its place"
+        );
+    }
+    let (strategy, method) = (settings.log_write_strategy, settings.log_durable_method);
+    let directory = &settings.log_dir;
+    match strategy
+        .try_out(io, directory, method.by_write(strategy))
+        .await
+    {
+        Err(error @ Errno(libc::EINVAL | libc::EOPNOTSUPP)) => Err(BootError::Strategy {
+            directory: directory.display().to_string(),
+            strategy: strategy.name(),
+            method: method.name(),
+            error,
+        }),
+        // A full disk, say: a node starts all the same.
+        _ => Ok(()),
+    }
 }
 
 /// Kafka's id of the metadata topic.

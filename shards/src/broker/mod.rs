@@ -3,9 +3,11 @@
 //! What it is made of stands in [`Broker`], below this module, where its handlers reach it.
 
 mod boot;
+mod observe;
 mod route;
 mod tasks;
 
 pub use self::boot::{Boot, BootError, start};
+pub use self::observe::{figures, logs};
 pub use self::tasks::until_stopped;
 pub use crate::api::{Broker, Endpoint, Facts};

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::image::{Image, Topic};
 use super::moves::{Leaving, moves};
 use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
-use crate::partition::{FULL_RETRY_NS, Ground, OpenError, Opening, Partition, PartitionName};
+use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName, RETRY_NS};
 use crate::runtime::Gate;
 
 pub(super) enum Slot {
@@ -146,9 +147,7 @@ impl Holdings {
                 }
                 Some(Slot::Open(open)) => return Ok(open.clone()),
                 Some(Slot::Opening(gate)) => gate.clone(),
-                Some(Slot::Failed(at))
-                    if self.ground.io.now() < at.saturating_add(FULL_RETRY_NS) =>
-                {
+                Some(Slot::Failed(at)) if self.ground.io.now() < at.saturating_add(RETRY_NS) => {
                     return Err(Unhosted::Failed);
                 }
                 Some(Slot::Failed(_)) | None => break,
@@ -199,7 +198,10 @@ impl Holdings {
                 Ok(open)
             }
             Err(error) => {
-                tracing::error!("{error}");
+                let ground = &self.ground;
+                ground
+                    .troubles
+                    .log(&ground.io, || tracing::error!("{error}"));
                 let failed = Slot::Failed(self.ground.io.now());
                 self.hosted.borrow_mut().insert(key, failed);
                 Err(Unhosted::Failed)
@@ -227,6 +229,22 @@ impl Holdings {
                 Slot::Opening(_) | Slot::Failed(_) => None,
             })
             .collect()
+    }
+
+    /// So many open partitions of this shard, in order, from after `last` on; for work in slices.
+    pub fn open_after(
+        &self,
+        last: Option<(Uuid, i32)>,
+        count: usize,
+    ) -> Vec<((Uuid, i32), Rc<Hosted>)> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let hosted = self.hosted.borrow();
+        let open = hosted.range((from, Bound::Unbounded));
+        let open = open.filter_map(|(key, slot)| match slot {
+            Slot::Open(open) => Some((*key, open.clone())),
+            Slot::Opening(_) | Slot::Failed(_) => None,
+        });
+        open.take(count).collect()
     }
 
     /// The same with the topics' ids.

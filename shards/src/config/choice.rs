@@ -1,5 +1,7 @@
 //! Settings whose value is one of a few words.
 
+use odradek_engine::io::strategy::{read::ReadStrategy, write::Durability, write::WriteStrategy};
+
 use super::value::{Field, Kind, Value};
 
 macro_rules! choices {
@@ -33,6 +35,22 @@ macro_rules! choices {
     )+ };
 }
 
+// The engine's own lists: a strategy is known here by being there.
+macro_rules! strategies {
+    ($($name:ident),+) => { $(
+        impl Field for $name {
+            const KIND: Kind = Kind::String;
+            fn from_value(value: Option<Value>) -> Option<Self> {
+                match value? {
+                    Value::Text(text) => Self::from_name(&text),
+                    _ => None,
+                }
+            }
+        }
+    )+ };
+}
+strategies!(WriteStrategy, Durability, ReadStrategy);
+
 choices! {
     /// What clients are told about: each core, or the node as one.
     Advertise {
@@ -40,13 +58,6 @@ choices! {
         Core = "core",
         /// The node is one broker.
         Node = "node",
-    }
-    /// How record batches reach the disk.
-    WriteStrategy {
-        /// O_DIRECT from aligned memory.
-        Direct = "direct",
-        /// Through the page cache.
-        Buffered = "buffered",
     }
     /// How closely a produced batch is examined.
     RecordValidation {

@@ -31,7 +31,7 @@ pub mod value;
 pub use error::{ConfigError, Warning};
 pub use layers::{Given, Layers};
 pub use listener::Listener;
-pub use settings::Settings;
+pub use settings::{MetricsListener, Settings};
 pub use shard_layout::{NODE_MODE_WITH_SHARDS, SHARD_PORT_DISTANCE, ShardLayout, ShardPorts};
 pub use topic::TopicConfig;
 

@@ -38,6 +38,17 @@ pub struct Settings {
     pub log_roll_jitter_ms: i64,
     /// Milliseconds for which records are kept, 1 or more; -1 is for ever.
     pub log_retention_ms: i64,
+    /// Where metrics are served.
+    pub metrics_listener: Option<MetricsListener>,
+}
+
+/// See `metrics.listener`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsListener {
+    /// host:port; a resolver is yet to be asked about the host.
+    pub address: String,
+    /// Somebody asked for it; by default the node also runs where the port is another's.
+    pub wanted: bool,
 }
 
 impl Deref for Settings {
@@ -110,6 +121,7 @@ impl Settings {
             log_dir: log_dir(&values, warnings),
             log_roll_ms: layers.first_of(ROLL)?.unwrap_or(i64::MAX),
             log_roll_jitter_ms: layers.first_of(ROLL_JITTER)?.unwrap_or(0),
+            metrics_listener: metrics_listener(&values, &layers)?,
             log_retention_ms: layers.first_of(RETENTION)?.unwrap_or(-1).max(-1),
             values,
             layers,
@@ -213,6 +225,27 @@ fn same_node_id(file: &mut Given) -> Result<(), ConfigError> {
         _ => None,
     };
     Ok(())
+}
+
+fn metrics_listener(
+    values: &Values,
+    layers: &Layers,
+) -> Result<Option<MetricsListener>, ConfigError> {
+    const NAME: &str = "metrics.listener";
+    let address = values.metrics_listener_given.trim();
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let split = address.rsplit_once(':');
+    let fits = split.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !fits {
+        let reason = "expected host:port, port from 0 to 65535, or nothing";
+        return Err(ConfigError::invalid(NAME, address, reason));
+    }
+    Ok(Some(MetricsListener {
+        address: address.to_owned(),
+        wanted: layers.file.contains_key(NAME),
+    }))
 }
 
 fn log_dir(values: &Values, warnings: &mut Vec<Warning>) -> PathBuf {

@@ -5,9 +5,9 @@
 //! A default of `None` is Kafka's null: another setting, or the node, decides then.
 //! Where a default differs from Apache Kafka's, the tests list it with the reason.
 
-use super::choice::{
-    Advertise, CompressionType, FactorExcess, RecordValidation, TimestampType, WriteStrategy,
-};
+use odradek_engine::io::strategy::{read::ReadStrategy, write::Durability, write::WriteStrategy};
+
+use super::choice::{Advertise, CompressionType, FactorExcess, RecordValidation, TimestampType};
 use super::layers::Layers;
 use super::row::{Role, Row, Update};
 use super::value::{Check, Field};
@@ -96,9 +96,9 @@ settings! {
     pub socket_listen_backlog_size: i32 = "socket.listen.backlog.size", Some("50"), AtLeast(1), ReadOnly;
     /// Milliseconds after which a silent connection is closed; negative: never.
     pub connections_max_idle_ms: i64 = "connections.max.idle.ms", Some("600000"), Any, ReadOnly;
-    /// Connections the node accepts at once.
+    /// Connections of the node at once; others wait until somebody leaves.
     pub max_connections: i32 = "max.connections", Some("2147483647"), AtLeast(0), ClusterWide;
-    /// Connections the node accepts at once from one address.
+    /// Connections of the node at once from one address; one too many is closed.
     pub max_connections_per_ip: i32 = "max.connections.per.ip", Some("2147483647"), AtLeast(0), ClusterWide;
     /// Requests that may wait in one shard before it stops reading its sockets.
     pub queued_max_requests: i32 = "queued.max.requests", Some("500"), AtLeast(1), ReadOnly;
@@ -111,6 +111,14 @@ settings! {
     pub fetch_max_bytes: i32 = "fetch.max.bytes", Some("57671680"), AtLeast(1024), ReadOnly;
     /// Incremental fetch sessions kept at once.
     pub max_incremental_fetch_session_cache_slots: i32 = "max.incremental.fetch.session.cache.slots", Some("1000"), AtLeast(0), ReadOnly;
+}
+"Metrics" {
+    /// Address at which the node answers HTTP requests for /metrics (Prometheus' text format),
+    /// /healthz and /readyz, as host:port. Port 0 is any free one, printed at start. Empty: none.
+    pub(super) metrics_listener_given: String = "metrics.listener", Some("127.0.0.1:9644"), Any, ReadOnly;
+    /// Whether the metrics hold series for every partition (size, offsets) and for every partition
+    /// that a group has committed (offset, lag).
+    pub metrics_partitions_enable: bool = "metrics.partitions.enable", Some("true"), Any, ReadOnly;
 }
 "Topics" {
     /// Whether producing to, or asking for, a topic that does not exist creates it.
@@ -147,8 +155,19 @@ settings! {
     /// Milliseconds between two writings of the state file, from which recovery after a kill learns
     /// what need not be read; sooner where much is written.
     pub log_flush_offset_checkpoint_interval_ms: i32 = "log.flush.offset.checkpoint.interval.ms", Some("60000"), AtLeast(0), ReadOnly;
-    /// How batches are written: direct goes around the page cache, buffered through it.
+    /// How batches are written: direct goes around the page cache, buffered through it,
+    /// buffered-dontcache through it without staying there (Linux 6.14, where the file system has it).
     pub log_write_strategy: WriteStrategy = "log.write.strategy", Some("direct"), OneOf(WriteStrategy::NAMES), ReadOnly;
+    /// What makes written batches survive a loss of power: dsync marks each write (RWF_DSYNC),
+    /// fdatasync flushes the file after writes have completed, auto takes dsync for direct writes and
+    /// fdatasync for others.
+    pub log_durable_method: Durability = "log.durable.method", Some("auto"), OneOf(Durability::NAMES), ReadOnly;
+    /// How batches are sent to consumers. auto sends what was written last from memory, what is in page
+    /// cache by sendfile, and reads the rest past it. The others send everything in one way, to
+    /// compare them: memory, sendfile (which stops the shard for pages that are not in page cache),
+    /// splice, read (through the page cache into memory), direct (past it), send-zc (from memory
+    /// without a copy).
+    pub log_read_strategy: ReadStrategy = "log.read.strategy", Some("auto"), OneOf(ReadStrategy::NAMES), ReadOnly;
     /// Writes of one partition in flight at once.
     pub log_write_depth: i32 = "log.write.depth", Some("8"), Between(1, 64), ReadOnly;
     /// How far a produced batch is examined: header checks its header and CRC, full opens it and

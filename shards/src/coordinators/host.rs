@@ -92,6 +92,11 @@ impl Host {
         result
     }
 
+    /// Looks at what it holds.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&GroupsShard) -> R) -> R {
+        look(&self.shard.borrow())
+    }
+
     /// Makes a decision whose reply may come later.
     pub fn question(
         self: &Rc<Self>,

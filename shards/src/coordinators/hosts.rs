@@ -4,7 +4,7 @@
 //! A partition whose records are malformed is not served: its groups are told NOT_COORDINATOR,
 //! the log names the offset, and all others go on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use async_lock::OnceCell;
 use odradek_engine::io::Errno;
 use odradek_wire::Uuid;
 
-use super::groups::{Settings, error};
+use super::groups::{CommittedAt, Settings, error};
 use super::host::{Alarm, Host};
 use super::host_load::{LoadError, load};
 use super::place::partition_for;
 use crate::catalog::{Holdings, Image, Topic};
 use crate::config;
-use crate::runtime::{Quiet, either};
+use crate::runtime::{Quiet, either, next_pass};
 
 /// Where groups and their offsets are recorded.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -44,6 +44,8 @@ pub struct Groups {
     settings: Settings,
     entries: RefCell<BTreeMap<i32, Entry>>,
     alarm: Rc<Alarm>,
+    /// Every coordinator that may know a group was loaded once.
+    surveyed: Cell<bool>,
     /// Rate limit of log lines about partitions that cannot be read.
     unread: Quiet,
 }
@@ -56,6 +58,7 @@ impl Groups {
             holdings,
             entries: RefCell::default(),
             alarm: Rc::default(),
+            surveyed: Cell::new(false),
             unread: Quiet::default(),
         })
     }
@@ -94,6 +97,24 @@ impl Groups {
             hosts.extend(self.host(topic, index).await);
         }
         hosts
+    }
+
+    /// What groups of this shard have committed. The first time it loads every coordinator that
+    /// may know a group; so many offsets are looked at in one pass.
+    pub async fn committed(&self, per_pass: usize) -> Vec<CommittedAt> {
+        let hosts = match self.surveyed.replace(true) {
+            true => self.loaded(),
+            false => self.all().await,
+        };
+        let mut all = Vec::new();
+        for host in hosts {
+            let mut found = Vec::new();
+            while host.look(|shard| shard.committed_after(&mut found, per_pass)) {
+                next_pass(&self.holdings.ground().io).await;
+            }
+            all.append(&mut found);
+        }
+        all
     }
 
     /// Topics are gone: so are their offsets. On return that is durable.

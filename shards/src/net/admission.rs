@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use odradek_engine::io::{Handle, Io, Op};
 
+use crate::metrics::Meter;
+
 /// What a request gets at once when room is scarce.
 const STEP_BYTES: usize = 64 << 10;
 /// How long a peer may send nothing within a request while others wait for room, nanoseconds.
@@ -27,7 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// See the module.
 pub struct Admission {
     max: usize,
-    taken: Cell<usize>,
+    /// Where it is counted how much is taken.
+    meter: Rc<Meter>,
     waiting: RefCell<VecDeque<Waker>>,
     /// Requests that are not wholly here, in the order in which they began.
     arriving: RefCell<BTreeMap<u64, Rc<Arriving>>>,
@@ -45,10 +48,10 @@ struct Arriving {
 
 impl Admission {
     /// For `max` bytes of requests.
-    pub fn new(max: usize) -> Rc<Self> {
+    pub fn new(max: usize, meter: Rc<Meter>) -> Rc<Self> {
         Rc::new(Admission {
             max,
-            taken: Cell::new(0),
+            meter,
             waiting: RefCell::default(),
             arriving: RefCell::default(),
             begun: Cell::new(0),
@@ -57,7 +60,7 @@ impl Admission {
 
     /// How much a request that lacks `wanted` bytes gets now.
     fn grant(&self, id: u64, wanted: usize) -> Option<usize> {
-        let taken = self.taken.get();
+        let taken = self.meter.request_memory.get();
         let granted = if taken + wanted <= self.max / 2 {
             wanted
         } else {
@@ -67,12 +70,13 @@ impl Admission {
         if taken + granted > self.max && !oldest() {
             return None;
         }
-        self.taken.set(taken + granted);
+        self.meter.request_memory.set(taken + granted);
         Some(granted)
     }
 
     fn give_back(&self, bytes: usize) {
-        self.taken.set(self.taken.get() - bytes);
+        let taken = &self.meter.request_memory;
+        taken.set(taken.get() - bytes);
         self.wake();
     }
 

@@ -13,10 +13,12 @@ use std::task::Poll;
 use odradek_engine::io::Handle;
 
 use super::frame::{FrameError, Frames};
+use super::gate::Pass;
 use super::idle::Activity;
 use super::replies::Replies;
 use super::reply::Unserved;
 use super::server::{Server, Service};
+use crate::metrics::bump;
 use crate::runtime::Notice;
 
 /// Who is at the other end.
@@ -63,17 +65,28 @@ impl Peer {
 }
 
 /// Serves a connection until either side ends it.
-pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
+pub(super) async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle, mut pass: Pass) {
     let address = server.io.peer(socket).await;
+    if let Some(Err(max)) = address.map(|address| pass.come_from(address.ip())) {
+        bump(&server.meter.refused, 1);
+        server.refusals.log(&server.io, || {
+            tracing::warn!(
+                ?address,
+                "connection refused: its address has max.connections.per.ip={max} already"
+            );
+        });
+        return server.io.close(socket).await;
+    }
     let peer = Rc::new(Peer::new(address));
     let activity = Activity::new(socket, server.io.now());
     server.idle.enter(&activity);
-    let replies = Rc::new(Replies::new(activity));
+    let replies = Rc::new(Replies::new(activity, server.meter.clone()));
     let sending = {
         let (io, replies) = (server.io.clone(), replies.clone());
+        let strategy = server.settings.log_read_strategy;
         server
             .spawner
-            .spawn(async move { replies.send(&io, socket).await })
+            .spawn(async move { replies.send(&io, socket, strategy).await })
     };
     let why = read_all(&server, socket, &peer, &replies).await;
     if let Err(why) = why {
@@ -84,6 +97,7 @@ pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
         if ended {
             tracing::debug!(?address, "connection ended: {why}");
         } else {
+            bump(&server.meter.fault_closed, 1);
             server.refusals.log(&server.io, || {
                 tracing::warn!(?address, "connection closed: {why}");
             });
@@ -94,6 +108,7 @@ pub async fn serve<S: Service>(server: Rc<Server<S>>, socket: Handle) {
     server.idle.leave(socket);
     server.io.shutdown(socket).await;
     server.io.close(socket).await;
+    drop(pass);
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -224,7 +239,8 @@ fn pass_whole<S: Service>(
         && let Some(outcome) = server.service.at_once(bytes)
     {
         let length = bytes.len();
-        replies.take(outcome);
+        let now = server.io.now();
+        replies.take(outcome, server.meter.taken(bytes, now), now);
         frames.pass(length);
         any = true;
     }
@@ -237,8 +253,11 @@ async fn handle<S: Service>(
     replies: &Replies<S::Pledge>,
     bytes: &[u8],
 ) -> Result<(), Ended> {
-    replies.activity().handling(true, server.io.now());
-    replies.take(server.service.handle(peer, bytes).await?);
-    replies.activity().handling(false, server.io.now());
+    let io = &server.io;
+    replies.activity().handling(true, io.now());
+    let taken = server.meter.taken(bytes, io.now());
+    let outcome = server.service.handle(peer, bytes).await?;
+    replies.take(outcome, taken, io.clock());
+    replies.activity().handling(false, io.now());
     Ok(())
 }

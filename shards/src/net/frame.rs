@@ -25,6 +25,11 @@ pub enum FrameError {
     Length { length: i32, max: i32 },
     #[error("the peer stalled within a request of {0} bytes while others waited for room")]
     Stalled(usize),
+    #[error(
+        "the system has no memory for a request of {0} bytes; allow the process more, or set a \
+         smaller socket.request.max.bytes"
+    )]
+    Memory(usize),
     #[error("receiving failed: {0}")]
     Io(#[from] Errno),
 }
@@ -63,6 +68,30 @@ pub enum Frame {
     Block(Block, usize, #[allow(dead_code)] Reserved),
 }
 
+/// The length of the request that `bytes` begin with, if they reach so far.
+#[inline]
+fn announced(bytes: &[u8], max: i32) -> Result<Option<usize>, FrameError> {
+    let Some(head) = bytes.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = i32::from_be_bytes(*head);
+    if length < 0 || length > max {
+        return Err(FrameError::Length { length, max });
+    }
+    Ok(Some(length as usize))
+}
+
+/// The request that `bytes` begin with, without its length; none where it is not whole. It may
+/// have `max` bytes.
+///
+/// # Errors
+/// [`FrameError::Length`], before anything is done for so long a request.
+#[inline]
+pub fn cut(bytes: &[u8], max: i32) -> Result<Option<&[u8]>, FrameError> {
+    let length = announced(bytes, max)?;
+    Ok(length.and_then(|length| bytes.get(4..4 + length)))
+}
+
 /// A connection's incoming side.
 pub struct Frames {
     io: Io,
@@ -95,22 +124,13 @@ impl Frames {
     /// The announced length of the request that begins here, if that much is here.
     #[inline]
     fn length(&self) -> Result<Option<usize>, FrameError> {
-        let Some(head) = self.held.bytes().first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let length = i32::from_be_bytes(*head);
-        if length < 0 || length > self.max {
-            let max = self.max;
-            return Err(FrameError::Length { length, max });
-        }
-        Ok(Some(length as usize))
+        announced(self.held.bytes(), self.max)
     }
 
     /// The next request if it is here whole, to be [`passed`](Self::pass).
     #[inline]
     pub fn whole(&self) -> Result<Option<&[u8]>, FrameError> {
-        let length = self.length()?;
-        Ok(length.and_then(|length| self.held.bytes().get(4..4 + length)))
+        cut(self.held.bytes(), self.max)
     }
 
     /// Done with a whole request of so many bytes.
@@ -174,7 +194,8 @@ impl Frames {
         self.held.advance(4);
         let mut reserved = Reserved::new(&self.admission, self.socket, self.io.now());
         reserved.grow(&self.io, length).await;
-        let mut block = self.io.pool().take(length.max(1));
+        let block = self.io.pool().try_take(length.max(1));
+        let mut block = block.ok_or(FrameError::Memory(length))?;
         let mut have = self.held.bytes().len();
         // SAFETY: the block is new.
         unsafe { block.bytes_mut(0, have) }.copy_from_slice(self.held.bytes());

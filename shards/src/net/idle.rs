@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use odradek_engine::io::{Handle, Io, Op};
 
+use crate::metrics::{Meter, bump};
+
 /// The longest time between two sweeps.
 const SWEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -78,7 +80,7 @@ impl Idle {
     }
 
     /// Closes what has been idle for `limit`, again and again.
-    pub(super) async fn sweep(&self, io: &Io, limit: Duration) {
+    pub(super) async fn sweep(&self, io: &Io, limit: Duration, meter: &Meter) {
         let pause = (limit / 4).clamp(Duration::from_millis(1), SWEEP_MAX);
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         loop {
@@ -96,6 +98,7 @@ impl Idle {
                 }
             }
             if closed > 0 {
+                bump(&meter.idle_closed, closed);
                 tracing::debug!(closed, "connections were idle for connections.max.idle.ms");
             }
         }

@@ -6,39 +6,70 @@ use std::time::Duration;
 use odradek_engine::io::{Errno, Handle};
 
 use super::connection::serve;
+use super::gate::Pass;
 use super::server::{Server, Service};
+use crate::metrics::bump;
+
+/// How often a listener looks whether somebody has left.
+const LOOK: Duration = Duration::from_millis(20);
+/// The pause after a connection for which there was no file descriptor.
+const SCARCE: Duration = Duration::from_millis(100);
 
 /// Accepts until the task is dropped.
 pub async fn accept_all<S: Service>(server: Rc<Server<S>>, listener: Handle) {
     loop {
         match server.io.accept(listener).await {
+            Ok(socket) if server.gate.scarce(socket) => {
+                server.io.close(socket).await;
+                no_descriptor(&server).await;
+            }
             Ok(socket) => {
-                let max = server.settings.max_connections as usize;
-                if server.connections.get() >= max {
-                    server.refusals.log(&server.io, || {
-                        tracing::warn!("connection refused: max.connections is {max}");
-                    });
-                    server.io.close(socket).await;
-                    continue;
-                }
-                server.connections.set(server.connections.get() + 1);
+                let pass = place(&server).await;
+                let meter = &server.meter;
+                bump(&meter.accepted, 1);
+                meter.connections.set(meter.connections.get() + 1);
                 let served = server.clone();
                 let task = async move {
-                    serve(served.clone(), socket).await;
-                    served.connections.set(served.connections.get() - 1);
+                    serve(served.clone(), socket, pass).await;
+                    let connections = &served.meter.connections;
+                    connections.set(connections.get() - 1);
                 };
                 server.spawner.spawn(task).detach();
             }
-            Err(Errno(libc::EMFILE | libc::ENFILE)) => {
-                server.refusals.log(&server.io, || {
-                    tracing::warn!("no file descriptor for a connection; raise ulimit -n");
-                });
-                server.io.sleep(Duration::from_millis(100)).await;
-            }
+            Err(Errno(libc::EMFILE | libc::ENFILE)) => no_descriptor(&server).await,
             Err(error) => {
                 tracing::debug!("accept failed: {error}");
                 server.io.sleep(Duration::from_millis(10)).await;
             }
+        }
+    }
+}
+
+async fn no_descriptor<S: Service>(server: &Server<S>) {
+    bump(&server.meter.accept_waits, 1);
+    server.scarce.log(&server.io, || {
+        tracing::warn!(
+            "no file descriptor can be spared for a connection: close some, or raise nofile \
+             (ulimit -n)"
+        );
+    });
+    server.io.sleep(SCARCE).await;
+}
+
+/// A place for a connection that is accepted already; waits for one.
+async fn place<S: Service>(server: &Server<S>) -> Pass {
+    if let Some(pass) = server.gate.enter() {
+        return pass;
+    }
+    bump(&server.meter.accept_waits, 1);
+    loop {
+        server.full.log(&server.io, || {
+            let max = server.gate.max();
+            tracing::warn!("connections wait to be accepted: there are max.connections={max}");
+        });
+        server.io.sleep(LOOK).await;
+        if let Some(pass) = server.gate.enter() {
+            return pass;
         }
     }
 }

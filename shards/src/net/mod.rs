@@ -5,6 +5,7 @@
 mod admission;
 mod connection;
 mod frame;
+mod gate;
 mod idle;
 mod listener;
 mod replies;
@@ -13,6 +14,8 @@ mod send;
 mod server;
 
 pub use connection::Peer;
+pub use frame::{FrameError, cut};
+pub use gate::Gate;
 pub use listener::accept_all;
 pub use reply::{Later, Outcome, Pledge, Refusal, Reply, ReplyPiece, Unserved};
 pub use server::{Server, Service, close_idle};

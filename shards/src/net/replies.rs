@@ -6,24 +6,27 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use odradek_engine::io::strategy::read::ReadStrategy;
 use odradek_engine::io::{Handle, Io};
 
 use super::idle::Activity;
 use super::reply::{Later, Outcome, Pledge, Refusal, Reply};
 use super::send::Sender;
+use crate::metrics::{Meter, Taken};
 
 /// Replies that may wait on one connection before its requests are not read any more.
 const REPLIES_MAX: usize = 256;
 
 enum Queued<P> {
     Ready(Reply),
-    Later(Later),
-    Pledged(P),
+    Later(Later, Taken),
+    Pledged(P, Taken),
 }
 
 /// What the two tasks of a connection share.
 pub(super) struct Replies<P> {
     activity: Rc<Activity>,
+    meter: Rc<Meter>,
     queue: RefCell<VecDeque<Queued<P>>>,
     /// No more will come.
     ended: Cell<bool>,
@@ -35,9 +38,10 @@ pub(super) struct Replies<P> {
 
 impl<P: Pledge> Replies<P> {
     /// None yet.
-    pub(super) fn new(activity: Rc<Activity>) -> Self {
+    pub(super) fn new(activity: Rc<Activity>, meter: Rc<Meter>) -> Self {
         Replies {
             activity,
+            meter,
             queue: RefCell::default(),
             ended: Cell::new(false),
             broken: Cell::new(false),
@@ -51,13 +55,16 @@ impl<P: Pledge> Replies<P> {
         &self.activity
     }
 
-    /// Takes what a handler came to; in its place the reply is sent.
-    pub(super) fn take(&self, outcome: Outcome<P>) {
+    /// Takes what a handler came to at `now`; in its place the reply is sent.
+    pub(super) fn take(&self, outcome: Outcome<P>, taken: Taken, now: u64) {
         let queued = match outcome {
-            Outcome::Reply(reply) => Queued::Ready(reply),
-            Outcome::Later(later) => Queued::Later(later),
-            Outcome::Pledged(pledge) => Queued::Pledged(pledge),
-            Outcome::Silent => return,
+            Outcome::Reply(reply) => {
+                self.meter.answered(taken, reply.length(), now);
+                Queued::Ready(reply)
+            }
+            Outcome::Later(later) => Queued::Later(later, taken),
+            Outcome::Pledged(pledge) => Queued::Pledged(pledge, taken),
+            Outcome::Silent => return self.meter.answered(taken, 0, now),
         };
         self.queue.borrow_mut().push_back(queued);
         wake(&self.sender);
@@ -106,13 +113,24 @@ impl<P: Pledge> Replies<P> {
         .await
     }
 
+    /// Appends a pledged reply if its moment has come.
+    fn redeem_one(&self, pledge: &P, taken: Taken, small: &mut Vec<u8>, now: u64) -> bool {
+        let before = small.len();
+        let redeemed = pledge.redeem(small);
+        if redeemed {
+            let bytes = small.len() - before;
+            self.meter.answered(taken, bytes as u64, now);
+        }
+        redeemed
+    }
+
     /// Gathers the pledged replies at the front whose moment has come.
-    fn redeem(&self, sender: &mut Sender) {
+    fn redeem(&self, sender: &mut Sender, now: u64) {
         let mut queue = self.queue.borrow_mut();
         let before = queue.len();
         while sender.takes_small()
-            && let Some(Queued::Pledged(pledge)) = queue.front()
-            && pledge.redeem(sender.small())
+            && let Some(Queued::Pledged(pledge, taken)) = queue.front()
+            && self.redeem_one(pledge, *taken, sender.small(), now)
         {
             queue.pop_front();
         }
@@ -122,10 +140,10 @@ impl<P: Pledge> Replies<P> {
     }
 
     /// Sends replies as they become ready, in order; what is ready together goes out together.
-    pub(super) async fn send(&self, io: &Io, socket: Handle) {
-        let mut sender = Sender::new(io, socket);
+    pub(super) async fn send(&self, io: &Io, socket: Handle, strategy: ReadStrategy) {
+        let mut sender = Sender::new(io, socket, strategy);
         loop {
-            self.redeem(&mut sender);
+            self.redeem(&mut sender, io.now());
             let empty = self.queue.borrow().is_empty();
             if empty && sender.flush().await.is_err() {
                 break;
@@ -137,17 +155,20 @@ impl<P: Pledge> Replies<P> {
             };
             let sent = match next {
                 Queued::Ready(reply) => sender.push(reply).await.is_ok(),
-                Queued::Later(later) => match resolve(&mut sender, later).await {
-                    Ok(reply) => sender.push(reply).await.is_ok(),
+                Queued::Later(later, taken) => match resolve(&mut sender, later).await {
+                    Ok(reply) => {
+                        self.meter.answered(taken, reply.length(), io.clock());
+                        sender.push(reply).await.is_ok()
+                    }
                     Err(_) => false,
                 },
-                Queued::Pledged(pledge) => {
+                Queued::Pledged(pledge, taken) => {
                     // What has gathered is sent first.
                     if sender.flush().await.is_err() {
                         break;
                     }
                     pledge.wait().await;
-                    pledge.redeem(sender.small())
+                    self.redeem_one(&pledge, taken, sender.small(), io.now())
                 }
             };
             if !sent {

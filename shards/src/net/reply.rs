@@ -27,6 +27,15 @@ impl Reply {
         }
     }
 
+    /// How long it is.
+    pub fn length(&self) -> u64 {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            ReplyPiece::Memory(part) => part.len() as u64,
+            ReplyPiece::File(range) => range.len,
+        });
+        pieces.sum()
+    }
+
     /// Adds memory.
     pub fn memory(&mut self, parts: Parts) {
         self.pieces

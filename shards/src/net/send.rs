@@ -1,13 +1,11 @@
-//! Sending a reply: memory gathered, resident file ranges by sendfile, cold ones read past the
-//! page cache. A cold page is never met on the shard's thread.
+//! Sending a reply: memory gathered, file ranges as the strategy has it.
 
-use odradek_engine::bytes::{Part, Parts, page_ceil, page_floor};
-use odradek_engine::io::{Errno, FileRange, Handle, Io, SegmentFile};
+use odradek_engine::bytes::{Part, Parts};
+use odradek_engine::io::strategy::read::{Outlet, ReadStrategy};
+use odradek_engine::io::{Errno, Handle, Io};
 
 use super::reply::{Reply, ReplyPiece};
 
-/// How much of a range is asked about, and sent, at once.
-const STEP_BYTES: u64 = 256 << 10;
 /// Small replies are written one after the other into memory of this size, at least.
 const SMALL_BYTES: usize = 16 << 10;
 /// Parts of one gathered send (IOV_MAX is 1024).
@@ -15,18 +13,16 @@ const PARTS_MAX: usize = 64;
 
 /// Sends replies in order, as few calls as possible.
 pub struct Sender {
-    io: Io,
-    socket: Handle,
+    outlet: Outlet,
     gathered: Parts,
     /// Small replies that come after what has gathered.
     small: Vec<u8>,
 }
 
 impl Sender {
-    pub fn new(io: &Io, socket: Handle) -> Self {
+    pub fn new(io: &Io, socket: Handle, strategy: ReadStrategy) -> Self {
         Sender {
-            io: io.clone(),
-            socket,
+            outlet: Outlet::new(io, socket, strategy),
             gathered: Parts::new(),
             small: Vec::new(),
         }
@@ -65,7 +61,7 @@ impl Sender {
                 }
                 ReplyPiece::File(range) => {
                     self.flush().await?;
-                    self.range(range).await?;
+                    self.outlet.range(range).await?;
                 }
             }
         }
@@ -79,47 +75,6 @@ impl Sender {
             return Ok(());
         }
         let parts = std::mem::take(&mut self.gathered);
-        self.io.send(self.socket, parts).await
-    }
-
-    async fn range(&mut self, range: FileRange) -> Result<(), Errno> {
-        let FileRange { file, pos, len } = range;
-        let end = pos + len;
-        let mut at = pos;
-        while at < end {
-            let step = STEP_BYTES.min(end - at);
-            let cached = file.cached().await?;
-            let sent = if self.io.resident(cached, at, step).await {
-                let sent = self
-                    .io
-                    .sendfile(self.socket, cached, at, step as usize)
-                    .await?;
-                sent as u64
-            } else {
-                self.cold(&file, at, step).await?
-            };
-            if sent == 0 {
-                // The segment was cut under the read; the promised length cannot be kept.
-                return Err(Errno(libc::EIO));
-            }
-            at += sent;
-        }
-        Ok(())
-    }
-
-    /// Reads past the page cache and sends from memory.
-    async fn cold(&self, file: &SegmentFile, pos: u64, len: u64) -> Result<u64, Errno> {
-        let start = page_floor(pos);
-        let span = (page_ceil(pos + len) - start) as usize;
-        let block = self.io.pool().take(span);
-        let (got, block) = self.io.read(file.handle(), start, block, 0, span).await;
-        let skip = (pos - start) as usize;
-        let got = got?.saturating_sub(skip).min(len as usize);
-        if got > 0 {
-            let mut parts = Parts::new();
-            parts.push(Part::block(&block, skip, got));
-            self.io.send(self.socket, parts).await?;
-        }
-        Ok(got as u64)
+        self.outlet.memory(parts).await
     }
 }

@@ -1,6 +1,5 @@
 //! What the connections of a shard have in common, and who answers their requests.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,9 +10,11 @@ use odradek_engine::task::Spawner;
 
 use super::admission::Admission;
 use super::connection::Peer;
+use super::gate::Gate;
 use super::idle::Idle;
 use super::reply::{Outcome, Pledge, Unserved};
 use crate::config::Settings;
+use crate::metrics::Meter;
 use crate::runtime::Quiet;
 
 /// Answers requests.
@@ -43,24 +44,39 @@ pub struct Server<S> {
     pub(super) settings: Arc<Settings>,
     /// Bytes of requests held at once.
     pub(super) admission: Rc<Admission>,
-    /// Open connections.
-    pub(super) connections: Cell<usize>,
+    pub(super) meter: Rc<Meter>,
+    /// The node's.
+    pub(super) gate: Arc<Gate>,
     pub(super) idle: Idle,
-    /// Rate limit of log lines about refused connections.
+    /// Rate limits of log lines: about connections that are refused, that wait for a place, that
+    /// get no file descriptor.
     pub(super) refusals: Quiet,
+    pub(super) full: Quiet,
+    pub(super) scarce: Quiet,
     pub(super) service: Rc<S>,
 }
 
 impl<S: Service> Server<S> {
     /// Without connections.
-    pub fn new(io: Io, spawner: Spawner, settings: Arc<Settings>, service: Rc<S>) -> Rc<Self> {
+    pub fn new(
+        io: Io,
+        spawner: Spawner,
+        settings: Arc<Settings>,
+        meter: Rc<Meter>,
+        gate: Arc<Gate>,
+        service: Rc<S>,
+    ) -> Rc<Self> {
+        let request_bytes_max = settings.memory_request_bytes.max(1) as usize;
         Rc::new(Server {
             io,
             spawner,
-            admission: Admission::new(settings.memory_request_bytes.max(1) as usize),
-            connections: Cell::new(0),
+            admission: Admission::new(request_bytes_max, meter.clone()),
+            meter,
+            gate,
             idle: Idle::default(),
             refusals: Quiet::default(),
+            full: Quiet::default(),
+            scarce: Quiet::default(),
             service,
             settings,
         })
@@ -72,6 +88,6 @@ pub async fn close_idle<S: Service>(server: Rc<Server<S>>) {
     // A negative limit is none.
     if let Ok(ms) = u64::try_from(server.settings.connections_max_idle_ms) {
         let limit = Duration::from_millis(ms);
-        server.idle.sweep(&server.io, limit).await;
+        server.idle.sweep(&server.io, limit, &server.meter).await;
     }
 }

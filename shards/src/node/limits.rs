@@ -7,8 +7,9 @@ const FILES_WANTED: u64 = 65_536;
 /// Locked memory: rings on older kernels, registered buffers.
 const LOCKED_WANTED: u64 = 64 << 20;
 
-/// Raises what can be raised; says what could not, and what to do.
-pub(super) fn raise() {
+/// Raises what can be raised; says what could not, and what to do. Gives how many files may be
+/// open.
+pub(super) fn raise() -> Option<u64> {
     raise_one(
         Resource::RLIMIT_NOFILE,
         FILES_WANTED,
@@ -23,6 +24,8 @@ pub(super) fn raise() {
         "memlock",
         8 << 20,
     );
+    let files = getrlimit(Resource::RLIMIT_NOFILE);
+    files.ok().map(|(soft, _)| soft)
 }
 
 fn raise_one(resource: Resource, wanted: u64, what: &str, name: &str, least: u64) {

@@ -7,7 +7,7 @@ use super::{Partition, State};
 impl Partition {
     /// Whether the next write should be durable by itself.
     pub(super) fn durable_wanted(&self, state: &State) -> bool {
-        state.always_durable || self.visibility_wanted(state)
+        self.ground.dsync && (state.always_durable || self.visibility_wanted(state))
     }
 
     /// Whether somebody waits for more to be visible, and only *durable* can bring it.
@@ -44,13 +44,17 @@ impl Partition {
         let mut state = self.state.borrow_mut();
         state.flushing = false;
         if let Err(error) = result {
+            state.quieter();
             drop(state);
             return self.poison("fdatasync failed".into(), error);
         }
+        let state = &mut *state;
         state.progress.flushed(upto);
-        state.lagging_since =
-            (state.progress.durable() < state.progress.written()).then(|| self.ground.io.now());
-        self.advanced(&mut state);
+        state
+            .undurable
+            .settle(&state.progress, self.ground.io.now());
+        self.advanced(state);
+        state.quieter();
     }
 
     /// fdatasync of every open segment that may hold bytes that are not durable: the active one,
@@ -77,7 +81,7 @@ impl Partition {
     /// Called by the shard's flusher: flushes if the lag is over.
     pub fn flush_if_due(&self) {
         let mut state = self.state.borrow_mut();
-        let due = state.lagging_since.is_some_and(|since| {
+        let due = state.undurable.since().is_some_and(|since| {
             self.ground.io.now().saturating_sub(since) >= self.ground.durable_lag_ms * 1_000_000 / 2
         });
         if due {

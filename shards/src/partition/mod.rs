@@ -23,6 +23,7 @@ mod progress;
 mod read;
 mod recover;
 mod side_files;
+mod undurable;
 mod waiters;
 mod walk;
 mod writer;
@@ -34,7 +35,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use odradek_engine::bytes::Block;
-use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Appended, Log, LogRules};
@@ -48,14 +49,19 @@ pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
+use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
-use crate::runtime::{Gate, Notice};
+use crate::runtime::{Gate, Notice, Quiet};
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
     pub io: Io,
     pub spawner: Spawner,
     pub strategy: WriteStrategy,
+    /// Writes that somebody waits for are durable by themselves; else an fdatasync follows them.
+    pub dsync: bool,
+    /// Clients' reads take the tail from memory, not out of its file.
+    pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
     pub zeros: OnceCell<Block>,
     /// Writes in flight per partition, at most.
@@ -70,6 +76,8 @@ pub struct Ground {
     pub tail_bytes: Cell<usize>,
     /// Bytes written to segments since the start.
     pub written_bytes: Cell<u64>,
+    /// Rate limit of log lines about full disks and the like.
+    pub troubles: Quiet,
     /// Partitions in the order in which they took memory.
     pub tails: RefCell<std::collections::VecDeque<Weak<Partition>>>,
 }
@@ -116,8 +124,8 @@ struct State {
     flushing: bool,
     /// Completed writes that the written mark has not passed.
     landed: Landed,
-    /// When the oldest byte that is not durable was written, nanoseconds; for the flusher.
-    lagging_since: Option<u64>,
+    /// Written and not durable yet; for the flusher.
+    undurable: Undurable,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
     /// Somebody read from memory since the last look.
@@ -143,13 +151,22 @@ struct State {
 /// Why a partition takes nothing more.
 struct Trouble {
     why: String,
-    /// The disk was full at this time: what was not written is dropped from memory, what is
-    /// visible is served, and the partition can be opened again.
-    full_since: Option<u64>,
+    /// The disk was full at this time, or the like: what was not written is dropped from memory,
+    /// what is visible is served, and the partition can be opened again.
+    passing_since: Option<u64>,
 }
 
-/// How long a partition whose disk was full rests before it is tried again, nanoseconds.
-pub const FULL_RETRY_NS: u64 = 1_000_000_000;
+/// What to do about an error that is over some time, and that left nothing half done.
+fn passing(error: Errno) -> Option<&'static str> {
+    match error.0 {
+        libc::ENOSPC | libc::EDQUOT => Some("free space in the log directory"),
+        libc::EMFILE | libc::ENFILE => Some("close connections, or raise nofile (ulimit -n)"),
+        _ => None,
+    }
+}
+
+/// How long a partition with such a trouble rests before it is tried again, nanoseconds.
+pub const RETRY_NS: u64 = 1_000_000_000;
 
 /// Why an append or a read is not possible now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -198,6 +215,12 @@ impl Partition {
             durable: state.progress.durable(),
             epoch: state.epoch,
         }
+    }
+
+    /// Bytes that are written and not durable, and since when the oldest of them is, nanoseconds.
+    pub fn undurable(&self) -> (u64, Option<u64>) {
+        let state = self.state.borrow();
+        (state.undurable.bytes(), state.undurable.since())
     }
 
     /// Offset of the first record that is kept.
@@ -283,20 +306,22 @@ impl Partition {
         if state.poisoned.is_some() {
             return;
         }
-        let full = matches!(error, Errno(libc::ENOSPC | libc::EDQUOT));
-        match full {
-            true => tracing::error!(
-                partition = %self.name,
-                "{why}: {error}; free space in the log directory: records are refused until then"
-            ),
-            false => tracing::error!(
+        let passing = passing(error);
+        match passing {
+            Some(remedy) => self.ground.troubles.log(self.io(), || {
+                tracing::error!(
+                    partition = %self.name,
+                    "{why}: {error}; {remedy}: records are refused until then"
+                );
+            }),
+            None => tracing::error!(
                 partition = %self.name,
                 "{why}: {error}; the partition is offline until the node is started again"
             ),
         }
         state.poisoned = Some(Trouble {
             why: format!("{why}: {error}"),
-            full_since: full.then(|| self.ground.io.now()),
+            passing_since: passing.map(|_| self.ground.io.now()),
         });
         state.finished.raise();
         self.abandon(&mut state);
@@ -321,14 +346,13 @@ impl Partition {
         Some(Poisoned(trouble.why.clone()))
     }
 
-    /// Whether its disk was full a while ago, and nothing of it touches its files any more: then
+    /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any more: then
     /// it should be opened again.
     pub fn reopen_due(&self) -> bool {
         let state = self.state.borrow();
-        let quiet = state.quiet() && !state.flushing;
-        let since = state.poisoned.as_ref().and_then(|was| was.full_since);
+        let since = state.poisoned.as_ref().and_then(|was| was.passing_since);
         since.is_some_and(|since| {
-            quiet && self.ground.io.now().saturating_sub(since) >= FULL_RETRY_NS
+            state.quiet() && self.ground.io.now().saturating_sub(since) >= RETRY_NS
         })
     }
 
@@ -354,7 +378,7 @@ impl Partition {
     /// Whether it can be read: also while its disk is full.
     fn check_read(&self, state: &State) -> Result<(), Poisoned> {
         match &state.poisoned {
-            Some(trouble) if trouble.full_since.is_some() && !state.closed && !state.left() => {
+            Some(trouble) if trouble.passing_since.is_some() && !state.closed && !state.left() => {
                 Ok(())
             }
             _ => self.check(state),
@@ -396,7 +420,7 @@ impl State {
 
     /// Whether nothing touches the files, and nothing will unless somebody begins.
     fn quiet(&self) -> bool {
-        self.busy == 0 && !self.writing
+        self.busy == 0 && !self.writing && !self.flushing
     }
 
     /// Tells whoever waits until all is quiet.

@@ -10,6 +10,7 @@ use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
 use super::recover::recover;
+use super::undurable::Undurable;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
@@ -79,16 +80,17 @@ impl Partition {
             Err(error) => return Err(fail("listing its directory")(error)),
         };
         let durable = found.next;
-        Partition::begin(ground, opening, found, durable).await
+        Partition::begin(ground, opening, found, durable, Undurable::default()).await
     }
 
     /// Begins its leader epoch over a log of which everything is written, and durable before
-    /// `durable`.
+    /// `durable`; `undurable` is the rest.
     pub(super) async fn begin(
         ground: &Rc<Ground>,
         opening: Opening,
         found: Recovered,
         durable: Offset,
+        undurable: Undurable,
     ) -> Result<Rc<Partition>, OpenError> {
         let (io, next) = (&ground.io, found.next);
         let kept = opening.checkpoint.as_ref();
@@ -124,7 +126,7 @@ impl Partition {
                 files: Default::default(),
                 writing: false,
                 flushing: false,
-                lagging_since: (durable < next).then(|| ground.io.now()),
+                undurable,
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,

@@ -59,6 +59,7 @@ impl Partition {
                     bytes_max,
                     first_whole,
                     end: visible,
+                    tail: self.ground.read_tail,
                 };
                 let plan = state.log.plan_read(offset, limits, found);
                 (plan, state.log.log_start(), visible)

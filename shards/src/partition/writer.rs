@@ -125,20 +125,18 @@ impl Partition {
             if state.poisoned.is_some() {
                 return;
             }
+            let state = &mut *state;
             state.landed.add(id, durable);
+            state.undurable.landed(fresh);
             let wrote = state.log.wrote(id);
-            sealed = self.start_seals(&mut state);
+            sealed = self.start_seals(state);
             if let Some((_, offset)) = wrote {
                 let durable = state.landed.take();
                 state.progress.wrote(offset, durable);
-                if state.progress.durable() < state.progress.written()
-                    && state.lagging_since.is_none()
-                {
-                    state.lagging_since = Some(ground.io.now());
-                }
-                self.advanced(&mut state);
+                state.undurable.settle(&state.progress, ground.io.now());
+                self.advanced(state);
             }
-            self.kick(&mut state);
+            self.kick(state);
         }
         if sealed || ground.tail_bytes.get() > ground.tail_bytes_max {
             ground.trim();

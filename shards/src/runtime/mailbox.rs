@@ -75,6 +75,17 @@ impl<S: 'static> Mailboxes<S> {
         }
     }
 
+    /// Runs a task on a shard for a thread that is none. Nothing if its inbox is full; the answer
+    /// is dropped if it stops before the task is done.
+    pub fn ask<R, F>(&self, shard: u32, task: F) -> Option<oneshot::Receiver<R>>
+    where
+        R: Send + 'static,
+        F: FnOnce(Rc<S>) -> LocalFuture<R> + Send + 'static,
+    {
+        let (work, receive) = answered(task);
+        self.post(shard, work).ok().map(|()| receive)
+    }
+
     /// Runs a task on another shard and gives its result. `io`: the asking shard's.
     ///
     /// # Errors
@@ -84,15 +95,7 @@ impl<S: 'static> Mailboxes<S> {
         R: Send + 'static,
         F: FnOnce(Rc<S>) -> LocalFuture<R> + Send + 'static,
     {
-        let (send, receive) = oneshot::channel();
-        let mut work: Work<S> = Box::new(move |spawner, state| {
-            let future = task(state);
-            let answer = async move {
-                // The asker may have gone; nobody minds.
-                let _ = send.send(future.await);
-            };
-            spawner.spawn(answer).detach();
-        });
+        let (mut work, receive) = answered(task);
         while let Err(back) = self.post(shard, work) {
             work = back;
             io.sleep(Duration::from_millis(1)).await;
@@ -120,4 +123,22 @@ impl<S: 'static> Mailboxes<S> {
             work(&spawner, state.clone());
         }
     }
+}
+
+/// A task as work that sends its result.
+fn answered<S: 'static, R, F>(task: F) -> (Work<S>, oneshot::Receiver<R>)
+where
+    R: Send + 'static,
+    F: FnOnce(Rc<S>) -> LocalFuture<R> + Send + 'static,
+{
+    let (send, receive) = oneshot::channel();
+    let work = Box::new(move |spawner: &Spawner, state| {
+        let future = task(state);
+        let answer = async move {
+            // The asker may have gone; nobody minds.
+            let _ = send.send(future.await);
+        };
+        spawner.spawn(answer).detach();
+    });
+    (work, receive)
 }

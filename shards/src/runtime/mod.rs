@@ -11,10 +11,17 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use odradek_engine::io::Io;
+
 pub use gate::Gate;
 pub use mailbox::{Gone, LocalFuture, Mailboxes};
 pub use notice::Notice;
 pub use quiet::Quiet;
+
+/// Waits until what has completed meanwhile was reaped and had its turn: for work in slices.
+pub async fn next_pass(io: &Io) {
+    io.sleep_until(io.now() + 1).await;
+}
 
 /// Waits for the first of two; the other is dropped.
 pub async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {

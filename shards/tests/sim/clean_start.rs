@@ -14,6 +14,7 @@ use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
 use odradek_shards::catalog::Hosted;
 use odradek_shards::config::Settings;
+use odradek_shards::net::Gate;
 use odradek_shards::partition::Mark;
 use odradek_shards::runtime::Mailboxes;
 
@@ -50,6 +51,7 @@ async fn boot(io: Io, spawner: Spawner) -> Rc<Broker> {
     let (settings, _) = Settings::load(None, &set).expect("the settings are right");
     let boot = Boot {
         shard: 0,
+        gate: Gate::new(&settings, None),
         settings: Arc::new(settings),
         endpoints: Into::into([Endpoint {
             host: "127.0.0.1".into(),

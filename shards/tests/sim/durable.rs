@@ -11,7 +11,7 @@ use std::time::Duration;
 use odradek_engine::bytes::Pool;
 use odradek_engine::io::Io;
 use odradek_engine::io::sim::{SimDriver, SimWorld};
-use odradek_engine::io::strategy::WriteStrategy;
+use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
@@ -28,7 +28,9 @@ fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
     Rc::new(Ground {
         io: io.clone(),
         spawner: spawner.clone(),
-        strategy: rng.pick(&[WriteStrategy::Direct, WriteStrategy::Buffered]),
+        strategy: rng.pick(WriteStrategy::ALL),
+        dsync: rng.one_in(2),
+        read_tail: rng.one_in(2),
         zeros: Default::default(),
         write_depth: 8,
         durable_lag_ms: 1,
@@ -37,6 +39,7 @@ fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         tail_bytes: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
+        troubles: Default::default(),
     })
 }
 

@@ -22,6 +22,7 @@ use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
 use odradek_shards::config::Settings;
+use odradek_shards::net::Gate;
 use odradek_shards::runtime::Mailboxes;
 use odradek_wire::Reader;
 use odradek_wire::alter_partition_reassignments::{
@@ -182,6 +183,7 @@ async fn serve(
     };
     let endpoints: Arc<[Endpoint]> = (0..SHARDS).map(endpoint).collect();
     let mail = Mailboxes::new(SHARDS);
+    let gate = Gate::new(&cast.settings, None);
     let mut brokers: Vec<Rc<Broker>> = Vec::new();
     for (shard, (io, spawner)) in (0..).zip(ios.iter().zip(&spawners)) {
         let (listener, _) = io.listen(address(shard), true).await.expect("listening");
@@ -191,6 +193,7 @@ async fn serve(
             endpoints: endpoints.clone(),
             mail: mail.clone(),
             listeners: vec![listener],
+            gate: gate.clone(),
             first: brokers
                 .first()
                 .map(|first| (first.facts.clone(), first.image())),

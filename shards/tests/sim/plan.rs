@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use odradek_engine::io::strategy::read::ReadStrategy;
+use odradek_engine::io::strategy::write::{Durability, WriteStrategy};
 use odradek_shards::config::{Given, Settings};
 
 /// Random numbers of the harness, apart from the world's own.
@@ -84,13 +86,16 @@ impl Plan {
         // A batch or many; not so few that thousands of files make the run slow.
         let segment = rng.range(1, 16) * rng.pick(&[1_000, 4_096, 10_000]);
         let segment = segment.max(value_bytes_max);
-        let strategy = rng.pick(&["direct", "buffered"]);
+        let strategy = rng.pick(WriteStrategy::NAMES);
+        let (method, read) = (rng.pick(Durability::NAMES), rng.pick(ReadStrategy::NAMES));
         let set = [
             ("listeners", "PLAINTEXT://127.0.0.1:9092".to_owned()),
             ("log.dirs", "/data".to_owned()),
             ("num.partitions", "2".to_owned()),
             ("memory.tail.bytes", "1048576".to_owned()),
             ("log.write.strategy", strategy.to_owned()),
+            ("log.durable.method", method.to_owned()),
+            ("log.read.strategy", read.to_owned()),
             ("log.write.depth", rng.pick(&[1, 2, 8]).to_string()),
             ("durable.acks.all", durable.to_string()),
             ("durable.lag.max.ms", lag_ms.to_string()),

@@ -10,6 +10,7 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
+use odradek_shards::net::Gate;
 use odradek_shards::partition::{PartitionName, Standing};
 use odradek_shards::runtime::Mailboxes;
 
@@ -177,6 +178,7 @@ async fn serve(
         }]),
         mail: Mailboxes::new(1),
         listeners: vec![listener],
+        gate: Gate::new(&plan.settings, None),
         first: None,
     };
     let broker = start(io.clone(), spawner.clone(), boot).await;

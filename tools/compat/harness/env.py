@@ -6,24 +6,24 @@ import shutil
 import subprocess
 
 from . import paths
-from .driver import Driver
 from .node import Odradek
 from .oracle import Oracle
 from .process import tail
 
-KINDS = {"odradek": Odradek, "kafka": Oracle}
-
 
 class Env:
-    def __init__(self, kind, directory, client_log, keep=False):
-        self.kind = kind
+    """`variant` says how the node runs, `clients` are the processes that all variants share."""
+
+    def __init__(self, variant, clients, directory, client_log, keep=False):
+        self.variant = variant
+        self.kind = variant.kind
         self.keep = keep
         self.directory = pathlib.Path(directory)
         self.client_log = pathlib.Path(client_log)
-        self.driver = Driver(self.directory / "driver.log")
+        self.clients = clients
+        self.driver = clients.programs["java"]
         self.shared = None
         self.own_nodes = []
-        self._oracle = None
         self._count = 0
         self._log_start = 0
         self._client_log_start = 0
@@ -36,29 +36,31 @@ class Env:
         if self.shared is not None and not self.shared.alive():
             self.shared = None
         if self.shared is None:
-            self.shared = KINDS[self.kind](self.directory / f"shared-{secrets.token_hex(2)}").start()
+            self.shared = self._node(f"shared-{secrets.token_hex(2)}").start()
         return self.shared
 
     def own_node(self, **settings):
         """A fresh node for one test, which stops or kills it; gone after the test."""
-        node = KINDS[self.kind](
-            self.directory / f"own-{secrets.token_hex(3)}",
-            settings={k.replace("_", "."): str(v) for k, v in settings.items()})
+        node = self._node(
+            f"own-{secrets.token_hex(3)}", settings={k.replace("_", "."): str(v) for k, v in settings.items()})
         self.own_nodes.append(node)
         return node.start()
 
     def node_on_port(self, port):
-        node = KINDS[self.kind](self.directory / f"port-{secrets.token_hex(3)}", port=port)
+        node = self._node(f"port-{secrets.token_hex(3)}", port=port)
         self.own_nodes.append(node)
         return node.start()
+
+    def _node(self, name, **options):
+        if self.kind == "kafka":
+            return Oracle(self.directory / name, **options)
+        return Odradek(self.directory / name, shards=self.variant.shards, mode=self.variant.mode, **options)
 
     def oracle(self):
         """An Apache Kafka to compare with: the node under test itself if it is one."""
         if self.kind == "kafka":
             return self.shared_node()
-        if self._oracle is None:
-            self._oracle = Oracle(self.directory / "oracle").start()
-        return self._oracle
+        return self.clients.oracle()
 
     @property
     def bootstrap(self):
@@ -89,8 +91,7 @@ class Env:
         return "\n".join(tails)
 
     def close(self):
-        self.driver.stop()
-        for node in filter(None, [self.shared, self._oracle, *self.own_nodes]):
+        for node in filter(None, [self.shared, *self.own_nodes]):
             node.kill()
 
     # Names.
@@ -105,11 +106,10 @@ class Env:
     def missing(self, test):
         """Why the test cannot run here, or None."""
         have = {
-            "kcat": shutil.which("kcat") is not None,
-            "java": (paths.CACHE / "classes.stamp").exists() and shutil.which("java") is not None,
-            "python": _importable("confluent_kafka") and _importable("kafka"),
+            "kcat": lambda: shutil.which("kcat") is not None,
+            "python": lambda: all(map(_importable, ("confluent_kafka", "kafka", "aiokafka"))),
         }
-        lacking = [n for n in test.needs if not have[n]]
+        lacking = [n for n in test.needs if not have.get(n, lambda: self.clients.installed(n))()]
         return f"{', '.join(lacking)} not installed: run tools/compat/setup" if lacking else None
 
     def kcat(self, *args, stdin=None, bootstrap=None, timeout_s=30):

@@ -1,4 +1,4 @@
-"""The node under test: `odradek serve`, two shards, each a broker to its clients."""
+"""The node under test: `odradek serve`. In core mode each shard is a broker to its clients."""
 import pathlib
 import shutil
 import tempfile
@@ -12,9 +12,10 @@ class Odradek:
     """Keeps its ports over restarts. `port` 0 takes a free one."""
 
     name = "odradek"
-    shards = 2
 
-    def __init__(self, directory=None, port=0, settings=None):
+    def __init__(self, directory=None, port=0, settings=None, shards=2, mode="core"):
+        self.shards = shards
+        self.mode = mode
         self.own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="compat-odradek-")).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -25,7 +26,7 @@ class Odradek:
         self.settings = dict(settings or {})
         self.daemon = None
         self.bootstrap = None
-        self.brokers = self.shards
+        self.brokers = shards if mode == "core" else 1
         self.broker_addresses = []
 
     def start(self, timeout_s=30.0):
@@ -33,6 +34,8 @@ class Odradek:
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "log.dirs": str(self.log_dir),
             "shards": str(self.shards),
+            **({} if self.mode == "core" else {"shards.advertise": self.mode}),
+            "metrics.listener": "127.0.0.1:0",
             **COMMON,
             **self.settings,
         }
@@ -47,8 +50,9 @@ class Odradek:
         self.port = int(self.bootstrap.rsplit(":", 1)[1])
         self.broker_addresses = fields["shards"].split(",")
         ports = [int(a.rsplit(":", 1)[1]) for a in self.broker_addresses]
-        assert ports == list(range(ports[0], ports[0] + self.shards)), f"ports of the shards: {ports}"
-        self.port_base = ports[0]
+        assert ports == list(range(ports[0], ports[0] + self.brokers)), f"ports of the brokers: {ports}"
+        if self.brokers > 1:
+            self.port_base = ports[0]
         return self
 
     def stop(self):

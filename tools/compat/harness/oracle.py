@@ -22,8 +22,8 @@ JVM_FLAGS = [
 ]
 
 
-def java_command(main, *args, flags=()):
-    return ["java", *flags, "-cp", paths.CLASSPATH, main, *args]
+def java_command(main, *args, flags=(), classpath=paths.CLASSPATH):
+    return ["java", *flags, "-cp", classpath, main, *args]
 
 
 def free_port():

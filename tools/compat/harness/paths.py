@@ -9,6 +9,7 @@ JARS = CACHE / "jars"
 CLASSES = CACHE / "classes"
 VENV_PYTHON = CACHE / "venv" / "bin" / "python"
 CLASSPATH = f"{CLASSES}:{JARS}/*"
+OLD_CLASSPATH = f"{CACHE}/old-classes:{CACHE}/old-jars/*"
 KAFKA_VERSION = (COMPAT / "kafka.version").read_text().strip()
 
 

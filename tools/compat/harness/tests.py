@@ -25,12 +25,13 @@ class Test:
     function: Callable
     limit_s: float = 60.0
     needs: tuple = ()
+    client: str = "several"
 
 
 def test(limit_s=60.0, needs=()):
     """Marks a function of a suite as a test.
 
-    `needs`: any of kcat, python, java (see Env.missing).
+    `needs`: any of kcat, python and the names of harness/programs.py.
     """
     def mark(function):
         function.compat_test = {"limit_s": limit_s, "needs": tuple(needs)}
@@ -40,16 +41,22 @@ def test(limit_s=60.0, needs=()):
 
 def discover(package, env):
     """All tests in the package's modules, in order of module name and then of the source.
-    A module may also compute some: `tests(env)` yields Test."""
+    A module may also compute some: `tests(env)` yields Test. CLIENT says whose suite it is."""
     found = []
     for module_info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{module_info.name}")
+        client = getattr(module, "CLIENT", "several")
+        if env.variant.clients is not None and client not in env.variant.clients:
+            continue
+        first = len(found)
         for name, value in vars(module).items():
             marks = getattr(value, "compat_test", None)
             if marks is not None and value.__module__ == module.__name__:
                 found.append(Test(f"{module_info.name}.{name}", value, **marks))
         if hasattr(module, "tests"):
             found += module.tests(env)
+        for test_ in found[first:]:
+            test_.client = client
     return found
 
 

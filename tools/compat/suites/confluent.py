@@ -12,6 +12,8 @@ try:
 except ImportError:
     pass  # every test here says that it needs it
 
+CLIENT = "confluent-kafka"
+
 COUNT = 2000
 
 

@@ -5,6 +5,8 @@ import re
 from harness.process import wait_until
 from harness.tests import test
 
+CLIENT = "Kafka's tools"
+
 LINES = [f"key{i % 7}:value {i}" for i in range(500)]
 
 

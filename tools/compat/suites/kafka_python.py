@@ -15,6 +15,8 @@ try:
 except ImportError:
     pass  # every test here says that it needs it
 
+CLIENT = "kafka-python"
+
 
 def orders(count):
     return [{"order": i, "item": "spool", "price": 0.5 * i} for i in range(count)]

@@ -7,6 +7,8 @@ from harness import topics
 from harness.process import wait_until
 from harness.tests import test
 
+CLIENT = "kcat"
+
 LINES = [f"line {i} " + "abcdefgh" * 12 for i in range(1000)]
 TEXT = "".join(line + "\n" for line in LINES)
 

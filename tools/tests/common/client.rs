@@ -146,11 +146,15 @@ impl Client {
 
     /// The same for a node that may be gone.
     pub fn try_connect(address: &str) -> io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
+        Ok(Client::over(TcpStream::connect(address)?))
+    }
+
+    /// On a connection that is there.
+    pub fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
-        Ok(Client { stream, next: 1 })
+        Client { stream, next: 1 }
     }
 
     /// A second handle to the same connection, to write by while the first one reads.

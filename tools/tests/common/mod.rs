@@ -9,6 +9,7 @@ mod batches;
 mod client;
 mod dice;
 mod node;
+mod standstill;
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ pub use batches::*;
 pub use client::*;
 pub use dice::Dice;
 pub use node::*;
+pub use standstill::Standstill;
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);

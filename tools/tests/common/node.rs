@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use nix::sys::resource::{Resource, setrlimit};
 use odradek_wire::ErrorCode;
 use tempfile::TempDir;
 
@@ -19,12 +21,15 @@ pub struct TestNode {
     data: PathBuf,
     running: Option<Running>,
     starts: usize,
+    /// What the process may take, and not raise.
+    limits: Vec<(Resource, u64)>,
 }
 
 struct Running {
     child: Child,
     bootstrap: String,
     shards: Vec<String>,
+    metrics: Option<String>,
 }
 
 /// What a node that did not start left behind.
@@ -55,10 +60,12 @@ impl TestNode {
             data,
             running: None,
             starts: 0,
+            limits: Vec::new(),
         };
         node.set("listeners", "PLAINTEXT://127.0.0.1:0");
         node.set("shards.port.base", "0");
         node.set("shards", "1");
+        node.set("metrics.listener", "127.0.0.1:0");
         for (key, value) in settings {
             node.set(key, value);
         }
@@ -69,6 +76,11 @@ impl TestNode {
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(other, _)| other != key);
         self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// The process may take so much of something, and not raise that.
+    pub fn limit(&mut self, what: Resource, most: u64) {
+        self.limits.push((what, most));
     }
 
     /// Puts the data somewhere else than into the node's own directory.
@@ -105,6 +117,10 @@ impl TestNode {
         command.env_remove("RUST_BACKTRACE");
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
+        }
+        for (what, most) in self.limits.clone() {
+            // SAFETY: system calls and nothing else.
+            unsafe { command.pre_exec(move || limit(what, most)) };
         }
         let data = self.data.display();
         command.arg("--set").arg(format!("log.dirs={data}"));
@@ -157,7 +173,11 @@ impl TestNode {
             let found = line.split(' ').find_map(|word| word.strip_prefix(name));
             found.unwrap_or_else(|| panic!("no {name} in {line:?}"))
         };
+        let metrics = line
+            .split(' ')
+            .find_map(|word| word.strip_prefix("metrics="));
         self.running = Some(Running {
+            metrics: metrics.map(str::to_owned),
             bootstrap: field("bootstrap=").to_owned(),
             shards: field("shards=").split(',').map(str::to_owned).collect(),
             child,
@@ -181,6 +201,11 @@ impl TestNode {
     /// The shards' advertised addresses.
     pub fn shards(&self) -> &[String] {
         &self.running().shards
+    }
+
+    /// Where its metrics are, if it serves them.
+    pub fn metrics(&self) -> Option<&str> {
+        self.running().metrics.as_deref()
     }
 
     /// A connection to the first shard.
@@ -271,6 +296,15 @@ impl TestNode {
             line.map(str::to_owned)
         })
     }
+}
+
+/// In the new process, before the node runs.
+fn limit(what: Resource, most: u64) -> std::io::Result<()> {
+    const CAP_SYS_RESOURCE: u64 = 24;
+    // SAFETY: no pointers. It may fail where we are not root, and is not needed there.
+    unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0) };
+    setrlimit(what, most, most)?;
+    Ok(())
 }
 
 fn signal(child: &Child, signal: i32) {

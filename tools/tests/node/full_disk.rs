@@ -3,97 +3,10 @@
 //!
 //! Needs a small file system of its own: root and a loop device.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use odradek_wire::ErrorCode;
-use tempfile::TempDir;
 
 use crate::common::{Client, LATEST, TestNode, batch, wait_until};
-
-/// A mounted file system; goes with its end.
-struct SmallDisk {
-    point: PathBuf,
-    _home: TempDir,
-}
-
-impl SmallDisk {
-    /// Of `mib` MiB; none, saying so, where it cannot be made.
-    fn new(mib: u64) -> Option<SmallDisk> {
-        // SAFETY: geteuid has no preconditions.
-        let root = unsafe { libc::geteuid() } == 0;
-        if !root || !Path::new("/dev/loop-control").exists() {
-            println!("SKIPPED: a disk that fills up needs root and a loop device");
-            return None;
-        }
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-        let (image, point) = (home.path().join("image"), home.path().join("mounted"));
-        let file = File::create(&image).expect("an image");
-        file.set_len(mib << 20).expect("its length");
-        fs::create_dir(&point).expect("a mount point");
-        let run = |command: &mut Command| {
-            let output = command.output();
-            match output {
-                Ok(output) if output.status.success() => Ok(()),
-                Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-                Err(error) => Err(error.to_string()),
-            }
-        };
-        run(Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-m", "0"])
-            .arg(&image))
-        .expect("mkfs.ext4");
-        let mounted = run(Command::new("mount")
-            .args(["-o", "loop"])
-            .arg(&image)
-            .arg(&point));
-        match mounted {
-            Ok(()) => Some(SmallDisk { point, _home: home }),
-            Err(why) if std::env::var_os("CI").is_some() => panic!("mount: {why}"),
-            Err(why) => {
-                println!("SKIPPED: no loop device can be mounted: {why}");
-                None
-            }
-        }
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.point.join("filler")
-    }
-
-    /// Takes room until about `left` bytes are left.
-    fn fill(&self, left: u64) {
-        let free = nix_free(&self.point);
-        let file = File::create(self.filler()).expect("a file");
-        let wanted = free.saturating_sub(left) as i64;
-        // SAFETY: the descriptor is open; posix_fallocate touches no memory.
-        let result =
-            unsafe { libc::posix_fallocate(std::os::fd::AsRawFd::as_raw_fd(&file), 0, wanted) };
-        assert_eq!(result, 0, "taking {wanted} of {free} bytes");
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.filler()).expect("the filler goes");
-    }
-}
-
-fn nix_free(path: &Path) -> u64 {
-    let path = std::ffi::CString::new(path.to_str().expect("text")).expect("no zero");
-    // SAFETY: all zeros is a valid statvfs, and the path ends in a zero byte.
-    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are valid for the call.
-    let result = unsafe { libc::statvfs(path.as_ptr(), &mut found) };
-    assert_eq!(result, 0);
-    found.f_bavail * found.f_frsize
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a node that a failing test has just killed may still hold it.
-        let _ = Command::new("umount").arg("-l").arg(&self.point).status();
-    }
-}
+use crate::small_disk::SmallDisk;
 
 fn value(number: i64) -> Vec<u8> {
     let mut value = vec![7; 50_000];
@@ -116,7 +29,7 @@ fn a_full_disk_loses_nothing_and_heals() {
         return;
     };
     let mut node = TestNode::prepare(&[("log.segment.bytes", "1048576")]);
-    node.set_data(&disk.point.join("data"));
+    node.set_data(&disk.path().join("data"));
     node.run();
     for topic in ["busy", "calm"] {
         node.create(topic);

@@ -34,9 +34,11 @@ fn set(socket: i32, level: i32, option: i32, value: i32) -> i32 {
     }))
 }
 
-/// Replies are whole when they are sent: waiting for more only delays them.
-pub(super) fn no_delay(socket: i32) {
+/// Replies are whole when they are sent: waiting for more only delays them. A peer that vanished
+/// without a word is noticed sooner or later. (Both as in Kafka: `Acceptor.accept`.)
+pub(super) fn connected(socket: i32) {
     set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    set(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);
 }
 
 pub(super) fn close(fd: i32) {
@@ -116,21 +118,58 @@ fn to_address(name: &SockaddrStorage) -> Option<SocketAddr> {
         .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
 }
 
-/// Sends without waiting. The ring arms its own polls on sockets only while they are in
-/// blocking mode, so the mode is changed for this one call.
+/// Calls without waiting for the peer. The ring arms its own polls on sockets only while they are
+/// in blocking mode, so the mode is changed for this one call.
+fn without_waiting(socket: i32, call: impl FnOnce() -> isize) -> i32 {
+    // SAFETY: numbers only.
+    let mode = unsafe { libc::fcntl(socket, libc::F_GETFL) };
+    if mode < 0 {
+        return -errno();
+    }
+    // SAFETY: numbers only.
+    unsafe { libc::fcntl(socket, libc::F_SETFL, mode | libc::O_NONBLOCK) };
+    let result = check(call() as i64);
+    // SAFETY: numbers only.
+    unsafe { libc::fcntl(socket, libc::F_SETFL, mode & !libc::O_NONBLOCK) };
+    result
+}
+
 fn sendfile(socket: i32, file: i32, pos: u64, len: u32) -> i32 {
     let mut pos = pos as i64;
     // SAFETY: `pos` outlives the call; the rest are numbers.
-    unsafe {
-        let mode = libc::fcntl(socket, libc::F_GETFL);
-        if mode < 0 {
-            return -errno();
-        }
-        libc::fcntl(socket, libc::F_SETFL, mode | libc::O_NONBLOCK);
-        let result = check(libc::sendfile(socket, file, &mut pos, len as usize) as i64);
-        libc::fcntl(socket, libc::F_SETFL, mode & !libc::O_NONBLOCK);
-        result
+    without_waiting(socket, || unsafe {
+        libc::sendfile(socket, file, &mut pos, len as usize)
+    })
+}
+
+fn splice_out(pipe: i32, socket: i32, len: u32) -> i32 {
+    let none = std::ptr::null_mut();
+    // SAFETY: no positions are passed; the rest are numbers.
+    without_waiting(socket, || unsafe {
+        libc::splice(pipe, none, socket, none, len as usize, 0)
+    })
+}
+
+fn splice_in(file: i32, pos: u64, pipe: i32, len: u32) -> i32 {
+    let mut pos = pos as i64;
+    let none = std::ptr::null_mut();
+    // SAFETY: `pos` outlives the call; the rest are numbers. The pipe is empty: it does not wait.
+    check(unsafe { libc::splice(file, &mut pos, pipe, none, len as usize, 0) } as i64)
+}
+
+fn pipe(len: u32, ends: &mut [Handle; 2]) -> i32 {
+    let mut fds = [0; 2];
+    // SAFETY: two descriptors are written into an array of two.
+    let made = check(i64::from(unsafe {
+        libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC)
+    }));
+    if made >= 0 {
+        // Where it may not be as large, it holds less at a time.
+        // SAFETY: numbers only.
+        unsafe { libc::fcntl(fds[1], libc::F_SETPIPE_SZ, len as i32) };
+        *ends = fds.map(Handle);
     }
+    made
 }
 
 /// cachestat(2), Linux 6.5.
@@ -172,11 +211,25 @@ pub(super) fn perform(op: &mut Op, vectors: &[libc::iovec]) -> i32 {
             pos,
             len,
         } => sendfile(socket.0, file.0, *pos, *len),
-        Op::WriteNow { file, pos, .. } => {
+        Op::Pipe { len, ends } => pipe(*len, ends),
+        Op::SpliceIn {
+            file,
+            pos,
+            pipe,
+            len,
+            ..
+        } => splice_in(file.0, *pos, pipe.0, *len),
+        Op::SpliceOut { pipe, socket, len } => splice_out(pipe.0, socket.0, *len),
+        Op::WriteNow {
+            file,
+            pos,
+            uncached,
+            ..
+        } => {
+            let flags = if *uncached { libc::RWF_DONTCACHE } else { 0 };
+            let (vectors, count) = (vectors.as_ptr(), vectors.len() as i32);
             // SAFETY: the vectors point into the operation's parts, which outlive the call.
-            check(unsafe {
-                libc::pwritev(file.0, vectors.as_ptr(), vectors.len() as i32, *pos as i64) as i64
-            })
+            check(unsafe { libc::pwritev2(file.0, vectors, count, *pos as i64, flags) as i64 })
         }
         Op::Truncate { file, len } => {
             // SAFETY: numbers only.

@@ -8,7 +8,7 @@ use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 
 use super::direct;
 use crate::bytes::Part;
-use crate::io::op::{Op, OpenMode};
+use crate::io::op::{Cache, Op, OpenMode};
 
 /// What an operation became.
 #[allow(clippy::large_enum_variant)] // an entry is 64 bytes and lives for a moment
@@ -41,17 +41,19 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    fn gather(&mut self, parts: &[Part]) {
+    fn gather(&mut self, parts: &[Part], skip: usize) {
         self.vectors.clear();
-        self.vectors.extend(
-            parts
-                .iter()
-                .filter(|part| !part.is_empty())
-                .map(|part| libc::iovec {
-                    iov_base: part.bytes().as_ptr() as *mut _,
-                    iov_len: part.len(),
-                }),
-        );
+        let mut skip = skip;
+        for part in parts {
+            let bytes = &part.bytes()[skip.min(part.len())..];
+            skip -= part.len() - bytes.len();
+            if !bytes.is_empty() {
+                self.vectors.push(libc::iovec {
+                    iov_base: bytes.as_ptr() as *mut _,
+                    iov_len: bytes.len(),
+                });
+            }
+        }
     }
 
     /// The entry for `op`, or its result if it was done at once. `group`: provided buffers.
@@ -93,7 +95,7 @@ impl Scratch {
                 .build(),
             Op::Send { socket, parts } => {
                 let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-                self.gather(parts);
+                self.gather(parts, 0);
                 if let [one] = self.vectors[..] {
                     opcode::Send::new(Fd(socket.0), one.iov_base.cast(), one.iov_len as u32)
                         .flags(flags)
@@ -106,6 +108,25 @@ impl Scratch {
                         .build()
                 }
             }
+            Op::SendZeroCopy {
+                socket,
+                parts,
+                skip,
+            } => {
+                self.gather(parts, *skip);
+                self.message.msg_iov = self.vectors.as_mut_ptr();
+                self.message.msg_iovlen = self.vectors.len() as _;
+                opcode::SendMsgZc::new(Fd(socket.0), &self.message)
+                    .flags((libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32)
+                    .build()
+            }
+            Op::SpliceIn {
+                file,
+                pos,
+                pipe,
+                len,
+                worker: true,
+            } => opcode::Splice::new(Fd(file.0), *pos as i64, Fd(pipe.0), -1, *len).build(),
             Op::Writable { socket } => {
                 opcode::PollAdd::new(Fd(socket.0), libc::POLLOUT as u32).build()
             }
@@ -115,10 +136,14 @@ impl Scratch {
                 pos,
                 parts,
                 dsync,
+                cache,
             } => {
-                let flags = if *dsync { libc::RWF_DSYNC } else { 0 };
-                self.gather(parts);
-                if let [one] = self.vectors[..] {
+                let mut flags = if *dsync { libc::RWF_DSYNC } else { 0 };
+                if *cache == (Cache::Through { uncached: true }) {
+                    flags |= libc::RWF_DONTCACHE;
+                }
+                self.gather(parts, 0);
+                let entry = if let [one] = self.vectors[..] {
                     opcode::Write::new(Fd(file.0), one.iov_base.cast(), one.iov_len as u32)
                         .offset(*pos)
                         .rw_flags(flags)
@@ -132,6 +157,12 @@ impl Scratch {
                     .offset(*pos)
                     .rw_flags(flags)
                     .build()
+                };
+                match cache {
+                    Cache::AsOpened => entry,
+                    // A file system that takes buffered writes on the ring would wait for the
+                    // disk on this thread.
+                    Cache::Through { .. } => entry.flags(squeue::Flags::ASYNC),
                 }
             }
             Op::Read {
@@ -181,6 +212,9 @@ impl Scratch {
             Op::Truncate { .. }
             | Op::Listen { .. }
             | Op::Sendfile { .. }
+            | Op::Pipe { .. }
+            | Op::SpliceIn { worker: false, .. }
+            | Op::SpliceOut { .. }
             | Op::WriteNow { .. }
             | Op::Size { .. }
             | Op::List { .. }
@@ -188,7 +222,7 @@ impl Scratch {
             | Op::Resident { .. }
             | Op::Peer { .. } => {
                 if let Op::WriteNow { parts, .. } = &*op {
-                    self.gather(parts);
+                    self.gather(parts, 0);
                 }
                 return Prepared::Finished(direct::perform(op, &self.vectors));
             }
@@ -203,11 +237,11 @@ impl Scratch {
                 direct::close(socket);
                 return result;
             }
-            direct::no_delay(socket);
+            direct::connected(socket);
             return socket;
         }
         if std::mem::take(&mut self.accepting) && result >= 0 {
-            direct::no_delay(result);
+            direct::connected(result);
         }
         result
     }

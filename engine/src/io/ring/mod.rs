@@ -51,6 +51,7 @@ pub struct Ring {
     wake_word: Box<u64>,
     wake_armed: bool,
     random: u64,
+    extras: bool,
     got: String,
 }
 
@@ -73,6 +74,7 @@ impl Ring {
             }
         };
         let wake = Arc::new(EventWake::new(Handle(ring.as_raw_fd())).map_err(RingError::Wake)?);
+        let extras = setup::has_extras(&ring);
         Ok(Ring {
             ring,
             buffers,
@@ -83,6 +85,7 @@ impl Ring {
             wake_word: Box::new(0),
             wake_armed: false,
             random: setup::seed(),
+            extras,
             got,
         })
     }
@@ -152,6 +155,16 @@ impl Ring {
 
     fn take(&mut self, entry: &cqueue::Entry, completed: &mut Vec<Completion>) {
         let (data, mut result, flags) = (entry.user_data(), entry.result(), entry.flags());
+        if cqueue::notif(flags) {
+            // The network lets go of the memory of a zero-copy send.
+            return completed.push(Completion {
+                token: data as Token,
+                result: 0,
+                provided: None,
+                more_waiting: false,
+                lent: false,
+            });
+        }
         match data {
             IGNORED => return,
             WOKEN => {
@@ -179,6 +192,8 @@ impl Ring {
             result,
             provided,
             more_waiting: cqueue::sock_nonempty(flags),
+            // Only zero-copy sends complete more than once here.
+            lent: cqueue::more(flags),
         });
     }
 }
@@ -196,6 +211,7 @@ impl Driver for Ring {
                 result,
                 provided: None,
                 more_waiting: false,
+                lent: false,
             }),
         }
     }
@@ -257,6 +273,10 @@ impl Driver for Ring {
 
     fn remote(&self) -> Arc<dyn RemoteWake> {
         self.wake.clone()
+    }
+
+    fn extras(&self) -> bool {
+        self.extras
     }
 
     fn describe(&self) -> String {

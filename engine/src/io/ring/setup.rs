@@ -1,7 +1,7 @@
 //! Getting a ring from the kernel, and the clocks and randomness that only a driver may ask for.
 #![allow(clippy::disallowed_methods)] // this is the driver
 
-use io_uring::IoUring;
+use io_uring::{IoUring, Probe, opcode};
 use nix::time::{ClockId, clock_gettime};
 
 /// What to ask for.
@@ -81,6 +81,15 @@ pub(super) fn ring(options: &RingOptions) -> Result<(IoUring, String), RingError
     Err(RingError::Refused(
         refused.expect("every ask was tried and refused"),
     ))
+}
+
+/// Whether the kernel knows zero-copy sends (of gather lists: Linux 6.1) and splices (5.7).
+pub(super) fn has_extras(ring: &IoUring) -> bool {
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe).is_ok()
+        && [opcode::SendMsgZc::CODE, opcode::Splice::CODE]
+            .iter()
+            .all(|code| probe.is_supported(*code))
 }
 
 pub(super) fn monotonic() -> u64 {

@@ -145,6 +145,10 @@ pub(super) fn fields_kind(op: &Op) -> &'static str {
         Op::Recv { .. } => "recv",
         Op::Send { .. } => "send",
         Op::Sendfile { .. } => "sendfile",
+        Op::SendZeroCopy { .. } => "send-zero-copy",
+        Op::Pipe { .. } => "pipe",
+        Op::SpliceIn { .. } => "splice-in",
+        Op::SpliceOut { .. } => "splice-out",
         Op::Writable { .. } => "writable",
         Op::Shutdown { .. } => "shutdown",
         Op::Write { dsync: false, .. } => "write",
@@ -197,6 +201,10 @@ fn fields(op: &Op) -> Fields {
         Op::Recv {
             socket, len, all, ..
         } => (socket.0, u64::from(*len), u64::from(*all)),
+        // What this driver does not have is refused whatever it holds.
+        Op::SendZeroCopy { .. } | Op::Pipe { .. } | Op::SpliceIn { .. } | Op::SpliceOut { .. } => {
+            (-1, 0, 0)
+        }
         Op::Send { socket, parts } => {
             content = crc_of(parts);
             (socket.0, 0, crate::bytes::parts_len(parts) as u64)
@@ -207,7 +215,9 @@ fn fields(op: &Op) -> Fields {
         Op::Write {
             file, pos, parts, ..
         }
-        | Op::WriteNow { file, pos, parts } => {
+        | Op::WriteNow {
+            file, pos, parts, ..
+        } => {
             content = crc_of(parts);
             (file.0, *pos, crate::bytes::parts_len(parts) as u64)
         }

@@ -351,6 +351,7 @@ impl World {
             result,
             provided,
             more_waiting,
+            lent: false,
         });
         for object in [flight.object, flight.source].into_iter().flatten() {
             self.release(object);

@@ -1,51 +1,34 @@
-//! How planned writes reach a file: one strategy per file, chosen by `log.write.strategy`.
+//! How plans are carried out: one strategy per file, each named by a setting.
+//!
+//! The tables below are all that knows which there are: settings, start-up and the matrix of
+//! measurements ask them.
 
-mod buffered;
-mod direct;
+pub mod read;
+pub mod write;
 
-use super::{Errno, Handle, Io, OpenMode};
-use crate::bytes::Parts;
+/// An enumeration of strategies, with the words by which settings choose them.
+macro_rules! strategies {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $name { $($(#[$doc])* $variant),+ }
 
-/// See the module.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WriteStrategy {
-    /// Past the page cache, in whole pages.
-    Direct,
-    /// Through the page cache.
-    Buffered,
-}
+        impl $name {
+            /// All there are, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// Their words, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
 
-impl WriteStrategy {
-    /// Whether it writes whole pages from aligned memory.
-    pub fn aligned(self) -> bool {
-        self == WriteStrategy::Direct
-    }
+            /// Its word.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
 
-    /// How it opens a segment.
-    pub fn mode(self, create: bool) -> OpenMode {
-        OpenMode {
-            write: true,
-            create,
-            direct: self.aligned(),
-            ..OpenMode::default()
+            /// The one of this word.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.name() == name)
+            }
         }
-    }
-
-    /// Writes a gather list whole; with `durable` it survives power loss on return.
-    ///
-    /// # Errors
-    /// The fate of the range is then unknown: any part of it may be on disk.
-    pub async fn write(
-        self,
-        io: &Io,
-        file: Handle,
-        pos: u64,
-        parts: Parts,
-        durable: bool,
-    ) -> Result<(), Errno> {
-        match self {
-            WriteStrategy::Direct => direct::write(io, file, pos, parts, durable).await,
-            WriteStrategy::Buffered => buffered::write(io, file, pos, parts, durable).await,
-        }
-    }
+    };
 }
+pub(crate) use strategies;

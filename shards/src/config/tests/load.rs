@@ -1,7 +1,9 @@
 //! Reading the node's settings: what is taken, what is warned of, what is refused.
 
 use super::{load, refusal};
-use crate::config::choice::{Advertise, WriteStrategy};
+use odradek_engine::io::strategy::write::WriteStrategy;
+
+use crate::config::choice::Advertise;
 use crate::config::row::rows;
 use crate::config::{Listener, Settings, ShardPorts};
 
@@ -166,7 +168,7 @@ fn ill_values_name_key_value_and_range() {
         ),
         (
             "log.write.strategy=mmap",
-            "log.write.strategy=mmap: expected one of direct, buffered (STRING)",
+            "log.write.strategy=mmap: expected one of direct, buffered, buffered-dontcache (STRING)",
         ),
         (
             "log.cleanup.policy=shred",

@@ -19,6 +19,7 @@
 
 pub mod codec;
 mod commit;
+mod committed;
 mod delete;
 mod describe;
 mod effects;
@@ -49,6 +50,7 @@ mod writes;
 use std::collections::BTreeMap;
 
 pub use commit::{CommitPartition, CommitRequest, CommitTopic};
+pub use committed::CommittedAt;
 pub use delete::OffsetDeleteRequest;
 pub use describe::{DescribedGroup, DescribedMember, GROUP_TYPE, ListedGroup};
 pub use effects::{

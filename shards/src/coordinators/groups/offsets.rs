@@ -5,6 +5,7 @@
 //! can wait for it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::effects::{Token, TopicId};
 use super::records::CommittedOffset;
@@ -80,6 +81,14 @@ impl Offsets {
 
     pub fn groups(&self) -> impl Iterator<Item = (&String, &GroupOffsets)> {
         self.groups.iter()
+    }
+
+    /// Those whose names lie in a range.
+    pub fn groups_in<'a>(
+        &'a self,
+        range: (Bound<&str>, Bound<&str>),
+    ) -> impl Iterator<Item = (&'a String, &'a GroupOffsets)> {
+        self.groups.range::<str, _>(range)
     }
 
     /// Offsets held or in flight.

@@ -11,7 +11,6 @@
 //! Absent on purpose: transactions, and carrying on after a batch was refused for good.
 
 mod lane;
-mod partitioner;
 mod request;
 mod worker;
 
@@ -19,14 +18,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use odradek_engine::record::{BatchBuilder, Compression, RecordError};
+use odradek_engine::record::{BatchBuilder, Compression, RecordError, partition_of_key};
 use odradek_engine::types::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use odradek_wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 
 use self::lane::{Batch, Lane};
 use super::{ClientError, Cluster, Topic, check};
-
-pub use self::partitioner::{murmur2, partition_of_key};
 
 /// Which acknowledgement is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

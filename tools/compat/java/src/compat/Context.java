@@ -22,15 +22,24 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /** The node a scenario speaks to, a topic name of its own, and the means to check. */
-record Context(String bootstrap, String topic, int brokers) {
+record Context(String bootstrap, String topic, int brokers, List<String> lines) {
     static final Duration TIMEOUT = Duration.ofSeconds(30);
+
+    Context(String bootstrap, String topic, int brokers) {
+        this(bootstrap, topic, brokers, new ArrayList<>());
+    }
+
+    /** Adds to the transcript. The topic's name, which differs from run to run, becomes T. */
+    void say(String format, Object... args) {
+        lines.add(String.format(format, args).replace(topic, "T"));
+    }
 
     /** Pairs of setting and value. */
     Properties properties(String... settings) {
@@ -93,7 +102,7 @@ record Context(String bootstrap, String topic, int brokers) {
             try {
                 get(admin.listOffsets(all).all());
                 return true;
-            } catch (UnknownTopicOrPartitionException e) {
+            } catch (RetriableException e) {
                 return false;
             } catch (Exception e) {
                 throw new AssertionError(e);

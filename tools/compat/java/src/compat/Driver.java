@@ -13,12 +13,14 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import org.apache.kafka.common.utils.AppInfoParser;
+
 /**
  * One JVM for all Java tests. Reads one JSON request per line, does it, answers one JSON
  * line; requests run one after the other, since Kafka's tools own System.in, out and err.
  *
  * <ul>
- * <li>{@code {"list": true}}: the names of all scenarios;
+ * <li>{@code {"list": true}}: {@code scenarios}, the names of all, and the clients' {@code version};
  * <li>{@code {"tool": class, "args": [..], "stdin": text}}: {@code exit, out, err};
  * <li>{@code {"scenario": name, "bootstrap": .., "topic": .., "settings": {..}}}:
  *     {@code ok}, or {@code failure} with the stack trace.
@@ -60,12 +62,14 @@ public final class Driver {
             return answer.put("exit", result.exit()).put("out", result.out()).put("err", result.err());
         }
         if (request.has("scenario")) {
-            Scenarios.run(request.get("scenario").asText(),
-                new Context(request.get("bootstrap").asText(), request.get("topic").asText(),
-                    request.path("brokers").asInt(1)));
+            Context context = new Context(
+                request.get("bootstrap").asText(), request.get("topic").asText(), request.path("brokers").asInt(1));
+            Scenarios.run(request.get("scenario").asText(), context);
+            context.lines().forEach(answer.putArray("lines")::add);
             return answer.put("ok", true);
         }
         Scenarios.names().forEach(answer.putArray("scenarios")::add);
+        answer.put("version", AppInfoParser.getVersion());
         return answer;
     }
 

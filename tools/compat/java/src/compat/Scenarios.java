@@ -8,14 +8,10 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Every non-private static method of the classes below that takes one {@link Context} is a
+ * Every non-private static method of the classes that {@link Version} lists that takes one {@link Context} is a
  * scenario, named {@code Class.method}. It passes by returning.
  */
 final class Scenarios {
-    private static final List<Class<?>> CLASSES =
-        List.of(ProducerScenarios.class, ConsumerScenarios.class, GroupScenarios.class, AdminScenarios.class,
-            ChangeScenarios.class, MoveScenarios.class);
-
     private Scenarios() {}
 
     static List<String> names() {
@@ -33,7 +29,7 @@ final class Scenarios {
     }
 
     private static Stream<Method> methods() {
-        return CLASSES.stream().flatMap(c -> Stream.of(c.getDeclaredMethods()))
+        return Version.SCENARIOS.stream().flatMap(c -> Stream.of(c.getDeclaredMethods()))
             .filter(m -> Modifier.isStatic(m.getModifiers()) && !Modifier.isPrivate(m.getModifiers()))
             .filter(m -> !m.isSynthetic())
             .filter(m -> List.of(m.getParameterTypes()).equals(List.of(Context.class)));

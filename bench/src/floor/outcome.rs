@@ -1,0 +1,95 @@
+//! What the floors came to, as it is kept.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Runtime};
+use crate::machine::Facts;
+use crate::measurement::Measurement;
+use crate::record::Spread;
+use crate::report::save;
+
+/// Begins the names of these results.
+pub(crate) const PREFIX: &str = "floors-";
+
+/// One floor on one runtime.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FloorRuns {
+    pub(crate) kind: Kind,
+    pub(crate) runtime: Runtime,
+    pub(crate) runs: Vec<Measurement>,
+    /// Why it cannot be had there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) lacks: Option<String>,
+    /// Why there are fewer runs than rounds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) failure: Option<String>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Configuration {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: f64,
+    pub(crate) warmup_seconds: f64,
+    pub(crate) baseline_seconds: f64,
+    pub(crate) echo_connections: usize,
+    pub(crate) echo_in_flight: usize,
+    pub(crate) echo_request_bytes: usize,
+    pub(crate) echo_reply_bytes: usize,
+    pub(crate) server_core: usize,
+    pub(crate) driver_core: usize,
+}
+
+/// The whole.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Floors {
+    pub(crate) started: String,
+    pub(crate) machine: Facts,
+    pub(crate) configuration: Configuration,
+    pub(crate) floors: Vec<FloorRuns>,
+}
+
+impl FloorRuns {
+    pub(crate) fn new(kind: Kind, runtime: Runtime) -> Self {
+        Self {
+            kind,
+            runtime,
+            runs: Vec::new(),
+            lacks: runtime.lacks(kind).map(str::to_owned),
+            failure: None,
+        }
+    }
+
+    /// Whether another round makes sense.
+    pub(crate) fn can_run(&self) -> bool {
+        self.lacks.is_none() && self.failure.is_none()
+    }
+
+    /// The middle of a figure over the rounds.
+    pub(crate) fn median(&self, figure: impl Fn(&Measurement) -> Option<f64>) -> Option<f64> {
+        Some(Spread::of(self.runs.iter().filter_map(figure))?.median)
+    }
+
+    /// Whether the machine's figures can be believed.
+    pub(crate) fn machine_was_quiet(&self) -> bool {
+        self.runs.iter().all(Measurement::machine_was_quiet)
+    }
+}
+
+impl Floors {
+    pub(crate) fn find(&self, kind: Kind, runtime: Runtime) -> Option<&FloorRuns> {
+        let mut all = self.floors.iter();
+        all.find(|floor| floor.kind == kind && floor.runtime == runtime)
+    }
+
+    /// Writes the runs as JSON and the page as markdown, both named by date and commit. Returns
+    /// the page's path.
+    pub(crate) fn write(&self, dir: &Path, page: &str) -> Result<PathBuf> {
+        let json = serde_json::to_string_pretty(self)? + "\n";
+        let commit = &self.machine.commit;
+        save::dated(dir, PREFIX, &self.started, commit, &json, page)
+    }
+}

@@ -1,0 +1,210 @@
+//! What do 10,000 partitions cost: to create, idle, written to, after a clean stop, after a kill?
+//!
+//! Targets for a node of its own: a clean start within 1 s (inodes cached), within 3 s after a kill,
+//! and at most 8 KiB of resident memory for each partition that is idle.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::findings::Better;
+use super::{Scenario, Stage};
+use crate::contest::{MemoryState, Server, Variant};
+use crate::drive::touch;
+use crate::load::{Arrivals, Load, Partitioning, Reading};
+use crate::machine::{descriptors, open_files, slab};
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    number: 7,
+    name: "many-partitions",
+    question: "What do 10,000 partitions cost: to create, idle, written to, after a clean stop, after a kill?",
+    needs: Some("a server that is started here, for its starts and its memory"),
+    run,
+};
+
+/// Asked for at a time: Kafka's controller takes fewer than 10,000 records of one request.
+const CREATED_AT_ONCE: i32 = 2_500;
+const TOPIC: &str = "many-partitions";
+
+fn run(stage: &mut Stage) -> Result<()> {
+    let partitions = stage.amount(10_000, 120);
+    let server = &mut stage.start(&Variant::default())?;
+    let topic = stage.topic_name(TOPIC);
+    let before = Taken::now(server)?;
+    create(stage, server, &topic, partitions)?;
+    idle(stage, server, before, partitions)?;
+
+    let all = stage.topic(server, &topic, partitions, &[])?;
+    let began = Instant::now();
+    touch(&topic, &all)?;
+    seconds(stage, "a first record in each", began.elapsed());
+
+    let load = Load {
+        partitions,
+        reading: reading(stage, partitions),
+        arrivals: Arrivals::Constant {
+            rate: stage.amount(20e3, 1e3),
+        },
+        partitioning: Partitioning::RoundRobin,
+        // Answers of many partitions are many small pieces.
+        fetch_bytes: 16 << 20,
+        drain_s: 60.0,
+        ..stage.new_load(TOPIC)
+    };
+    let load = Load { topic, ..load };
+    stage.load("produce across all", server, &load)?;
+    let taken = Taken::now(server)?;
+    memory(
+        stage,
+        "after being written to",
+        server,
+        before,
+        taken,
+        partitions,
+    );
+    if !server.can_restart() {
+        stage.skip("starts: the server was not started here");
+        return Ok(());
+    }
+
+    let stopped = server.stop()?;
+    seconds(stage, "clean stop", stopped);
+    let started = server.restart()?;
+    seconds(stage, "clean start, inodes cached", started);
+    let now = Taken::now(server)?;
+    memory(
+        stage,
+        "after a clean start",
+        server,
+        before,
+        now,
+        partitions,
+    );
+
+    server.stop()?;
+    match MemoryState::Fresh.bring_about(&stage.place.parent) {
+        Ok(_) => {
+            let started = server.restart()?;
+            seconds(stage, "clean start, nothing cached", started);
+        }
+        Err(error) => {
+            stage.skip(&format!("a clean start with nothing cached: {error:#}"));
+            server.restart()?;
+        }
+    }
+
+    // So that there is something to recover.
+    stage.quiet_load("before the kill", server, &load)?;
+    server.kill()?;
+    let started = server.restart()?;
+    seconds(stage, "start after a kill", started);
+    // Whatever was acked is still there, and more can be written.
+    stage.quiet_load("after the kill", server, &load)?;
+    Ok(())
+}
+
+/// Whether records are read while they are produced: who reads opens files, too.
+fn reading(stage: &mut Stage, partitions: i32) -> Reading {
+    let files = open_files();
+    let needed = 3 * u64::from(partitions.unsigned_abs());
+    if files >= needed {
+        return Reading::Live;
+    }
+    stage.skip(&format!(
+        "reading: a process may have {files} files open here, which is less than {needed}"
+    ));
+    Reading::None
+}
+
+fn create(stage: &mut Stage, server: &Server, topic: &str, partitions: i32) -> Result<()> {
+    eprintln!("  {}: {partitions} partitions ...", server.label());
+    let began = Instant::now();
+    let first = partitions.min(CREATED_AT_ONCE);
+    stage.topic(server, topic, first, &[])?;
+    let mut admin = server.admin()?;
+    let mut count = first;
+    while count < partitions {
+        stage.check_interrupt()?;
+        count = (count + CREATED_AT_ONCE).min(partitions);
+        admin.grow(topic, count)?;
+    }
+    // Until all have leaders.
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let layout = admin.layout(topic)?;
+        if layout.leaders.len() == partitions as usize && !layout.leaders.contains(&-1) {
+            break;
+        }
+        anyhow::ensure!(
+            Instant::now() < until,
+            "{} of {partitions} partitions have leaders",
+            layout.leaders.len()
+        );
+        stage.pause(Duration::from_millis(20))?;
+    }
+    seconds(stage, "create", began.elapsed());
+    Ok(())
+}
+
+/// Memory right after creation, and what it costs to keep them.
+fn idle(stage: &mut Stage, server: &Server, before: Taken, partitions: i32) -> Result<()> {
+    // What creation leaves behind is done by then.
+    stage.pause(Duration::from_secs_f64(stage.seconds(3.0)))?;
+    let baseline = stage.watch_idle()?;
+    let time = Duration::from_secs_f64(stage.seconds(8.0));
+    let ((), cost) = stage.cost(baseline, server, || stage.pause(time))?;
+    if let Some(process) = cost.process_cpu_s {
+        let share = 100.0 * process / cost.seconds;
+        stage.figure("idle: process CPU", "% of a core", Better::Less, share);
+    }
+    let taken = Taken::now(server)?;
+    memory(stage, "idle", server, before, taken, partitions);
+    Ok(())
+}
+
+fn seconds(stage: &mut Stage, name: &str, took: Duration) {
+    stage.figure(name, "s", Better::Less, took.as_secs_f64());
+}
+
+/// What the server and, for it, the kernel take.
+#[derive(Clone, Copy)]
+struct Taken {
+    rss: u64,
+    slab: u64,
+    descriptors: u64,
+}
+
+impl Taken {
+    fn now(server: &Server) -> Result<Self> {
+        let open = server.pids().iter().map(|pid| descriptors(*pid));
+        Ok(Self {
+            rss: server.usage()?.rss_bytes,
+            slab: slab()?,
+            descriptors: open.sum::<Result<u64>>()?,
+        })
+    }
+}
+
+/// What came with the partitions, for each of them.
+fn memory(
+    stage: &mut Stage,
+    when: &str,
+    server: &Server,
+    before: Taken,
+    now: Taken,
+    partitions: i32,
+) {
+    let each =
+        |now: u64, before: u64| (now as f64 - before as f64) / 1024.0 / f64::from(partitions);
+    if !server.pids().is_empty() {
+        let rss = each(now.rss, before.rss);
+        stage.figure(&format!("{when}: RSS"), "KiB/partition", Better::Less, rss);
+        let open = now.descriptors as f64;
+        let name = format!("{when}: open files");
+        stage.figure(&name, "descriptors", Better::Neither, open);
+    }
+    // The kernel's own bookkeeping: inodes, dentries, buffers. The whole machine's.
+    let slab = each(now.slab, before.slab);
+    let name = format!("{when}: kernel slab");
+    stage.figure(&name, "KiB/partition", Better::Neither, slab);
+}

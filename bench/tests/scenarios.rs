@@ -1,0 +1,184 @@
+//! Every scenario runs to its end on a node, and names what it is to find.
+//!
+//! Tiny: the figures mean nothing. This test is its own `odradek`: the nodes are child processes of
+//! the same binary.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Output};
+
+use common::{Node, bench, json};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    if let Some(code) = common::as_odradek() {
+        return code;
+    }
+    scenarios_name_what_they_find();
+    somebody_elses_server_is_asked_what_it_can_be_asked();
+    nonsense_is_refused_by_name();
+    println!("scenarios: ok");
+    ExitCode::SUCCESS
+}
+
+/// Parts of figures' names that a scenario must have, whatever the machine allows.
+const FIGURES: &[(&str, &[&str])] = &[
+    (
+        "many-producers",
+        &[
+            "1 shards: connections",
+            "4 shards: connections",
+            "1 shards: produce requests",
+            "4 shards, 1 KiB batches: throughput",
+            "1 shards, 500/s: acked",
+        ],
+    ),
+    (
+        "past-retention",
+        &[
+            "deleted at the end",
+            "on disk at the end, of the limit",
+            "the whole run: ack p99",
+        ],
+    ),
+    (
+        "backfill",
+        &[
+            "the tail alone: end to end p99",
+            "the tail beside a backfill: end to end p99",
+            "the tail's end to end p99 beside a backfill, of that alone",
+            "backfill",
+        ],
+    ),
+    (
+        "many-partitions",
+        &[
+            "create",
+            "idle: RSS",
+            "idle: kernel slab",
+            "a first record in each",
+            "produce across all: acked",
+            "clean start, inodes cached",
+            "start after a kill",
+        ],
+    ),
+    (
+        "idle-consumers",
+        &[
+            "idle consumers: process CPU",
+            "idle consumers: RSS",
+            "churn: connections",
+            "RSS left when all are gone",
+        ],
+    ),
+    (
+        "hot-partition",
+        &[
+            "even: end to end p99",
+            "one hot: end to end p99",
+            "the hot partition's share",
+        ],
+    ),
+];
+
+fn scenarios_name_what_they_find() {
+    let names: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let (report, output) = run(dir.path(), &names, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let cells = report["cells"].as_array().expect("cells");
+    assert_eq!(cells.len(), FIGURES.len());
+    for (cell, (name, wanted)) in cells.iter().zip(FIGURES) {
+        assert_eq!(cell["scenario"], *name);
+        assert_eq!(cell["complete"], true, "{name}: {}", cell["problems"]);
+        let figures = cell["findings"]["figures"].as_array().expect("figures");
+        for part in *wanted {
+            let found = figures.iter().find(|figure| {
+                let figure = figure["name"].as_str().expect("a name");
+                figure.starts_with(part)
+            });
+            let names: Vec<&Value> = figures.iter().map(|figure| &figure["name"]).collect();
+            let found = found.unwrap_or_else(|| panic!("{name}: no {part:?} among {names:?}"));
+            assert!(found["value"].is_number(), "{name}: {found}");
+            assert!(found["unit"].as_str().is_some_and(|unit| !unit.is_empty()));
+        }
+    }
+    let figure = |scenario: &str, name: &str| -> f64 {
+        let cell = cells.iter().find(|cell| cell["scenario"] == scenario);
+        let figures = cell.expect(scenario)["findings"]["figures"].as_array();
+        let mut figures = figures.expect("figures").iter();
+        let found = figures.find(|figure| figure["name"] == name);
+        found.expect(name)["value"].as_f64().expect("a number")
+    };
+    // Five producers and a consumer, each connected to every shard.
+    assert_eq!(figure("many-producers", "1 shards: connections"), 6.0);
+    assert_eq!(figure("many-producers", "4 shards: connections"), 24.0);
+    // Several times the limit was written.
+    assert!(figure("past-retention", "deleted at the end") > 0.0);
+    assert!(figure("backfill", "backfill") > 0.0);
+    assert!(figure("idle-consumers", "churn: connections") > 1.0);
+    let share = figure("hot-partition", "the hot partition's share");
+    assert!((20.0..60.0).contains(&share), "{share}");
+    let left = std::fs::read_dir(dir.path().join("data")).expect("the directory");
+    assert_eq!(left.count(), 0, "scenarios leave nothing behind");
+}
+
+/// What needs a server that is started here is left out, and said so.
+fn somebody_elses_server_is_asked_what_it_can_be_asked() {
+    let node = Node::start();
+    let address = format!("{}@{}", node.bootstrap, node.pid());
+    let names = ["many-partitions", "idle-consumers"];
+    let (report, output) = run(node.dir(), &names, &["--brokers", &address]);
+    assert!(output.status.success(), "{}", said(&output));
+    let skipped = &report["cells"][0]["findings"]["skipped"];
+    let skipped = skipped.as_array().expect("what was left out");
+    assert!(
+        skipped.iter().any(|one| one
+            .as_str()
+            .is_some_and(|one| one.contains("was not started here"))),
+        "{skipped:?}"
+    );
+}
+
+fn nonsense_is_refused_by_name() {
+    let output = bench()
+        .args(["scenario", "nonsense"])
+        .output()
+        .expect("it starts");
+    assert!(!output.status.success());
+    let said = said(&output);
+    assert!(
+        said.contains("\"nonsense\"") && said.contains("many-producers"),
+        "{said}"
+    );
+}
+
+/// Runs scenarios quickly; what was kept, and what was said.
+fn run(dir: &Path, names: &[&str], more: &[&str]) -> (Value, Output) {
+    let (data, results) = (dir.join("data"), dir.join("results"));
+    std::fs::create_dir_all(&data).expect("a directory");
+    let output = bench()
+        .arg("scenario")
+        .args(names)
+        .args(["--quick", "--pinning", "unpinned"])
+        .args([Path::new("--dir"), &data, Path::new("--results"), &results])
+        .args(more)
+        .output()
+        .expect("it starts");
+    let kept: Vec<PathBuf> = std::fs::read_dir(&results)
+        .unwrap_or_else(|_| panic!("{}", said(&output)))
+        .map(|file| file.expect("a file").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    (json(&kept[0]), output)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

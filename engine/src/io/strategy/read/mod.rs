@@ -1,0 +1,139 @@
+//! How what a read found is sent: `log.read.strategy`.
+//!
+//! A read names ranges in the tail's memory, in page cache, and on disk alone. A strategy sends all
+//! of them in its one way, so that ways can be compared; `auto` takes for each the way that suits
+//! it.
+
+mod auto;
+mod direct;
+mod memory;
+mod read_send;
+mod send_zc;
+mod sendfile;
+mod splice;
+
+use crate::bytes::{Part, Parts, page_ceil, page_floor, parts_len};
+use crate::io::{Errno, FileRange, Handle, Io, Pipe};
+
+super::strategies! {
+    /// See the module.
+    ReadStrategy {
+        /// The tail from memory, what is resident by sendfile, the rest read past the page cache.
+        Auto = "auto",
+        /// The tail from memory; what is not there is read as by `read`.
+        Memory = "memory",
+        /// Everything out of files, by sendfile; a page that is not resident stops the shard until
+        /// it is.
+        Sendfile = "sendfile",
+        /// Everything out of files, through a pipe.
+        Splice = "splice",
+        /// Everything out of files, read through the page cache into memory.
+        Read = "read",
+        /// Everything out of files, read past the page cache into memory.
+        Direct = "direct",
+        /// The tail from memory, the rest as by `read`, without the copy into the socket.
+        SendZc = "send-zc",
+    }
+}
+
+/// How much of a range is asked about, and sent, at once.
+const STEP_BYTES: u64 = 256 << 10;
+
+impl ReadStrategy {
+    /// Whether what is in the tail's memory is sent from there, not out of its file.
+    pub fn uses_tail(self) -> bool {
+        use ReadStrategy::{Auto, Memory, SendZc};
+        matches!(self, Auto | Memory | SendZc)
+    }
+
+    /// Whether it can differ from another strategy on ranges outside the tail's memory.
+    pub fn uses_files(self) -> bool {
+        self != ReadStrategy::Memory
+    }
+
+    /// Whether it needs what not every driver has ([`Io::extras`]).
+    pub fn needs_extras(self) -> bool {
+        matches!(self, ReadStrategy::Splice | ReadStrategy::SendZc)
+    }
+}
+
+/// One connection's way out.
+pub struct Outlet {
+    io: Io,
+    socket: Handle,
+    strategy: ReadStrategy,
+    /// Of [`splice`], once it was needed.
+    pipe: Option<Pipe>,
+}
+
+impl Outlet {
+    pub fn new(io: &Io, socket: Handle, strategy: ReadStrategy) -> Self {
+        Outlet {
+            io: io.clone(),
+            socket,
+            strategy,
+            pipe: None,
+        }
+    }
+
+    /// Sends memory whole.
+    pub async fn memory(&self, parts: Parts) -> Result<(), Errno> {
+        match self.strategy {
+            ReadStrategy::SendZc => send_zc::memory(self, parts).await,
+            _ => self.io.send(self.socket, parts).await,
+        }
+    }
+
+    /// Sends a file range whole.
+    ///
+    /// # Errors
+    /// EIO where the file ends before it: it was cut under the read, the promised length cannot be
+    /// kept.
+    pub async fn range(&mut self, range: FileRange) -> Result<(), Errno> {
+        let FileRange { file, pos, len } = range;
+        let end = pos + len;
+        let mut at = pos;
+        while at < end {
+            let step = STEP_BYTES.min(end - at);
+            let sent = match self.strategy {
+                ReadStrategy::Auto => auto::send(self, &file, at, step).await?,
+                ReadStrategy::Memory => memory::send(self, &file, at, step).await?,
+                ReadStrategy::Sendfile => sendfile::send(self, &file, at, step).await?,
+                ReadStrategy::Splice => splice::send(self, &file, at, step).await?,
+                ReadStrategy::Read => read_send::send(self, &file, at, step).await?,
+                ReadStrategy::Direct => direct::send(self, &file, at, step).await?,
+                ReadStrategy::SendZc => send_zc::send(self, &file, at, step).await?,
+            };
+            if sent == 0 {
+                return Err(Errno(libc::EIO));
+            }
+            at += sent;
+        }
+        Ok(())
+    }
+
+    /// Reads `[pos, pos + len)` by `handle` into memory; less only where the file ends.
+    async fn fetch(&self, handle: Handle, pos: u64, len: u64) -> Result<Parts, Errno> {
+        let start = page_floor(pos);
+        let span = (page_ceil(pos + len) - start) as usize;
+        let block = self.io.pool().take(span);
+        let (got, block) = self.io.read(handle, start, block, 0, span).await;
+        let skip = (pos - start) as usize;
+        let got = got?.saturating_sub(skip).min(len as usize);
+        let mut parts = Parts::new();
+        if got > 0 {
+            parts.push(Part::block(&block, skip, got));
+        }
+        Ok(parts)
+    }
+
+    /// Reads by `handle` and sends: bytes sent.
+    async fn fetch_and_send(&self, handle: Handle, pos: u64, len: u64) -> Result<u64, Errno> {
+        let parts = self.fetch(handle, pos, len).await?;
+        let bytes = parts_len(&parts) as u64;
+        if bytes > 0 {
+            self.memory(parts).await?;
+        }
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,139 @@
+"""Topics' settings do what they say, seen by clients."""
+import time
+
+from harness import topics, wire
+from harness.process import wait_until
+from harness.tests import test
+
+from .differential import allowed
+
+try:
+    from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+    from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, OffsetSpec
+except ImportError:
+    pass  # every test here says that it needs it
+
+MB = 1 << 20
+
+
+def fill(node, topic, megabytes, timestamp_ms=None):
+    """Batches of about 100 kB that do not compress away."""
+    producer = Producer({"bootstrap.servers": node.bootstrap, "linger.ms": 0, "batch.num.messages": 1})
+    at = timestamp_ms or int(time.time() * 1000)
+    errors = []
+    for _ in range(megabytes * 10):
+        producer.produce(topic, bytes(100_000), partition=0, timestamp=at, on_delivery=lambda e, _m: e and errors.append(e))
+    assert producer.flush(30) == 0 and not errors, errors
+
+
+def first_offset(node, topic):
+    client = AdminClient({"bootstrap.servers": node.bootstrap})
+    p = TopicPartition(topic, 0)
+    return client.list_offsets({p: OffsetSpec.earliest()})[p].result(20).offset
+
+
+def segments(node, topic):
+    return sorted((node.log_dir / f"{topic}-0").glob("*.log"))
+
+
+def alter(node, topic, name, value):
+    client = AdminClient({"bootstrap.servers": node.bootstrap})
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    client.incremental_alter_configs([resource])[resource].result(20)
+
+
+def _retaining(env):
+    return env.own_node(log_retention_check_interval_ms=100, log_segment_delete_delay_ms=100)
+
+
+@test(needs=["python"])
+def segment_bytes(env):
+    node, topic = env.shared_node(), env.name()
+    topics.create(node.bootstrap, topic, segment_bytes=MB)
+    fill(node, topic, 5)
+    found = segments(node, topic)
+    assert len(found) >= 5 and all(s.stat().st_size <= MB for s in found[:-1]), found
+
+
+@test(needs=["python"])
+def retention_bytes(env):
+    node, topic = _retaining(env), env.name()
+    topics.create(node.bootstrap, topic, segment_bytes=MB, retention_bytes=2 * MB)
+    fill(node, topic, 6)
+    wait_until("old segments are gone", lambda: first_offset(node, topic) > 0)
+    wait_until("their files, too", lambda: sum(s.stat().st_size for s in segments(node, topic)) <= 4 * MB)
+    assert sum(s.stat().st_size for s in segments(node, topic)) >= 2 * MB, "what retention.bytes keeps"
+
+
+@test(needs=["python"])
+def retention_ms(env):
+    node, topic = _retaining(env), env.name()
+    topics.create(node.bootstrap, topic, segment_bytes=MB, retention_ms=-1)
+    hour_ago = int(time.time() * 1000) - 3_600_000
+    fill(node, topic, 3, hour_ago)
+    assert first_offset(node, topic) == 0
+    alter(node, topic, "retention.ms", "60000")
+    wait_until("what is older is gone", lambda: first_offset(node, topic) > 20)
+    fill(node, topic, 1)
+    consumer = Consumer({"bootstrap.servers": node.bootstrap, "group.id": "unused", "auto.offset.reset": "earliest"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    message = consumer.poll(20)
+    assert message.error() is None and message.offset() == first_offset(node, topic), "the reset's first record"
+    consumer.close()
+
+
+@test(needs=["python"])
+def max_message_bytes(env):
+    node, topic = env.shared_node(), env.name()
+    topics.create(node.bootstrap, topic, max_message_bytes=50_000)
+    producer, told = Producer({"bootstrap.servers": node.bootstrap, "message.max.bytes": 5 * MB}), []
+
+    def send(size):
+        producer.produce(topic, bytes(size), on_delivery=lambda e, m: told.append(e.code() if e else m.offset()))
+        assert producer.flush(20) == 0
+        return told.pop()
+
+    assert send(60_000) == KafkaError.MSG_SIZE_TOO_LARGE
+    assert send(40_000) == 0
+    alter(node, topic, "max.message.bytes", "4000000")
+    wait_until("it goes in", lambda: send(3_000_000) != KafkaError.MSG_SIZE_TOO_LARGE)
+    consumer = Consumer({"bootstrap.servers": node.bootstrap, "group.id": "unused"})
+    consumer.assign([TopicPartition(topic, 0, 1)])
+    assert len(consumer.poll(20).value()) == 3_000_000
+    consumer.close()
+
+
+@test(needs=["python"])
+def message_timestamps(env):
+    node, topic = env.shared_node(), env.name()
+    topics.create(node.bootstrap, topic, message_timestamp_before_max_ms=60_000, message_timestamp_after_max_ms=60_000)
+    now = int(time.time() * 1000)
+    producer, told = Producer({"bootstrap.servers": node.bootstrap}), []
+
+    def send(at):
+        producer.produce(topic, b"v", timestamp=at, on_delivery=lambda e, m: told.append(e.code() if e else m.timestamp()))
+        assert producer.flush(20) == 0
+        return told.pop()
+
+    assert send(now) == (1, now)
+    assert send(now - 3_600_000) == KafkaError.INVALID_TIMESTAMP
+    assert send(now + 3_600_000) == KafkaError.INVALID_TIMESTAMP
+    alter(node, topic, "message.timestamp.type", "LogAppendTime")
+    wait_until("the node stamps", lambda: send(now - 3_600_000)[0] == 2 if send(now)[0] == 2 else False)
+    kind, at = send(5)
+    assert kind == 2 and abs(at - time.time() * 1000) < 60_000, (kind, at)
+
+
+@test(needs=["python"])
+def compression_type(env):
+    node, topic = env.shared_node(), env.name()
+    topics.create(node.bootstrap, topic, compression_type="gzip")
+    producer = Producer({"bootstrap.servers": node.bootstrap})
+    producer.produce(topic, b"x" * 10_000)
+    assert producer.flush(20) == 0
+    metadata = AdminClient({"bootstrap.servers": node.bootstrap}).list_topics(topic, 20)
+    leader = metadata.brokers[metadata.topics[topic].partitions[0].leader]
+    batch, = wire.stored_batches(f"{leader.host}:{leader.port}", topic, 0)
+    listed = {row["name"]: row["odradek"] for row in allowed(env, "setting")}
+    assert wire.codec(batch) == listed.get("compression.type=gzip", "gzip"), wire.codec(batch)
