@@ -346,8 +346,8 @@ impl Partition {
         Some(Poisoned(trouble.why.clone()))
     }
 
-    /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any more: then
-    /// it should be opened again.
+    /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any
+    /// more: then it should be opened again.
     pub fn reopen_due(&self) -> bool {
         let state = self.state.borrow();
         let since = state.poisoned.as_ref().and_then(|was| was.passing_since);

@@ -232,6 +232,12 @@ async fn serve(
             end.is_some_and(|end| end >= acknowledged as i64),
             "partition {index} ends at {end:?}, and {acknowledged} were acknowledged"
         );
+        // Of what the last life did not answer, a start may remember the last batch only, as in
+        // Kafka: a producer that sent the others again would be refused.
+        let known = end.map_or(0, |end| end as u64).saturating_sub(1);
+        let known = known.max(acknowledged);
+        cast.writers[index as usize].borrow_mut().acknowledged = known;
+        cast.acknowledged[index as usize].set(known);
         connection.close().await;
     }
     *serving.borrow_mut() = brokers;
