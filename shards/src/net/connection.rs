@@ -256,7 +256,9 @@ async fn handle<S: Service>(
     let io = &server.io;
     replies.activity().handling(true, io.now());
     let taken = server.meter.taken(bytes, io.now());
-    let outcome = server.service.handle(peer, bytes).await?;
+    // Apart from the connection's own state: what handlers need is many times what an idle
+    // connection keeps.
+    let outcome = Box::pin(server.service.handle(peer, bytes)).await?;
     replies.take(outcome, taken, io.clock());
     replies.activity().handling(false, io.now());
     Ok(())

@@ -48,4 +48,4 @@ def plan(kind, shards, mode, full):
         return [Variant(kind, s, m) for m in MODES for s in SHARDS]
     if shards or mode:
         return [Variant(kind, shards or 2, mode or "core")]
-    return [Variant(kind), Variant(kind, 1, "core", ELSEWHERE), Variant(kind, 4, "node", ELSEWHERE)]
+    return [Variant(kind), Variant(kind, 1, "core", ELSEWHERE)]
