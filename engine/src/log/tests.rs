@@ -275,3 +275,51 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
         recovery::Step::End(_)
     ));
 }
+
+#[test]
+fn a_log_that_is_handed_over_goes_on_where_it_was() {
+    for aligned in [true, false] {
+        let mut log = Log::new(&Pool::new(), aligned, rules(), Recovered::empty());
+        let mut times = 0..;
+        let mut add = |log: &mut Log, count| {
+            for time in times.by_ref().take(count) {
+                append(log, 3, time);
+            }
+        };
+        add(&mut log, 30);
+        assert!(!log.settled(), "it is not written");
+        write_all(&mut log);
+        assert!(!log.settled(), "rolled segments are not finished");
+        while let Some(seal) = log.take_seal() {
+            log.finished(seal.base);
+        }
+        assert!(log.settled());
+        let segments = |log: &Log| -> Vec<(Offset, u64)> {
+            let all = log.segments().map(|segment| (segment.base, segment.size));
+            all.collect()
+        };
+        let (next, before) = (log.next(), segments(&log));
+        let checkpoint = log.checkpoint();
+        let mut there = Log::new(&Pool::new(), aligned, rules(), log.hand_over());
+        assert_eq!((there.next(), segments(&there)), (next, before));
+        assert_eq!(there.checkpoint(), checkpoint);
+        assert!(there.begin_epoch(Epoch(1)));
+        add(&mut there, 1);
+        // The next write covers the unfinished page as it was.
+        let plan = there.plan_write(1).expect("a write");
+        let active = there.segments().next_back().expect("an active segment");
+        let (base, end) = (active.base, active.size);
+        assert_eq!((plan.segment, plan.end), (base, end));
+        let size = crate::bytes::parts_len(&plan.parts) as u64;
+        assert_eq!(plan.pos.is_multiple_of(crate::bytes::PAGE as u64), aligned);
+        assert!(plan.pos + size >= end && plan.fresh <= size);
+        let written: Vec<u8> = plan
+            .parts
+            .iter()
+            .flat_map(|part| part.bytes().to_vec())
+            .collect();
+        let from = (end - plan.fresh - plan.pos) as usize;
+        let header = BatchHeader::view(&written[from..]).expect("a header");
+        assert_eq!((header.base_offset(), there.next()), (next, next.plus(3)));
+    }
+}

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use odradek_engine::bytes::Lender;
 use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
+use odradek_wire::Uuid;
 
 use super::across::Luggage;
 use super::fetch_sessions::{self, FetchSessions};
@@ -67,9 +68,13 @@ pub struct Broker {
     pub lender: Lender,
     /// Takes connections that other shards hand over.
     arrivals: OnceCell<Box<dyn Fn(HandOver<Luggage>)>>,
+    /// The image before the one that this shard serves by, until it is settled.
+    pub(super) before: RefCell<Option<Arc<Image>>>,
     stop: Notice,
     /// Leave the marker of a clean stop.
     last: Cell<bool>,
+    /// On shard 0: some shard could not close all that was its own.
+    pub unclean: Cell<bool>,
 }
 
 impl Broker {
@@ -105,8 +110,10 @@ impl Broker {
             controller,
             lender: Lender::default(),
             arrivals: OnceCell::new(),
+            before: RefCell::default(),
             stop: Notice::default(),
             last: Cell::new(false),
+            unclean: Cell::new(false),
             holdings,
         })
     }
@@ -159,6 +166,13 @@ impl Broker {
         self.holdings.hosted(topic, index)
     }
 
+    /// The shard that leads a partition now, and its leader epoch: for whoever asked the wrong one.
+    pub fn leader_of(&self, topic: Uuid, index: i32) -> Option<(u32, i32)> {
+        let image = self.image();
+        let entry = image.topic_by_id(topic)?.entry(index)?;
+        Some((entry.shard, entry.leader_epoch))
+    }
+
     /// A partition of this shard if it is open.
     pub fn open_now(&self, topic: &Topic, index: i32) -> Option<Rc<Hosted>> {
         self.holdings.open_now(topic, index)
@@ -167,33 +181,6 @@ impl Broker {
     /// The controller, for whoever runs on shard 0.
     pub fn controller(&self) -> &Rc<Controller> {
         self.controller.as_ref().expect("asked for on shard 0")
-    }
-
-    /// Takes a new image: what is gone is removed from disk, what changed is changed. On return
-    /// this shard serves by it.
-    pub async fn adopt(&self, image: Arc<Image>) {
-        let old = self.holdings.replace(image.clone());
-        self.groups.adopt(&image);
-        let gone = self.holdings.settle(&old, &image).await;
-        self.groups.topics_deleted(&gone).await;
-    }
-
-    /// Hands an image to every shard, this one included, and waits until all serve by it.
-    pub async fn publish(self: &Rc<Self>, image: Arc<Image>) {
-        let mut pending = Vec::new();
-        for shard in (0..self.shards()).filter(|shard| *shard != self.shard) {
-            let (asking, image) = (self.clone(), image.clone());
-            pending.push(self.spawner.spawn(async move {
-                let task =
-                    move |there: Rc<Broker>| Box::pin(async move { there.adopt(image).await }) as _;
-                asking.mail.call(&asking.io, shard, task).await
-            }));
-        }
-        self.adopt(image).await;
-        for task in pending {
-            // A shard that is gone takes the node with it.
-            let _ = task.await;
-        }
     }
 
     /// Who takes connections from other shards; once, before any can come.

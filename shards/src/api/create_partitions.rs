@@ -15,6 +15,7 @@ use odradek_wire::create_partitions::{
 };
 use odradek_wire::{ErrorCode, Message};
 
+use super::assignment::{Brokers, assigned};
 use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::catalog::Image;
@@ -31,12 +32,6 @@ struct Growth {
     count: i32,
     /// For each new partition the ids of its brokers; spread by load if `None`.
     brokers: Option<Vec<Vec<i32>>>,
-}
-
-/// The brokers that there are.
-struct Brokers {
-    first_id: i32,
-    count: u32,
 }
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
@@ -108,10 +103,7 @@ async fn grow_here(
 ) -> Vec<Result<(), Refused>> {
     let change = broker.controller().begin().await;
     let image = change.image().clone();
-    let brokers = Brokers {
-        first_id: *broker.ids().start(),
-        count: broker.ids().count() as u32,
-    };
+    let brokers = Brokers::of(broker);
     let mut load = Load::of(&image, broker.shards());
     let mut records = Vec::new();
     let mut results = Vec::with_capacity(growths.len());
@@ -181,45 +173,25 @@ fn place(
         return refuse(ErrorCode::InvalidReplicaAssignment, why);
     }
     let shards: Result<Vec<u32>, Refused> =
-        given.iter().map(|ids| assigned(brokers, ids)).collect();
+        given.iter().map(|ids| one_replica(brokers, ids)).collect();
     let shards = shards?;
-    // A broker of several shards says nothing about which.
-    match load.shards() == brokers.count {
+    match brokers.are_shards {
         true => Ok(load.place(&shards)),
         false => Ok(load.spread(shards.len())),
     }
 }
 
-/// The shard of one partition placed by hand.
-fn assigned(brokers: &Brokers, ids: &[i32]) -> Result<u32, Refused> {
-    let refuse = |why: String| Err((ErrorCode::InvalidReplicaAssignment, why));
-    for (number, id) in ids.iter().enumerate() {
-        if brokers.shard(*id).is_none() {
-            return refuse(format!(
-                "The manual partition assignment includes broker {id}, but no such broker is registered."
-            ));
-        }
-        if ids[..number].contains(id) {
-            return refuse(format!(
-                "The manual partition assignment includes the broker {id} more than once."
-            ));
-        }
-    }
-    match ids {
-        [] => refuse("The manual partition assignment includes an empty replica list.".into()),
-        [id] => Ok(brokers.shard(*id).expect("looked up above")),
-        _ => refuse(format!(
-            "The manual partition assignment includes a partition with {} replica(s), but this is \
-             not consistent with previous partitions, which have 1 replica(s).",
-            ids.len()
+fn one_replica(brokers: &Brokers, ids: &[i32]) -> Result<u32, Refused> {
+    match assigned(brokers, ids)?[..] {
+        [shard] => Ok(shard),
+        _ => Err((
+            ErrorCode::InvalidReplicaAssignment,
+            format!(
+                "The manual partition assignment includes a partition with {} replica(s), but this is \
+                 not consistent with previous partitions, which have 1 replica(s).",
+                ids.len()
+            ),
         )),
-    }
-}
-
-impl Brokers {
-    fn shard(&self, id: i32) -> Option<u32> {
-        let shard = u32::try_from(id.checked_sub(self.first_id)?).ok()?;
-        (shard < self.count).then_some(shard)
     }
 }
 
@@ -256,6 +228,7 @@ mod tests {
         let brokers = Brokers {
             first_id: 1000,
             count: 3,
+            are_shards: true,
         };
         place(&image, &brokers, &mut Load::of(&image, 3), &growth, 100)
     }

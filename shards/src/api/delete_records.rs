@@ -80,6 +80,7 @@ async fn delete(
     let deleted = partition.delete_before(before).await;
     deleted.map_err(|error| match error {
         DeleteError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        DeleteError::Failed(_) if partition.left() => ErrorCode::NotLeaderOrFollower,
         DeleteError::Failed(why) => {
             tracing::error!("deleting records of {}: {why}", partition.name());
             ErrorCode::KafkaStorageError

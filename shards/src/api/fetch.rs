@@ -202,19 +202,13 @@ async fn slice(
         Ok(hosted) => hosted,
         Err(error) => {
             let mut slice = Slice::failed(index, topics::unhosted(error));
-            slice.leader = topic
-                .partitions
-                .get(index.max(0) as usize)
-                .map(|entry| (entry.shard, entry.leader_epoch));
+            slice.leader = broker.leader_of(topic.id, index);
             return slice;
         }
     };
     let mut slice = Slice::failed(index, epoch_error(&hosted, asked.leader_epoch));
     if slice.error != ErrorCode::None {
-        slice.leader = topic
-            .partitions
-            .get(index.max(0) as usize)
-            .map(|entry| (entry.shard, entry.leader_epoch));
+        slice.leader = broker.leader_of(topic.id, index);
         return slice;
     }
     let read = hosted
@@ -235,9 +229,11 @@ async fn slice(
             slice.error = match &error {
                 ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
                 ReadError::Damaged { .. } => ErrorCode::CorruptMessage,
-                ReadError::Poisoned(_) | ReadError::Io(_) => ErrorCode::KafkaStorageError,
+                ReadError::Poisoned(_) | ReadError::Io(_) => topics::storage(&hosted.partition),
             };
-            if !matches!(error, ReadError::OutOfRange { .. }) {
+            slice.leader = broker.leader_of(topic.id, index);
+            let usual = matches!(error, ReadError::OutOfRange { .. }) || hosted.partition.left();
+            if !usual {
                 broker.refusals.log(&broker.io, || {
                     tracing::error!("fetch from {}: {error}", hosted.partition.name());
                 });

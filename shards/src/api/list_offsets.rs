@@ -110,7 +110,12 @@ async fn one(
     if error != ErrorCode::None {
         return failed(asked, error);
     }
-    match find(&hosted.partition, asked.timestamp).await {
+    let found = find(&hosted.partition, asked.timestamp).await;
+    if hosted.partition.left() {
+        // What was found may be old news.
+        return failed(asked, ErrorCode::NotLeaderOrFollower);
+    }
+    match found {
         Ok(Some((timestamp, offset))) => {
             let epoch = hosted
                 .partition

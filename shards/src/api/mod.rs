@@ -4,17 +4,20 @@
 //! (ApiVersions, admission) reads the table.
 
 pub mod across;
+mod assignment;
 mod broker;
 mod call;
 mod change;
 mod configs;
 pub mod header;
+mod publish;
 pub mod table;
 
 mod groups;
 pub mod topics;
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
 mod authorized;
 mod create_partitions;

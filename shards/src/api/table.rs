@@ -66,6 +66,7 @@ pub static TABLE: &[Row] = &[
     row!(delete_groups),
     row!(elect_leaders),
     row!(incremental_alter_configs),
+    row!(alter_partition_reassignments),
     row!(list_partition_reassignments),
     row!(offset_delete),
     row!(describe_client_quotas),

@@ -14,6 +14,7 @@ use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
 use crate::catalog::image::TOPIC_RESOURCE;
 use crate::catalog::{Image, Unhosted, placement};
 use crate::config::Given;
+use crate::partition::Partition;
 
 /// Longest topic name, characters: a directory's name carries it.
 const NAME_MAX: usize = 249;
@@ -46,6 +47,14 @@ pub(super) fn unhosted(error: Unhosted) -> ErrorCode {
         Unhosted::Unknown => ErrorCode::UnknownTopicOrPartition,
         Unhosted::Elsewhere => ErrorCode::NotLeaderOrFollower,
         Unhosted::Failed => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// The Kafka error of a partition that could not be read or written.
+pub(super) fn storage(partition: &Partition) -> ErrorCode {
+    match partition.left() {
+        true => ErrorCode::NotLeaderOrFollower,
+        false => ErrorCode::KafkaStorageError,
     }
 }
 
@@ -150,7 +159,7 @@ async fn create_here(
 }
 
 /// A partition that begins its life.
-pub(super) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> MetadataRecord<'static> {
+pub(crate) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> MetadataRecord<'static> {
     MetadataRecord::Partition(PartitionRecord {
         partition_id: index as i32,
         topic_id,

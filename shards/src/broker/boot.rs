@@ -16,10 +16,12 @@ use odradek_engine::log::index::IndexRules;
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
-use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
+use odradek_wire::metadata_records::MetadataRecord;
 
 use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
 use crate::api::{Broker, Endpoint, Facts};
+use crate::catalog::placement::Load;
+use crate::catalog::records::new_owner;
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::Settings;
 use crate::net::{Gate, Server, accept_all, close_idle};
@@ -191,26 +193,7 @@ async fn first(
     )
     .await?;
     let (controller, image) = Controller::load(io.clone(), log).await?;
-    let mut change = Vec::new();
-    for topic in image.topics() {
-        for (index, entry) in topic.partitions.iter().enumerate() {
-            let gone = entry.shard >= shards;
-            if clean && !gone {
-                continue;
-            }
-            let shard = if gone {
-                entry.shard % shards
-            } else {
-                entry.shard
-            };
-            change.push(MetadataRecord::PartitionChange(PartitionChangeRecord {
-                partition_id: index as i32,
-                topic_id: topic.id,
-                leader: shard as i32,
-                ..PartitionChangeRecord::default()
-            }));
-        }
-    }
+    let change = new_owners(&image, shards, clean);
     if !clean && image.topic_count() > 0 {
         tracing::info!(
             partitions = image.partition_count(),
@@ -227,6 +210,24 @@ async fn first(
         }
     };
     Ok((Arc::new(facts), image, Some(Rc::new(controller))))
+}
+
+/// Partitions of shards that are no more go to those that have the fewest; after a stop that was not
+/// clean every partition begins a new leader epoch.
+fn new_owners(image: &Image, shards: u32, clean: bool) -> Vec<MetadataRecord<'static>> {
+    let mut load = Load::of(image, shards);
+    let mut change = Vec::new();
+    for topic in image.topics() {
+        for (index, entry) in (0..).zip(&topic.partitions) {
+            let shard = match entry.shard < shards {
+                true if clean => continue,
+                true => entry.shard,
+                false => load.spread(1)[0],
+            };
+            change.push(new_owner(topic.id, index, shard));
+        }
+    }
+    change
 }
 
 /// Strategies that do not work here are said so now, not by the first write.
@@ -329,4 +330,38 @@ async fn meta(
 pub(super) async fn mark_clean(io: &Io, settings: &Settings) -> Result<(), Errno> {
     let path = settings.log_dir.join(CLEAN);
     io.replace_file(&path, b"{\"version\":0}".to_vec()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use odradek_wire::metadata_records::TopicRecord;
+
+    use super::*;
+    use crate::api::topics::new_partition;
+
+    #[test]
+    fn partitions_of_shards_that_are_gone_go_where_there_is_least() {
+        let mut before = Image::default();
+        for (number, name) in ["__consumer_offsets", "t"].into_iter().enumerate() {
+            let topic_id = Uuid([number as u8 + 1; 16]);
+            before.apply(&MetadataRecord::Topic(TopicRecord { name, topic_id }));
+            for (index, shard) in [0, 3, 2, 0, 1].into_iter().enumerate() {
+                before.apply(&new_partition(topic_id, index, shard));
+            }
+        }
+        let owners = |clean| {
+            let mut image = before.clone();
+            for record in new_owners(&before, 2, clean) {
+                image.apply(&record);
+            }
+            let entries = image.topics().flat_map(|topic| topic.partitions.clone());
+            let all: Vec<_> = entries.map(|one| (one.shard, one.leader_epoch)).collect();
+            assert_eq!(all.iter().filter(|(shard, _)| *shard == 0).count(), 5);
+            all
+        };
+        let stayed = [(0, 0), (1, 1), (1, 1), (0, 0), (1, 0)];
+        assert_eq!(owners(true)[..5], stayed);
+        // Every partition begins a leader epoch.
+        assert!(owners(false).iter().all(|(_, epoch)| *epoch == 1));
+    }
 }

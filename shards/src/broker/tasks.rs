@@ -106,15 +106,21 @@ pub(super) async fn checkpoint_forever(broker: Rc<Broker>) {
 pub async fn until_stopped(broker: Rc<Broker>) {
     let last = broker.stop_requested().await;
     stop(&broker).await;
+    if last && broker.unclean.get() {
+        return tracing::warn!(
+            "stopped in the middle of a move: the next start recovers what was moving"
+        );
+    }
     if last && let Err(error) = mark_clean(&broker.io, &broker.settings).await {
         tracing::error!("cannot leave the marker of a clean stop: {error}");
     }
 }
 
 /// Stops taking requests, writes everything out, leaves files that need no recovery.
-async fn stop(broker: &Broker) {
+async fn stop(broker: &Rc<Broker>) {
     broker.holdings.begin_stop();
     broker.groups.stop();
+    let moving = broker.holdings.moving() > 0;
     let open = broker.holdings.open_partitions();
     let logs = open.iter().map(|hosted| &hosted.partition);
     let metadata = broker
@@ -131,4 +137,9 @@ async fn stop(broker: &Broker) {
     broker.holdings.take_checkpoints().await;
     broker.holdings.keep_checkpoints().await;
     broker.holdings.write_checkpoints().await;
+    if moving {
+        // It stops last.
+        let told = move |first: Rc<Broker>| Box::pin(async move { first.unclean.set(true) }) as _;
+        let _ = broker.mail.call(&broker.io, 0, told).await;
+    }
 }

@@ -38,6 +38,7 @@ pub struct Checkpoints {
     kept: RefCell<BTreeMap<Key, Vec<u8>>>,
     /// Something was kept since the file was replaced.
     changed: Cell<bool>,
+    replacing: async_lock::Mutex<()>,
     failing: Cell<bool>,
 }
 
@@ -109,6 +110,22 @@ impl Checkpoints {
         }
     }
 
+    /// A partition's entry, for the shard that has it from now on.
+    pub(super) fn give(&self, topic: Uuid, index: i32) -> Option<Vec<u8>> {
+        self.kept.borrow_mut().remove(&key(topic, index))
+    }
+
+    /// The entry of a partition that has come. Also none counts: it is no older than what an
+    /// earlier stay here has left.
+    pub(super) fn take(&self, topic: Uuid, index: i32, entry: Option<Vec<u8>>) {
+        let (key, mut kept) = (key(topic, index), self.kept.borrow_mut());
+        match entry {
+            Some(entry) => kept.insert(key, entry),
+            None => kept.remove(&key),
+        };
+        self.changed.set(true);
+    }
+
     /// Keeps what a partition's *durable* mark has reached.
     fn keep(&self, key: &Key, partition: &Partition) {
         if let Some(checkpoint) = partition.durable_checkpoint() {
@@ -121,6 +138,7 @@ impl Checkpoints {
 
     /// Replaces the file if there is something new.
     async fn replace(&self, io: &Io, image: &Image, shard: u32) {
+        let _one_at_a_time = self.replacing.lock().await;
         if !self.changed.replace(false) {
             return;
         }

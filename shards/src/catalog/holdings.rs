@@ -3,28 +3,28 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 
-use odradek_engine::io::Errno;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 
 use super::checkpoints::Checkpoints;
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
+use super::moves::{Leaving, moves};
 use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName, RETRY_NS};
+use crate::runtime::Gate;
 
-enum Slot {
+pub(super) enum Slot {
     Open(Rc<Hosted>),
-    Opening(Rc<RefCell<Vec<Waker>>>),
-    /// Opening it failed at this time.
+    /// It is being opened, or on its way from another shard.
+    Opening(Rc<Gate>),
+    /// Opening it failed at this time, after which it is tried again; `u64::MAX`: never.
     Failed(u64),
 }
 
@@ -49,8 +49,11 @@ pub struct Holdings {
     settings: RefCell<Arc<Settings>>,
     image: RefCell<Arc<Image>>,
     pub(super) checkpoints: Checkpoints,
-    hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
-    targets: Targets,
+    pub(super) hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
+    pub(super) leaving: RefCell<BTreeMap<(Uuid, i32), Leaving>>,
+    /// See [`moving`](Self::moving).
+    pub(super) under_way: Cell<usize>,
+    pub(super) targets: Targets,
     stopping: Cell<bool>,
 }
 
@@ -71,6 +74,8 @@ impl Holdings {
             image: RefCell::new(image),
             checkpoints,
             hosted: RefCell::default(),
+            leaving: RefCell::default(),
+            under_way: Cell::new(0),
             targets: Targets::default(),
             stopping: Cell::new(false),
         })
@@ -133,47 +138,45 @@ impl Holdings {
 
     /// A partition of this shard, opened if need be.
     pub async fn hosted(&self, topic: &Topic, index: i32) -> Result<Rc<Hosted>, Unhosted> {
-        let entry = usize::try_from(index)
-            .ok()
-            .and_then(|index| topic.partitions.get(index))
-            .ok_or(Unhosted::Unknown)?;
-        if entry.shard != self.shard {
-            return Err(Unhosted::Elsewhere);
-        }
         let key = (topic.id, index);
         loop {
-            let waiting = match self.hosted.borrow().get(&key) {
+            let gate = match self.hosted.borrow().get(&key) {
                 Some(Slot::Open(open)) if open.partition.reopen_due() => {
                     open.partition.retire();
                     break;
                 }
                 Some(Slot::Open(open)) => return Ok(open.clone()),
-                Some(Slot::Opening(waiting)) => waiting.clone(),
-                Some(Slot::Failed(at)) if self.ground.io.now() < at + RETRY_NS => {
+                Some(Slot::Opening(gate)) => gate.clone(),
+                Some(Slot::Failed(at)) if self.ground.io.now() < at.saturating_add(RETRY_NS) => {
                     return Err(Unhosted::Failed);
                 }
                 Some(Slot::Failed(_)) | None => break,
             };
-            let mut asked = false;
-            poll_fn(|context| {
-                if std::mem::replace(&mut asked, true) {
-                    return Poll::Ready(());
-                }
-                waiting.borrow_mut().push(context.waker().clone());
-                Poll::Pending
-            })
-            .await;
+            gate.passed().await;
+        }
+        // The caller may have looked at the image some time ago.
+        let image = self.image();
+        let topic = image.topic_by_id(topic.id).ok_or(Unhosted::Unknown)?;
+        let entry = topic.entry(index).ok_or(Unhosted::Unknown)?;
+        if entry.shard != self.shard {
+            return Err(Unhosted::Elsewhere);
         }
         if self.stopping() {
             // It would be missed by the stop, and the marker of a clean one would be wrong.
             return Err(Unhosted::Failed);
         }
-        let waiting = Rc::new(RefCell::new(Vec::<Waker>::new()));
+        let gate = Gate::new();
         self.hosted
             .borrow_mut()
-            .insert(key, Slot::Opening(waiting.clone()));
+            .insert(key, Slot::Opening(gate.clone()));
         let opened = self.open(topic, index, entry.leader_epoch).await;
+        let awaited = match self.hosted.borrow().get(&key) {
+            Some(Slot::Opening(other)) => Rc::ptr_eq(other, &gate),
+            _ => false,
+        };
         let result = match opened {
+            // It moved meanwhile, or was deleted: it is not this shard's any more.
+            _ if !awaited => Err(Unhosted::Elsewhere),
             // Opened while the node stopped: not used, so there is nothing to close.
             Ok(_) if self.stopping() => {
                 self.hosted.borrow_mut().remove(&key);
@@ -204,9 +207,7 @@ impl Holdings {
                 Err(Unhosted::Failed)
             }
         };
-        for waker in waiting.take() {
-            waker.wake();
-        }
+        gate.open();
         result
     }
 
@@ -257,7 +258,19 @@ impl Holdings {
     }
 
     async fn open(&self, topic: &Topic, index: i32, epoch: i32) -> Result<Rc<Hosted>, OpenError> {
-        let config = self.topic_config(topic);
+        let (opening, config) = self.opening(topic, index, epoch);
+        let partition = Partition::open(&self.ground, opening).await?;
+        Ok(Rc::new(Hosted { partition, config }))
+    }
+
+    /// What to open, and its settings.
+    pub(super) fn opening(
+        &self,
+        topic: &Topic,
+        index: i32,
+        epoch: i32,
+    ) -> (Opening, Arc<TopicConfig>) {
+        let config = Arc::new(self.topic_config(topic));
         let opening = Opening {
             name: PartitionName {
                 topic: topic.name.clone(),
@@ -271,11 +284,7 @@ impl Holdings {
             topic_id: topic.id.to_string(),
             checkpoint: self.checkpoints.of(topic.id, index),
         };
-        let partition = Partition::open(&self.ground, opening).await?;
-        Ok(Rc::new(Hosted {
-            partition,
-            config: Arc::new(config),
-        }))
+        (opening, config)
     }
 
     /// A topic's settings, resolved.
@@ -290,73 +299,15 @@ impl Holdings {
     }
 
     /// Serves by a new image from now on; gives the one before. What the new one has no more is
-    /// still there until [`settle`](Self::settle).
+    /// still there until [`settle`](Self::settle); what it gives to another shard is not served any
+    /// more, and what it gives to this one is awaited.
     pub fn replace(&self, image: Arc<Image>) -> Arc<Image> {
         self.targets.forget();
+        self.begin_moves(&moves(&self.image.borrow(), &image));
         if image.brokers() != self.image.borrow().brokers() {
             self.settings.replace(in_force(&self.given, &image));
         }
         self.image.replace(image)
-    }
-
-    /// Removes from disk what is gone since `old`, and changes what changed. Gives the topics
-    /// that are gone.
-    pub async fn settle<'a>(&self, old: &'a Image, new: &Image) -> Vec<(&'a str, Uuid)> {
-        let mut gone = Vec::new();
-        let node_changed = old.brokers() != new.brokers();
-        for topic in old.topics() {
-            match new.topic_by_id(topic.id) {
-                None => {
-                    gone.push((&*topic.name, topic.id));
-                    self.remove(topic).await;
-                }
-                Some(new) if node_changed || new.config != topic.config => self.reconfigure(new),
-                Some(_) => {}
-            }
-        }
-        gone
-    }
-
-    async fn remove(&self, topic: &Topic) {
-        for (index, entry) in topic.partitions.iter().enumerate() {
-            if entry.shard != self.shard {
-                continue;
-            }
-            let slot = self.hosted.borrow_mut().remove(&(topic.id, index as i32));
-            self.targets.forget();
-            let directory = self.directory(&topic.name, index as i32);
-            let removed = match slot {
-                Some(Slot::Open(open)) => open.partition.destroy().await,
-                _ => self.remove_directory(&directory).await,
-            };
-            if let Err(error) = removed {
-                let directory = directory.display();
-                tracing::error!("cannot remove {directory}: {error}; remove it by hand");
-            }
-        }
-    }
-
-    fn reconfigure(&self, topic: &Topic) {
-        self.targets.forget();
-        let config = Arc::new(self.topic_config(topic));
-        for (key, slot) in self.hosted.borrow_mut().iter_mut() {
-            if let (true, Slot::Open(open)) = (key.0 == topic.id, &mut *slot) {
-                *slot = Slot::Open(open.configured(&config));
-            }
-        }
-    }
-
-    async fn remove_directory(&self, directory: &Path) -> Result<(), Errno> {
-        let io = &self.ground.io;
-        let names = match io.list(directory).await {
-            Ok(names) => names,
-            Err(Errno(libc::ENOENT)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for name in names {
-            io.remove(&directory.join(name)).await?;
-        }
-        io.remove_dir(directory).await
     }
 }
 

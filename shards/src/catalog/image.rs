@@ -34,6 +34,11 @@ pub struct Topic {
 }
 
 impl Topic {
+    /// One of its partitions.
+    pub fn entry(&self, index: i32) -> Option<&PartitionEntry> {
+        self.partitions.get(usize::try_from(index).ok()?)
+    }
+
     /// Topics that only coordinators write.
     pub fn is_internal(&self) -> bool {
         is_internal(&self.name)

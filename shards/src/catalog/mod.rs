@@ -5,8 +5,10 @@ pub mod controller;
 mod holdings;
 mod hosted;
 pub mod image;
+pub mod moves;
 pub mod placement;
 pub mod records;
+mod settle;
 mod targets;
 
 pub use checkpoints::Checkpoints;
@@ -14,4 +16,5 @@ pub use controller::{Controller, ControllerError};
 pub use holdings::{Holdings, Unhosted, in_force};
 pub use hosted::Hosted;
 pub use image::{Image, PartitionEntry, Topic};
+pub use moves::{Move, Released};
 pub use targets::{Target, TopicKey};

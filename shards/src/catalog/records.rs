@@ -2,8 +2,8 @@
 
 use odradek_engine::record::{BatchBuilder, OpenBatch, RecordError, Rules, validate};
 use odradek_engine::types::{Epoch, Timestamp};
-use odradek_wire::metadata_records::MetadataRecord;
-use odradek_wire::{DecodeError, Reader, Writer};
+use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
+use odradek_wire::{DecodeError, Reader, Uuid, Writer};
 
 use super::image::Image;
 
@@ -16,6 +16,20 @@ pub enum MetadataError {
     Record { offset: i64, error: DecodeError },
     #[error("record at offset {offset} has no value")]
     Empty { offset: i64 },
+}
+
+/// The record by which a shard comes to own a partition, or goes on owning it; its leader epoch
+/// rises.
+pub fn new_owner(topic_id: Uuid, index: i32, shard: u32) -> MetadataRecord<'static> {
+    let replicas = Some(vec![shard as i32]);
+    MetadataRecord::PartitionChange(PartitionChangeRecord {
+        partition_id: index,
+        topic_id,
+        isr: replicas.clone(),
+        replicas,
+        leader: shard as i32,
+        ..PartitionChangeRecord::default()
+    })
 }
 
 /// One batch of records.

@@ -219,7 +219,9 @@ impl Groups {
         let host = loaded.get_or_try_init(|| self.load(topic, index)).await?;
         match host {
             // While it was loaded the world may have changed.
-            Ok(host) if !host.retired() && !holdings.stopping() => Ok(host.clone()),
+            Ok(host) if !host.retired() && !holdings.stopping() && !host.partition.left() => {
+                Ok(host.clone())
+            }
             _ => Err(error::NOT_COORDINATOR),
         }
     }

@@ -314,7 +314,9 @@ async fn handle<S: Service>(
     let io = &server.io;
     replies.activity().handling(true, io.now());
     let taken = server.meter.taken(request.bytes(), io.now());
-    let outcome = server.service.handle(peer, request).await?;
+    // Apart from the connection's own state: what handlers need is many times what an idle
+    // connection keeps.
+    let outcome = Box::pin(server.service.handle(peer, request)).await?;
     replies.take(outcome, taken, io.clock());
     replies.activity().handling(false, io.now());
     Ok(())

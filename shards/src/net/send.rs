@@ -61,11 +61,12 @@ impl Sender {
                 }
                 ReplyPiece::File(range) => {
                     self.flush().await?;
-                    self.outlet.range(range).await?;
+                    // Apart from the connection's own state: an idle one keeps none of it.
+                    Box::pin(self.outlet.range(range)).await?;
                 }
                 ReplyPiece::Lent(range) => {
                     self.flush().await?;
-                    self.outlet.range(range).await?;
+                    Box::pin(self.outlet.range(range)).await?;
                 }
             }
         }

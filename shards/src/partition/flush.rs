@@ -26,7 +26,7 @@ impl Partition {
         }
     }
 
-    fn start_flush(&self, state: &mut State) {
+    pub(super) fn start_flush(&self, state: &mut State) {
         if state.flushing || state.poisoned.is_some() {
             return;
         }
@@ -44,6 +44,7 @@ impl Partition {
         let mut state = self.state.borrow_mut();
         state.flushing = false;
         if let Err(error) = result {
+            state.quieter();
             drop(state);
             return self.poison("fdatasync failed".into(), error);
         }
@@ -53,6 +54,7 @@ impl Partition {
             .undurable
             .settle(&state.progress, self.ground.io.now());
         self.advanced(state);
+        state.quieter();
     }
 
     /// fdatasync of every open segment that may hold bytes that are not durable: the active one,

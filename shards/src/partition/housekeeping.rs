@@ -23,9 +23,9 @@ impl Partition {
         }
         {
             let mut state = self.state.borrow_mut();
-            state.busy -= 1;
             state.log.finished(seal.base);
             state.finished.raise();
+            state.ended();
         }
         if let Err(error) = finished {
             let directory = self.directory.display();
@@ -60,7 +60,7 @@ impl Partition {
     pub fn take_checkpoint(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let next = state.log.next();
-        if state.checkpoint_at == next {
+        if state.checkpoint_at == next || state.left() {
             return false;
         }
         if state.checkpoint.is_some() {
@@ -109,7 +109,7 @@ impl Partition {
             (gone, state.log.log_start(), emptied)
         };
         let removed = self.remove_segments(&gone, emptied).await;
-        self.state.borrow_mut().busy -= 1;
+        self.state.borrow_mut().ended();
         removed?;
         if !gone.is_empty() {
             tracing::info!(
@@ -168,11 +168,14 @@ impl Partition {
 
     /// Takes no more, writes everything, and leaves files that need no recovery.
     pub async fn close(&self) -> Result<(), Errno> {
-        if self.poisoned().is_some() {
-            return Ok(());
+        {
+            let mut state = self.state.borrow_mut();
+            if state.poisoned.is_some() || state.handed_over {
+                return Ok(());
+            }
+            // First of all: what came after `next` would be neither written nor refused.
+            state.closed = true;
         }
-        // First of all: what came after `next` would be neither written nor refused.
-        self.state.borrow_mut().closed = true;
         let next = self.with_log(|log| log.next());
         if self.wait(Mark::Written, next).done().await.is_err() {
             return Ok(());

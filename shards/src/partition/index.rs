@@ -4,11 +4,6 @@
 //! A gap is filled when somebody looks below it, or when its segment is finished; until then it
 //! costs nothing. Who looks first does the work, the others wait.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
-use std::rc::Rc;
-use std::task::{Poll, Waker};
-
 use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
 use odradek_engine::log::{Seal, file_stem};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, Rules, validate_header};
@@ -16,15 +11,10 @@ use odradek_engine::types::{Offset, Position};
 
 use super::side_files::read_index;
 use super::{Partition, ReadError};
+use crate::runtime::Gate;
 
 /// Bytes of a segment read at once for the headers in them.
 const WALK_BYTES: usize = 256 << 10;
-
-/// Work on a segment's index that others wait for.
-#[derive(Default)]
-pub(super) struct Indexing {
-    waiting: RefCell<Option<Vec<Waker>>>,
-}
 
 /// Ends the work, also when whoever did it went away.
 struct Working<'a> {
@@ -34,15 +24,9 @@ struct Working<'a> {
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        let indexing = self
-            .partition
-            .state
-            .borrow_mut()
-            .indexing
-            .remove(&self.segment);
-        let waiting = indexing.and_then(|indexing| indexing.waiting.take());
-        for waker in waiting.into_iter().flatten() {
-            waker.wake();
+        let mut state = self.partition.state.borrow_mut();
+        if let Some(gate) = state.indexing.remove(&self.segment) {
+            gate.open();
         }
     }
 }
@@ -53,13 +37,11 @@ impl Partition {
         let other = self.state.borrow().indexing.get(&segment).cloned();
         if let Some(other) = other {
             // Then the plan is made anew, and may ask again.
-            other.done().await;
+            other.passed().await;
             return Ok(());
         }
-        let mine = Rc::new(Indexing {
-            waiting: RefCell::new(Some(Vec::new())),
-        });
-        self.state.borrow_mut().indexing.insert(segment, mine);
+        let gate = Gate::new();
+        self.state.borrow_mut().indexing.insert(segment, gate);
         let _working = Working {
             partition: self,
             segment,
@@ -148,20 +130,5 @@ impl Partition {
                 );
             }
         }
-    }
-}
-
-impl Indexing {
-    async fn done(&self) {
-        let mut asked = false;
-        poll_fn(|context| match &mut *self.waiting.borrow_mut() {
-            Some(waiting) if !asked => {
-                asked = true;
-                waiting.push(context.waker().clone());
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        })
-        .await;
     }
 }

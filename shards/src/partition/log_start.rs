@@ -95,7 +95,7 @@ impl Partition {
         };
         let saved = save(&self.ground.io, &self.directory, &self.name, offset).await;
         let mut state = self.state.borrow_mut();
-        state.busy -= 1;
+        state.ended();
         saved.map_err(|error| {
             DeleteError::Failed(format!("the log start offset cannot be stored: {error}"))
         })?;

@@ -11,6 +11,7 @@
 
 mod files;
 mod flush;
+mod hand_over;
 mod housekeeping;
 mod index;
 mod judge;
@@ -42,7 +43,7 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
-use self::index::Indexing;
+pub use self::hand_over::HandOver;
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
@@ -50,7 +51,7 @@ pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
-use crate::runtime::{Notice, Quiet};
+use crate::runtime::{Gate, Notice, Quiet};
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
@@ -136,9 +137,13 @@ struct State {
     checkpoint_at: Offset,
     checkpoint: Option<Checkpoint>,
     /// Indexes that are being made.
-    indexing: BTreeMap<Offset, Rc<Indexing>>,
+    indexing: BTreeMap<Offset, Rc<Gate>>,
     /// The marks move no more.
     abandoned: bool,
+    /// It moves to another shard; raised whenever less touches the files than before.
+    leaving: Option<Rc<Notice>>,
+    /// It has moved: the log is another shard's.
+    handed_over: bool,
     /// Raised when a rolled segment's files are finished, or cannot be.
     finished: Rc<Notice>,
 }
@@ -341,13 +346,14 @@ impl Partition {
         Some(Poisoned(trouble.why.clone()))
     }
 
-    /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any more: then
-    /// it should be opened again.
+    /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any
+    /// more: then it should be opened again.
     pub fn reopen_due(&self) -> bool {
         let state = self.state.borrow();
-        let quiet = state.busy == 0 && !state.writing && !state.flushing;
         let since = state.poisoned.as_ref().and_then(|was| was.passing_since);
-        since.is_some_and(|since| quiet && self.ground.io.now().saturating_sub(since) >= RETRY_NS)
+        since.is_some_and(|since| {
+            state.quiet() && self.ground.io.now().saturating_sub(since) >= RETRY_NS
+        })
     }
 
     /// Another one takes its place: it serves nobody any more.
@@ -361,6 +367,9 @@ impl Partition {
     fn check(&self, state: &State) -> Result<(), Poisoned> {
         match &state.poisoned {
             Some(trouble) => Err(Poisoned(trouble.why.clone())),
+            None if state.left() => {
+                Err(Poisoned("the partition has moved to another shard".into()))
+            }
             None if state.closed => Err(Poisoned("the partition is closed".into())),
             None => Ok(()),
         }
@@ -369,7 +378,9 @@ impl Partition {
     /// Whether it can be read: also while its disk is full.
     fn check_read(&self, state: &State) -> Result<(), Poisoned> {
         match &state.poisoned {
-            Some(trouble) if trouble.passing_since.is_some() && !state.closed => Ok(()),
+            Some(trouble) if trouble.passing_since.is_some() && !state.closed && !state.left() => {
+                Ok(())
+            }
             _ => self.check(state),
         }
     }
@@ -394,6 +405,28 @@ impl State {
         match self.always_durable {
             true => Mark::Visible,
             false => mark,
+        }
+    }
+
+    fn left(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Something that touched the files has ended.
+    fn ended(&mut self) {
+        self.busy -= 1;
+        self.quieter();
+    }
+
+    /// Whether nothing touches the files, and nothing will unless somebody begins.
+    fn quiet(&self) -> bool {
+        self.busy == 0 && !self.writing && !self.flushing
+    }
+
+    /// Tells whoever waits until all is quiet.
+    fn quieter(&self) {
+        if let Some(leaving) = self.leaving.as_ref().filter(|_| self.quiet()) {
+            leaving.raise();
         }
     }
 

@@ -10,6 +10,7 @@ use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
 use super::recover::recover;
+use super::undurable::Undurable;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
@@ -37,21 +38,23 @@ pub struct OpenError {
     error: Errno,
 }
 
+pub(super) fn failed(name: &PartitionName, what: &'static str) -> impl FnOnce(Errno) -> OpenError {
+    let partition = name.to_string();
+    move |error| OpenError {
+        partition,
+        what,
+        error,
+    }
+}
+
 impl Partition {
     /// Opens a partition, making its directory if need be, recovering what is there.
     pub async fn open(
         ground: &Rc<Ground>,
         mut opening: Opening,
     ) -> Result<Rc<Partition>, OpenError> {
-        let partition = opening.name.to_string();
-        let fail = |what| {
-            let partition = partition.clone();
-            move |error| OpenError {
-                partition,
-                what,
-                error,
-            }
-        };
+        let name = opening.name.clone();
+        let fail = |what| failed(&name, what);
         let io = &ground.io;
         let found = match io.list(&opening.directory).await {
             Ok(names) => {
@@ -76,7 +79,20 @@ impl Partition {
             }
             Err(error) => return Err(fail("listing its directory")(error)),
         };
-        let next = found.next;
+        let durable = found.next;
+        Partition::begin(ground, opening, found, durable, Undurable::default()).await
+    }
+
+    /// Begins its leader epoch over a log of which everything is written, and durable before
+    /// `durable`; `undurable` is the rest.
+    pub(super) async fn begin(
+        ground: &Rc<Ground>,
+        opening: Opening,
+        found: Recovered,
+        durable: Offset,
+        undurable: Undurable,
+    ) -> Result<Rc<Partition>, OpenError> {
+        let (io, next) = (&ground.io, found.next);
         let kept = opening.checkpoint.as_ref();
         let kept = kept.map_or(Offset::NONE, |checkpoint| checkpoint.end.offset);
         let mut log = Log::new(io.pool(), ground.strategy.aligned(), opening.rules, found);
@@ -88,7 +104,7 @@ impl Partition {
                 checkpoint,
             )
             .await
-            .map_err(fail("writing its leader epoch checkpoint"))?;
+            .map_err(failed(&opening.name, "writing its leader epoch checkpoint"))?;
         }
         let durable_policy = ground.durable_policy || opening.always_durable;
         let partition = Rc::new_cyclic(|me| Partition {
@@ -99,18 +115,18 @@ impl Partition {
             start_moves: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
-                progress: Progress::new(next, durable_policy),
+                progress: Progress::resumed(next, durable, durable_policy),
                 epoch: opening.epoch,
                 always_durable: opening.always_durable,
                 written: Waiters::default(),
                 visible: Waiters::default(),
                 wanted: Offset(0),
                 readers: Vec::new(),
-                shown: next,
+                shown: if durable_policy { durable } else { next },
                 files: Default::default(),
                 writing: false,
                 flushing: false,
-                undurable: Default::default(),
+                undurable,
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,
@@ -120,6 +136,8 @@ impl Partition {
                 tail_read: false,
                 closed: false,
                 abandoned: false,
+                leaving: None,
+                handed_over: false,
                 landed: Default::default(),
                 finished: Rc::default(),
             }),

@@ -39,7 +39,7 @@ impl Partition {
                 };
                 let Some(plan) = plan else {
                     state.writing = false;
-                    return;
+                    return state.quieter();
                 };
                 let durable = self.durable_wanted(&state);
                 (plan, durable, state.log.rules().segment_bytes)
@@ -94,7 +94,7 @@ impl Partition {
             let io = &me.ground.io;
             let result = io.write(file.handle(), range.start, parts, false).await;
             file.ahead.done(result.is_ok());
-            me.state.borrow_mut().busy -= 1;
+            me.state.borrow_mut().ended();
         };
         self.ground.spawner.spawn(task).detach();
     }
@@ -112,7 +112,7 @@ impl Partition {
             .strategy
             .write(&ground.io, file.handle(), pos, parts, durable)
             .await;
-        self.state.borrow_mut().busy -= 1;
+        self.state.borrow_mut().ended();
         if let Err(error) = result {
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
@@ -176,7 +176,11 @@ impl Partition {
 
     /// Ends the writer's task.
     fn give_up(&self, why: String, error: Errno) {
-        self.state.borrow_mut().writing = false;
+        {
+            let mut state = self.state.borrow_mut();
+            state.writing = false;
+            state.quieter();
+        }
         self.poison(why, error);
     }
 
@@ -184,13 +188,23 @@ impl Partition {
     /// before an append.
     ///
     /// # Errors
-    /// The disk is full, or does not work.
+    /// The disk is full, or does not work; EROFS: the partition takes nothing more.
     pub async fn prepare(&self, bytes: usize) -> Result<(), Errno> {
+        // A file that was cut for the last time must not grow again.
+        let taking = |partition: &Partition| partition.check(&partition.state.borrow()).is_ok();
+        if !taking(self) {
+            return Err(Errno(libc::EROFS));
+        }
         let (base, size, segment_bytes) = self.with_log(|log| {
             let active = log.segments().next_back().expect("an active segment");
             (active.base, active.size, log.rules().segment_bytes)
         });
         let file = self.file(base, true).await?;
-        file.reserve(size + bytes as u64, segment_bytes).await
+        file.reserve(size + bytes as u64, segment_bytes).await?;
+        if !taking(self) {
+            file.cut(size).await?;
+            return Err(Errno(libc::EROFS));
+        }
+        Ok(())
     }
 }

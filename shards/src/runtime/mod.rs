@@ -2,6 +2,7 @@
 //!
 //! Absent on purpose: what a shard is made of; that is the mailboxes' type parameter.
 
+mod gate;
 mod lane;
 mod mailbox;
 mod notice;
@@ -13,6 +14,7 @@ use std::task::Poll;
 
 use odradek_engine::io::Io;
 
+pub use gate::Gate;
 pub use lane::Lane;
 pub use mailbox::{Gone, LocalFuture, Mailboxes};
 pub use notice::Notice;

@@ -8,6 +8,7 @@
 mod clean_start;
 mod client;
 mod durable;
+mod moves;
 mod oracle;
 mod plan;
 mod state_file;

@@ -112,7 +112,7 @@ async fn pause(site: &Site, rng: &mut Rng, max_us: u64) {
     site.io.sleep(Duration::from_micros(micros)).await;
 }
 
-async fn send(
+pub async fn send(
     connection: &mut Connection,
     version: i16,
     partition: Partition,
@@ -136,7 +136,11 @@ async fn send(
 }
 
 /// The answer's error and base offset.
-async fn answer(connection: &mut Connection, version: i16, id: i32) -> Result<(i16, i64), Lost> {
+pub async fn answer(
+    connection: &mut Connection,
+    version: i16,
+    id: i32,
+) -> Result<(i16, i64), Lost> {
     let body = connection.receive(PRODUCE_KEY, version, id).await?;
     let answer = ProduceResponse::decode(&mut Reader::new(&body), version).expect("a response");
     let one = &answer.responses[0].partition_responses[0];

@@ -1,22 +1,24 @@
-//! `odradek topic`: topics made, listed, described, changed and deleted.
+//! `odradek topic`: topics made, listed, described, changed, moved and deleted.
 
 mod alter;
 mod create;
 mod delete;
 mod describe;
 mod list;
+mod moves;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-/// Create, list, describe, change or delete topics.
+/// Create, list, describe, change, move or delete topics.
 #[derive(Debug, Subcommand)]
 pub enum TopicCommand {
     Create(create::CreateArgs),
     List(list::ListArgs),
     Describe(describe::DescribeArgs),
     Alter(alter::AlterArgs),
+    Move(moves::MoveArgs),
     Delete(delete::DeleteArgs),
 }
 
@@ -30,6 +32,7 @@ pub fn run(command: TopicCommand) -> anyhow::Result<ExitCode> {
         TopicCommand::List(args) => list::run(&args)?,
         TopicCommand::Describe(args) => describe::run(&args)?,
         TopicCommand::Alter(args) => alter::run(&args)?,
+        TopicCommand::Move(args) => moves::run(&args)?,
         TopicCommand::Delete(args) => delete::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)

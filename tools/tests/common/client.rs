@@ -141,7 +141,12 @@ fn code(code: i16) -> ErrorCode {
 
 impl Client {
     pub fn connect(address: &str) -> Client {
-        Client::over(TcpStream::connect(address).expect("the node listens"))
+        Client::try_connect(address).expect("the node listens")
+    }
+
+    /// The same for a node that may be gone.
+    pub fn try_connect(address: &str) -> io::Result<Client> {
+        Ok(Client::over(TcpStream::connect(address)?))
     }
 
     /// On a connection that is there.

@@ -50,6 +50,45 @@ fn refused(node: &TestNode, line: &str, why: &str) {
 }
 
 #[test]
+fn partitions_move() {
+    let node = TestNode::start(&[("shards", "2"), ("node.id", "3")]);
+    done(&node, "topic create t --partitions 4");
+    let leaders = || -> Vec<i32> {
+        let (_, leaders) = node.client().metadata("t", false);
+        leaders.into_iter().map(|(leader, _)| leader).collect()
+    };
+    done(&node, "topic move t --all --to 1");
+    assert_eq!(leaders(), [3001; 4]);
+    let out = done(&node, "topic move t --partition 2 --partition 0 --to 3000");
+    assert!(out.contains("moved t-2 from 3001 to 3000"), "{out}");
+    assert_eq!(leaders(), [3000, 3001, 3000, 3001]);
+    let out = done(&node, "topic move t --balance");
+    assert!(out.contains("nothing to move"), "{out}");
+    done(&node, "topic move t --partition 1 --to 0");
+    done(&node, "topic move t --balance");
+    let mut spread = leaders();
+    spread.sort_unstable();
+    assert_eq!(spread, [3000, 3000, 3001, 3001]);
+    refused(
+        &node,
+        "topic move t --partition 0 --to 2",
+        "no shard or broker 2",
+    );
+    refused(
+        &node,
+        "topic move t --partition 4 --to 0",
+        "none is number 4",
+    );
+    refused(
+        &node,
+        "topic move u --partition 0 --to 0",
+        "cannot move partitions of u",
+    );
+    refused(&node, "topic move t --to 0", "required");
+    refused(&node, "topic move t --partition 0", "required");
+}
+
+#[test]
 fn topics_and_settings_change() {
     let node = TestNode::start(&[("shards", "2")]);
     done(&node, "topic create t --partitions 2");

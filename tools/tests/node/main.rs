@@ -18,6 +18,7 @@ mod fuzz;
 mod growth;
 mod heavy;
 mod metrics;
+mod moves;
 mod one_address;
 mod process;
 mod recovery;

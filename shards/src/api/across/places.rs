@@ -57,11 +57,12 @@ pub(super) fn place(key: i16) -> Option<Place> {
         61 => Place::Parts(by_partition::describe_producers),
         // Fetch asks for itself. Metadata, FindCoordinator, ApiVersions, CreateTopics,
         // DeleteTopics, InitProducerId, DescribeConfigs, AlterConfigs, CreatePartitions,
-        // ElectLeaders, IncrementalAlterConfigs, ListPartitionReassignments,
-        // DescribeClientQuotas, DescribeCluster, UnregisterBroker, DescribeTransactions,
-        // ListTransactions, ListConfigResources, DescribeTopicPartitions.
-        1 | 3 | 10 | 18 | 19 | 20 | 22 | 32 | 33 | 37 | 43 | 44 | 46 | 48 | 60 | 64 | 65 | 66
-        | 74 | 75 => Place::Any,
+        // ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments,
+        // ListPartitionReassignments, DescribeClientQuotas, DescribeQuorum, DescribeCluster,
+        // UnregisterBroker, DescribeTransactions, ListTransactions, ListConfigResources,
+        // DescribeTopicPartitions.
+        1 | 3 | 10 | 18 | 19 | 20 | 22 | 32 | 33 | 37 | 43 | 44 | 45 | 46 | 48 | 55 | 60 | 64
+        | 65 | 66 | 74 | 75 => Place::Any,
         _ => return None,
     })
 }

@@ -209,10 +209,7 @@ async fn store(
             Ok(hosted) => hosted,
             Err(error) => {
                 answer.error = topics::unhosted(error);
-                answer.leader = topic
-                    .partitions
-                    .get(index.max(0) as usize)
-                    .map(|entry| (entry.shard, entry.leader_epoch));
+                answer.leader = broker.leader_of(topic.id, index);
                 return Taken { answer, wait: None };
             }
         },
@@ -237,6 +234,7 @@ async fn store(
         Err((error, why)) => {
             answer.error = error;
             answer.why = why;
+            answer.leader = broker.leader_of(topic.id, index);
         }
     }
     Taken { answer, wait }
@@ -295,7 +293,7 @@ fn append(
         )),
         Err(AppendError::Record(error)) => Err(refuse(error)),
         Err(AppendError::Poisoned(why)) => {
-            Err((ErrorCode::KafkaStorageError, Some(why.to_string())))
+            Err((topics::storage(&hosted.partition), Some(why.to_string())))
         }
     }
 }

@@ -1,0 +1,123 @@
+//! A new image reaches every shard, and partitions that it gives to another shard move.
+//!
+//! Their new owners hear of it first: so whoever is sent there by the old one is awaited. Each asks
+//! the old owner for what it has; being asked is how that one hears of the image. So a partition is
+//! out of reach from then until its log has arrived: as long as it takes to write what the old owner
+//! has taken, not as long as a change of metadata takes.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use odradek_wire::Uuid;
+
+use super::Broker;
+use crate::catalog::moves::moves;
+use crate::catalog::{Image, Move, Released};
+
+/// Partitions that one shard asks for at a time.
+const ASKED_MAX: usize = 64;
+
+impl Broker {
+    /// Serves by an image from now on, if it is newer.
+    fn install(&self, image: &Arc<Image>) {
+        if self.image().version >= image.version {
+            return;
+        }
+        let before = self.holdings.replace(image.clone());
+        self.groups.adopt(image);
+        self.before.borrow_mut().get_or_insert(before);
+    }
+
+    /// Takes a new image: what moves here is fetched, what is gone is removed from disk, what
+    /// changed is changed. On return this shard serves by it.
+    async fn adopt(self: &Rc<Self>, image: Arc<Image>) {
+        self.install(&image);
+        let Some(before) = self.before.take() else {
+            return;
+        };
+        self.fetch(moves(&before, &image), &image).await;
+        let gone = self.holdings.settle(&before, &image).await;
+        self.groups.topics_deleted(&gone).await;
+    }
+
+    /// Fetches the partitions that move to this shard.
+    async fn fetch(self: &Rc<Self>, mut moves: Vec<Move>, image: &Arc<Image>) {
+        moves.retain(|moved| moved.to == self.shard);
+        if moves.is_empty() || self.stopping() {
+            return;
+        }
+        for some in moves.chunks(ASKED_MAX) {
+            let fetching = some.iter().map(|moved| {
+                let (here, image, moved) = (self.clone(), image.clone(), moved.clone());
+                self.spawner
+                    .spawn(async move { here.fetch_one(moved, image).await })
+            });
+            for one in fetching.collect::<Vec<_>>() {
+                one.await;
+            }
+        }
+        // Else a recovery would look for their checkpoints at the old owner's, in vain.
+        let here = self.clone();
+        let keeping = async move { here.holdings.write_checkpoints().await };
+        self.spawner.spawn(keeping).detach();
+    }
+
+    async fn fetch_one(self: Rc<Self>, moved: Move, image: Arc<Image>) {
+        let began = self.io.now();
+        let (topic, index) = (moved.topic.id, moved.index);
+        let task = move |there: Rc<Broker>| {
+            Box::pin(async move { there.release(&image, topic, index).await }) as _
+        };
+        let asked = self.mail.call(&self.io, moved.from, task).await;
+        let released = asked.unwrap_or(Released::Stopping);
+        self.holdings.arrive(&moved, released).await;
+        tracing::info!(
+            "{}-{index} has moved from shard {} to shard {} in {} us",
+            moved.topic.name,
+            moved.from,
+            moved.to,
+            (self.io.now() - began) / 1000
+        );
+    }
+
+    /// Gives away a partition that an image gives to another shard.
+    async fn release(&self, image: &Arc<Image>, topic: Uuid, index: i32) -> Released {
+        self.install(image);
+        self.holdings.release(topic, index).await
+    }
+
+    /// Hands an image to every shard, this one included, and waits until all serve by it and what
+    /// moves has moved. Only the controller calls this, for one image after the other.
+    pub async fn publish(self: &Rc<Self>, image: Arc<Image>) {
+        let moves = moves(&self.image(), &image);
+        let gaining: BTreeSet<u32> = moves.iter().map(|moved| moved.to).collect();
+        let others = (0..self.shards()).filter(|shard| !gaining.contains(shard));
+        self.hand_to(gaining.iter().copied(), &image).await;
+        self.hand_to(others, &image).await;
+    }
+
+    async fn hand_to(self: &Rc<Self>, shards: impl Iterator<Item = u32>, image: &Arc<Image>) {
+        let mut pending = Vec::new();
+        let mut here = false;
+        for shard in shards {
+            if shard == self.shard {
+                here = true;
+                continue;
+            }
+            let (asking, image) = (self.clone(), image.clone());
+            pending.push(self.spawner.spawn(async move {
+                let task =
+                    move |there: Rc<Broker>| Box::pin(async move { there.adopt(image).await }) as _;
+                asking.mail.call(&asking.io, shard, task).await
+            }));
+        }
+        if here {
+            self.adopt(image.clone()).await;
+        }
+        for task in pending {
+            // A shard that is gone takes the node with it.
+            let _ = task.await;
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Partitions on their way from one shard to another.
+//!
+//! The image says who owns a partition; a new image that names another shard is the move. The old
+//! owner's partition [leaves](Partition::leave) as soon as that shard has the image, and waits to
+//! be [released](Holdings::release); the new owner holds requests for it from when it has the image
+//! until it [arrives](Holdings::arrive). Nobody but the image's owner ever opens it.
+//!
+//! Absent on purpose: how what is released travels.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use odradek_wire::Uuid;
+
+use super::holdings::{Holdings, Slot};
+use super::hosted::Hosted;
+use super::image::{Image, Topic};
+use crate::partition::{HandOver, Partition};
+use crate::runtime::Gate;
+
+/// A partition that has another owner than before.
+#[derive(Clone, Debug)]
+pub struct Move {
+    pub topic: Arc<Topic>,
+    pub index: i32,
+    pub from: u32,
+    pub to: u32,
+}
+
+/// A partition as its old owner knew it.
+pub(super) enum Leaving {
+    Open(Rc<Hosted>),
+    /// Somebody was opening it.
+    Opening(Rc<Gate>),
+}
+
+/// What the old owner gives.
+pub enum Released {
+    /// The partition, and its last checkpoint.
+    Open(Box<HandOver>, Option<Vec<u8>>),
+    /// It was not open, or its storage had failed: it can be opened, with this checkpoint.
+    Closed(Option<Vec<u8>>),
+    /// The shard stops; nobody opens the partition before the next start.
+    Stopping,
+}
+
+/// What moves from one image to the next.
+pub fn moves(old: &Image, new: &Image) -> Vec<Move> {
+    let mut moves = Vec::new();
+    for before in old.topics() {
+        let after = new.topic_by_id(before.id);
+        let Some(topic) = after.filter(|after| !Arc::ptr_eq(before, after)) else {
+            continue;
+        };
+        let owners = before.partitions.iter().zip(&topic.partitions);
+        for (index, (before, after)) in (0..).zip(owners) {
+            if before.shard != after.shard {
+                moves.push(Move {
+                    topic: topic.clone(),
+                    index,
+                    from: before.shard,
+                    to: after.shard,
+                });
+            }
+        }
+    }
+    moves
+}
+
+impl Holdings {
+    /// Partitions of this shard come and go by an image that it is about to serve by.
+    pub(super) fn begin_moves(&self, moves: &[Move]) {
+        for moved in moves {
+            let key = (moved.topic.id, moved.index);
+            if moved.from == self.shard() {
+                let leaving = match self.hosted.borrow_mut().remove(&key) {
+                    Some(Slot::Open(open)) => {
+                        open.partition.leave();
+                        Leaving::Open(open)
+                    }
+                    Some(Slot::Opening(gate)) => Leaving::Opening(gate),
+                    Some(Slot::Failed(_)) | None => continue,
+                };
+                self.leaving.borrow_mut().insert(key, leaving);
+                self.under_way.set(self.under_way.get() + 1);
+            } else if moved.to == self.shard() {
+                let arriving = Slot::Opening(Gate::new());
+                self.hosted.borrow_mut().insert(key, arriving);
+                self.under_way.set(self.under_way.get() + 1);
+            }
+        }
+    }
+
+    /// Moves that this shard has a part in and that are not over: it must not stop as if it had
+    /// closed everything.
+    pub fn moving(&self) -> usize {
+        self.under_way.get()
+    }
+
+    /// Gives away a partition that has left, when all of it is written. From now on nothing here
+    /// touches its files. The image must be that by which it left.
+    pub async fn release(&self, topic: Uuid, index: i32) -> Released {
+        let key = (topic, index);
+        if self.stopping() {
+            return Released::Stopping;
+        }
+        let leaving = self.leaving.borrow_mut().remove(&key);
+        let given = match &leaving {
+            Some(Leaving::Open(open)) => open.partition.hand_over().await,
+            Some(Leaving::Opening(gate)) => {
+                gate.passed().await;
+                None
+            }
+            None => None,
+        };
+        if self.stopping() {
+            return Released::Stopping;
+        }
+        if leaving.is_some() {
+            self.under_way.set(self.under_way.get() - 1);
+        }
+        let checkpoint = self.checkpoints.give(topic, index);
+        match given {
+            Some(given) => Released::Open(Box::new(given), checkpoint),
+            None => Released::Closed(checkpoint),
+        }
+    }
+
+    /// Opens what has come, and lets those through who wait for it.
+    pub async fn arrive(&self, moved: &Move, released: Released) {
+        let Move { topic, index, .. } = moved;
+        let key = (topic.id, *index);
+        let gate = match self.hosted.borrow().get(&key) {
+            Some(Slot::Opening(gate)) => gate.clone(),
+            _ => unreachable!("what arrives is awaited"),
+        };
+        let slot = match released {
+            // It is opened by the next start: the old owner may be closing it. The move stays under
+            // way, so that stop is not taken for a clean one.
+            Released::Stopping => {
+                self.hosted.borrow_mut().insert(key, Slot::Failed(u64::MAX));
+                return gate.open();
+            }
+            _ if self.stopping() => None,
+            Released::Closed(checkpoint) => {
+                self.checkpoints.take(topic.id, *index, checkpoint);
+                self.under_way.set(self.under_way.get() - 1);
+                // Whoever needs it first opens it.
+                self.hosted.borrow_mut().remove(&key);
+                return gate.open();
+            }
+            Released::Open(given, checkpoint) => {
+                self.checkpoints.take(topic.id, *index, checkpoint);
+                let epoch = topic.partitions[*index as usize].leader_epoch;
+                let (opening, config) = self.opening(topic, *index, epoch);
+                match Partition::take_over(self.ground(), opening, *given).await {
+                    Ok(partition) => Some(Slot::Open(Rc::new(Hosted { partition, config }))),
+                    Err(error) => {
+                        tracing::error!("{error}");
+                        None
+                    }
+                }
+            }
+        };
+        // If the shard stops, the move stays under way: what came was not closed.
+        let mut arrived = slot.unwrap_or(Slot::Failed(self.ground().io.now()));
+        match self.stopping() {
+            true => arrived = Slot::Failed(u64::MAX),
+            false => self.under_way.set(self.under_way.get() - 1),
+        }
+        self.hosted.borrow_mut().insert(key, arrived);
+        gate.open();
+    }
+}

@@ -1,0 +1,78 @@
+//! What a new image asks of a shard besides serving by it: files of what is gone are removed, what
+//! changed is changed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use odradek_engine::io::Errno;
+use odradek_wire::Uuid;
+
+use super::holdings::{Holdings, Slot};
+use super::image::{Image, Topic};
+
+impl Holdings {
+    /// Removes from disk what is gone since `old`, and changes what changed. Gives the topics
+    /// that are gone.
+    pub async fn settle<'a>(&self, old: &'a Image, new: &Image) -> Vec<(&'a str, Uuid)> {
+        let mut gone = Vec::new();
+        let node_changed = old.brokers() != new.brokers();
+        for topic in old.topics() {
+            match new.topic_by_id(topic.id) {
+                None => {
+                    gone.push((&*topic.name, topic.id));
+                    self.remove(topic).await;
+                }
+                Some(new) if node_changed || new.config != topic.config => self.reconfigure(new),
+                Some(_) => {}
+            }
+        }
+        gone
+    }
+
+    async fn remove(&self, topic: &Topic) {
+        for (index, entry) in topic.partitions.iter().enumerate() {
+            if entry.shard != self.shard() {
+                continue;
+            }
+            let slot = self.hosted.borrow_mut().remove(&(topic.id, index as i32));
+            self.targets.forget();
+            let directory = self.directory(&topic.name, index as i32);
+            let removed = match slot {
+                Some(Slot::Open(open)) => open.partition.destroy().await,
+                Some(Slot::Opening(gate)) => {
+                    // Whoever opens it finds out then, and leaves it.
+                    gate.passed().await;
+                    self.remove_directory(&directory).await
+                }
+                Some(Slot::Failed(_)) | None => self.remove_directory(&directory).await,
+            };
+            if let Err(error) = removed {
+                let directory = directory.display();
+                tracing::error!("cannot remove {directory}: {error}; remove it by hand");
+            }
+        }
+    }
+
+    fn reconfigure(&self, topic: &Topic) {
+        self.targets.forget();
+        let config = Arc::new(self.topic_config(topic));
+        for (key, slot) in self.hosted.borrow_mut().iter_mut() {
+            if let (true, Slot::Open(open)) = (key.0 == topic.id, &mut *slot) {
+                *slot = Slot::Open(open.configured(&config));
+            }
+        }
+    }
+
+    async fn remove_directory(&self, directory: &Path) -> Result<(), Errno> {
+        let io = &self.ground().io;
+        let names = match io.list(directory).await {
+            Ok(names) => names,
+            Err(Errno(libc::ENOENT)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for name in names {
+            io.remove(&directory.join(name)).await?;
+        }
+        io.remove_dir(directory).await
+    }
+}

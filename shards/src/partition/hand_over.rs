@@ -1,0 +1,106 @@
+//! A partition moves to another shard: its files stay, its state goes along in memory.
+//!
+//! The old shard's partition [leaves](Partition::leave): it takes and shows nothing more, and those
+//! who follow its end hear of it. When all that it took is written, its log is
+//! [handed over](Partition::hand_over); the new shard's [takes it over](Partition::take_over)
+//! without reading it, and begins a leader epoch.
+//!
+//! What is written need not be durable by then, but no flush is under way: the kernel tells of a
+//! failed one once, and a file opened after that would seem sound. Those who wait for *durable* at
+//! the old shard later are served there: a flush covers a file, whoever wrote it. The new shard
+//! flushes too.
+//!
+//! Invariant: nothing of the old partition writes or removes a file after the hand-over.
+
+use std::rc::Rc;
+
+use odradek_engine::log::Recovered;
+use odradek_engine::types::Offset;
+
+use super::open::failed;
+use super::undurable::Undurable;
+use super::{Ground, OpenError, Opening, Partition};
+
+/// What a shard gives another with a partition.
+pub struct HandOver {
+    log: Recovered,
+    durable: Offset,
+    /// What is not durable keeps its age: the new shard's flusher tries again what a first flush
+    /// leaves.
+    undurable: Undurable,
+}
+
+impl Partition {
+    /// Takes and shows nothing more. Who waits for a mark goes on waiting.
+    pub fn leave(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.leaving.is_some() {
+            return;
+        }
+        state.leaving = Some(Rc::default());
+        for reader in state.readers.drain(..) {
+            if let Some(reader) = reader.upgrade() {
+                reader.raise();
+            }
+        }
+    }
+
+    /// Whether it has left: whoever asks for it must go elsewhere.
+    pub fn left(&self) -> bool {
+        self.state.borrow().left()
+    }
+
+    /// Waits until all is written and no flush is under way, then gives the log away. Only after [`leave`](Self::leave).
+    ///
+    /// `None`: its storage has failed, or the shard stops. Then, too, nothing of it touches its
+    /// files any more, and what is on disk is the log; unless the shard stops.
+    pub async fn hand_over(&self) -> Option<HandOver> {
+        loop {
+            let leaving = {
+                let mut state = self.state.borrow_mut();
+                self.start_seals(&mut state);
+                self.kick(&mut state);
+                self.hurry(&mut state);
+                if state.closed || state.quiet() && state.poisoned.is_some() {
+                    return None;
+                }
+                if state.quiet() && state.log.settled() {
+                    state.handed_over = true;
+                    let durable = state.progress.durable();
+                    let undurable = std::mem::take(&mut state.undurable);
+                    let log = state.log.hand_over();
+                    return Some(HandOver {
+                        log,
+                        durable,
+                        undurable,
+                    });
+                }
+                state.leaving.clone().expect("it has left")
+            };
+            leaving.raised().await;
+        }
+    }
+
+    /// Goes on with what another shard has handed over.
+    pub async fn take_over(
+        ground: &Rc<Ground>,
+        opening: Opening,
+        given: HandOver,
+    ) -> Result<Rc<Partition>, OpenError> {
+        let HandOver {
+            log,
+            durable,
+            undurable,
+        } = given;
+        let (name, next) = (opening.name.clone(), log.next);
+        let active = log.segments.back().expect("an active segment").base;
+        let partition = Partition::begin(ground, opening, log, durable, undurable).await?;
+        if durable < next {
+            // Earlier segments are finished, which made them durable; a flush reaches open files.
+            let file = partition.file(active, true).await;
+            file.map_err(failed(&name, "opening its active segment"))?;
+            partition.start_flush(&mut partition.state.borrow_mut());
+        }
+        Ok(partition)
+    }
+}
