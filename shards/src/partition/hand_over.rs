@@ -5,10 +5,9 @@
 //! [handed over](Partition::hand_over); the new shard's [takes it over](Partition::take_over)
 //! without reading it, and begins a leader epoch.
 //!
-//! What is written need not be durable by then, but no flush is under way: the kernel tells of a
-//! failed one once, and a file opened after that would seem sound. Those who wait for *durable* at
-//! the old shard later are served there: a flush covers a file, whoever wrote it. The new shard
-//! flushes too.
+//! What is written is flushed first: a log that is taken over knows its last batch only, and could
+//! not tell where *visible* ends before that; and the kernel tells of a failed flush once, so a file
+//! opened after that would seem sound.
 //!
 //! Invariant: nothing of the old partition writes or removes a file after the hand-over.
 
@@ -50,7 +49,8 @@ impl Partition {
         self.state.borrow().left()
     }
 
-    /// Waits until all is written and no flush is under way, then gives the log away. Only after [`leave`](Self::leave).
+    /// Waits until all is written and durable, then gives the log away. Only after
+    /// [`leave`](Self::leave).
     ///
     /// `None`: its storage has failed, or the shard stops. Then, too, nothing of it touches its
     /// files any more, and what is on disk is the log; unless the shard stops.
@@ -60,11 +60,13 @@ impl Partition {
                 let mut state = self.state.borrow_mut();
                 self.start_seals(&mut state);
                 self.kick(&mut state);
-                self.hurry(&mut state);
                 if state.closed || state.quiet() && state.poisoned.is_some() {
                     return None;
                 }
-                if state.quiet() && state.log.settled() {
+                let settled = state.quiet() && state.log.settled();
+                if settled && state.progress.durable() < state.log.next() {
+                    self.start_flush(&mut state);
+                } else if settled {
                     state.handed_over = true;
                     let durable = state.progress.durable();
                     let undurable = std::mem::take(&mut state.undurable);
