@@ -26,5 +26,5 @@ pub use op::{Cache, Done, Errno, Handle, Op, OpenMode};
 pub use ops::Received;
 pub use pipe::Pipe;
 pub use provided::{Provided, ProvidedPool};
-pub use segment_file::{FileRange, LentRange, SegmentFile, Source, SourceRange};
+pub use segment_file::{Doubt, FileRange, LentRange, SegmentFile, Source, SourceRange};
 pub use timers::Sleep;

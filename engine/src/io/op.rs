@@ -22,6 +22,25 @@ impl Errno {
     pub fn io(self) -> std::io::Error {
         std::io::Error::from_raw_os_error(self.0)
     }
+
+    /// Whether it says of a socket that its other end does not listen any more, which no file's
+    /// error does.
+    pub fn of_peer(self) -> bool {
+        use libc::{ECANCELED, ECONNABORTED, ECONNRESET, EHOSTUNREACH, ENETUNREACH};
+        use libc::{ENETDOWN, ENOTCONN, EPIPE, ETIMEDOUT};
+        matches!(
+            self.0,
+            EPIPE
+                | ECONNRESET
+                | ECONNABORTED
+                | ENOTCONN
+                | ETIMEDOUT
+                | ECANCELED
+                | EHOSTUNREACH
+                | ENETUNREACH
+                | ENETDOWN
+        )
+    }
 }
 
 impl std::fmt::Display for Errno {
