@@ -4,7 +4,7 @@ use std::path::Path;
 
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::index::SegmentIndex;
-use odradek_engine::log::recovery::{Step, step};
+use odradek_engine::log::recovery::{END_OF_FILE, EpochBound, Step, ZEROS, step};
 use odradek_engine::log::{Recent, Segment, file_stem};
 use odradek_engine::record::{BatchInfo, HEADER_BYTES};
 use odradek_engine::types::{Offset, Position, Timestamp};
@@ -65,7 +65,11 @@ impl Walk<'_> {
             want = CHUNK_BYTES;
             let mut walked = 0;
             loop {
-                match step(&bytes[walked..], self.found.next, self.epoch, false, last) {
+                let epoch = EpochBound {
+                    least: self.epoch,
+                    told: self.told.epoch_for(self.found.next),
+                };
+                match step(&bytes[walked..], self.found.next, epoch, false, last) {
                     Step::Batch(info) => {
                         let pos = at + walked as u64;
                         index.on_append(&info, Position(pos), &self.opening.rules.index);
@@ -84,8 +88,15 @@ impl Walk<'_> {
                     Step::More(_) => break,
                     Step::End(why) => {
                         at += walked as u64;
-                        if why != "zeros" {
-                            tracing::info!(position = at, "recovery ends a segment: {why}");
+                        if why != END_OF_FILE && why != ZEROS {
+                            tracing::warn!(
+                                partition = %self.opening.name,
+                                "the log ends at offset {}, position {at} of segment {}: {why} \
+                                 there; the {} bytes from there on are cut off",
+                                self.found.next.0,
+                                base.0,
+                                end - at
+                            );
                         }
                         break 'file;
                     }

@@ -103,7 +103,7 @@ async fn start(
     }
     let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, true);
     let file = file.await?;
-    let epochs = read_epochs(&ground.io, &opening.directory).await;
+    let epochs = read_epochs(&ground.io, &opening.directory).await?;
     Ok(match verify(checkpoint, &file, epochs.as_ref()).await? {
         Ok(start) => Some(start),
         Err(error) => {
@@ -160,9 +160,9 @@ async fn verify(
     }))
 }
 
-pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Option<Epochs> {
+pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Result<Option<Epochs>, Errno> {
     let bytes = read_side(io, &directory.join("leader-epoch-checkpoint")).await?;
-    Epochs::from_checkpoint(&bytes).ok()
+    Ok(bytes.and_then(|bytes| Epochs::from_checkpoint(&bytes).ok()))
 }
 
 /// Removes files that say more than the log now holds.
