@@ -214,8 +214,10 @@ def main():
         assert twice["all"] == 0, f"{twice['all']} records of the idempotent producer are there more than once"
         in_order("all", found["all"])
         assert node.stop() == 0, "a clean stop"
-        verified = subprocess.run([paths.odradek_binary(), "log", "verify", "--quiet", node.log_dir])
-        assert verified.returncode == 0, "odradek log verify"
+        verified = subprocess.run(
+            [paths.odradek_binary(), "log", "verify", "--quiet", node.log_dir], capture_output=True, text=True)
+        faults = verified.stdout.splitlines()
+        assert verified.returncode == 0, "\n".join(["odradek log verify:", *faults[:10], f"{len(faults)} faults"])
         kept = False
     finally:
         node.kill()

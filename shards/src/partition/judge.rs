@@ -54,6 +54,9 @@ impl Walk<'_> {
             }
             None => Segment::new(base),
         };
+        // From here on the batches tell. What began before must keep its beginning: the first batch
+        // here may be of an epoch that began in an earlier segment, with later ones behind it.
+        self.found.epochs.truncate_from_end(self.found.next);
         let mut index = segment.index.take().unwrap_or(SegmentIndex::new(base));
         let end = file.allocated();
         let from = segment.size;

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
+use odradek_tools::log::{Checks, verify_partition};
 use odradek_wire::ErrorCode;
 
 use crate::common::{Client, Dice, LATEST, Record, TestNode, batch, batch_ends, records};
@@ -85,6 +86,17 @@ fn a_kill_loses_nothing_acknowledged_and_raises_the_epoch() {
     }
     let mut client = node.client();
     assert_eq!(client.list_offsets("t", 0, LATEST).offset, all.len() as i64);
+    // Segments were rolled in the middle of epochs, and epochs began where none did.
+    node.kill();
+    let checks = Checks {
+        records: true,
+        gaps_allowed: false,
+    };
+    let report = verify_partition(&node.partition("t", 0), checks).expect("readable");
+    assert!(
+        report.segments > 1 && report.faults.is_empty(),
+        "{report:?}"
+    );
     let path = node.partition("t", 0).join("leader-epoch-checkpoint");
     let checkpoint = fs::read_to_string(path).expect("the checkpoint");
     let last = checkpoint.lines().last();
