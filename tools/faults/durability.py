@@ -212,7 +212,8 @@ def covered(ranges, wanted):
 
 
 def prove(strategy, args, home):
-    settings = {"log.write.strategy": strategy, "num.partitions": str(args.partitions), "offsets.topic.num.partitions": "1"}
+    settings = {"log.write.strategy": strategy, "num.partitions": str(args.partitions), "offsets.topic.num.partitions": "1",
+                **dict(one.split("=", 1) for one in args.set)}
     node = Odradek(home / strategy, settings=settings, shards=1).start()
     trace = None
     try:
@@ -252,6 +253,8 @@ def main():
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--partitions", type=int, default=3)
     parser.add_argument("--strategy", action="append", help="log.write.strategy (default: direct and buffered)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="a setting of the node; durable.acks.all=false shows that too early replies are noticed")
     parser.add_argument("--keep", action="store_true", help="keep the trace, and say where")
     args = parser.parse_args()
     home = pathlib.Path(tempfile.mkdtemp(prefix="durability-", dir=paths.ROOT / "target"))
