@@ -37,6 +37,7 @@ fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         durable_policy: true,
         tail_bytes_max: 1 << 20,
         tail_bytes: Default::default(),
+        root: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
         troubles: Default::default(),
