@@ -12,6 +12,7 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::Executor;
 use odradek_engine::types::Timestamp;
 use odradek_shards::broker::Broker;
+use odradek_shards::runtime::DirectorySync;
 
 use super::clean_start::{create, fill_with, hosted, live};
 use super::durable::{ground, open};
@@ -72,6 +73,50 @@ fn what_was_opened_beside_others_is_there_after_a_power_cut() {
     }
     let most = 200 * MANY as usize;
     assert!(all > most / 4 && all < most, "{all} of {most} were opened");
+}
+
+/// The directories whose makers were told that they are durable, when the power was cut.
+fn make_until_cut(world: &SimWorld, seed: u64) -> Vec<i32> {
+    let mut rng = Rng::new(seed);
+    let io = Io::new(Box::new(SimDriver::new(world)), Pool::new());
+    let executor = Executor::new(io.clone());
+    let spawner = executor.spawner();
+    let (sync, made) = (Rc::new(DirectorySync::default()), Rc::default());
+    let out: Rc<RefCell<Vec<i32>>> = Rc::clone(&made);
+    executor.run(async move {
+        for number in 0..MANY {
+            let (io, sync, made) = (io.clone(), sync.clone(), made.clone());
+            let pause = Duration::from_micros(rng.range(0, 2_000));
+            let making = async move {
+                io.sleep(pause).await;
+                let path = format!("/data/{number}");
+                io.make_dir(Path::new(&path)).await.expect("made");
+                sync.sync(&io, Path::new("/data")).await.expect("synced");
+                made.borrow_mut().push(number);
+            };
+            spawner.spawn(making).detach();
+        }
+        io.sleep(Duration::from_micros(rng.range(500, 3_000))).await;
+    });
+    world.power_cut();
+    drop(executor);
+    out.take()
+}
+
+#[test]
+fn a_shared_sync_is_one_that_began_after_the_entries_of_all_who_share_it() {
+    for seed in 0..200 {
+        let world = SimWorld::new(seed);
+        world.make_dir("/data");
+        let made = make_until_cut(&world, seed);
+        alone(&world, async move |io| {
+            let names = io.list(Path::new("/data")).await.expect("the directory");
+            for number in made {
+                let there = names.contains(&number.to_string());
+                assert!(there, "seed {seed}: {number} was durable, and is not there");
+            }
+        });
+    }
 }
 
 async fn starts(broker: &Rc<Broker>) -> Vec<i64> {
