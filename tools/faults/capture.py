@@ -21,7 +21,7 @@ PACKET_HOST = 0
 
 
 class Streams:
-    """Bytes of each direction of each connection, in order."""
+    """What each connection's opener sent, in order."""
 
     def __init__(self):
         self.bytes = collections.defaultdict(bytearray)
@@ -34,7 +34,7 @@ class Streams:
         tcp = packet[(packet[0] & 15) * 4:struct.unpack_from(">H", packet, 2)[0]]
         source, target, number = struct.unpack_from(">HHI", tcp)
         key, data = (source, target), tcp[(tcp[12] >> 4) * 4:]
-        if tcp[13] & 2:  # SYN
+        if tcp[13] & 0x12 == 2:  # SYN without ACK
             self.bytes[key], self.next[key] = bytearray(), (number + 1) & 0xffffffff
             self.broken.discard(key)
         elif data and key in self.next and key not in self.broken:
@@ -63,7 +63,8 @@ def request(frame):
     if not (0 <= api <= 92 and 0 <= version <= 20 and -1 <= name <= 200):
         return None
     client = frame[14:14 + max(name, 0)]
-    return (client.rstrip(b"0123456789-"), api, version) if client.isascii() else None
+    text = client.decode("ascii", errors="replace")
+    return (client.rstrip(b"0123456789-"), api, version) if text.isprintable() and "\ufffd" not in text else None
 
 
 def main():

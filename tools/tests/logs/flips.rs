@@ -126,6 +126,7 @@ fn recovered(bytes: &[u8], epochs: &str) -> (i64, &'static str) {
         tails: Default::default(),
         written_bytes: Default::default(),
         troubles: Default::default(),
+        root: Default::default(),
     });
     let (files, end) = (
         [(SEGMENT, bytes.to_vec()), (EPOCHS, epochs.into())],
