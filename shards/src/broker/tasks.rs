@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use odradek_engine::limits::PARTITIONS_AT_ONCE;
+use odradek_engine::limits::{PARTITIONS_AT_ONCE, POOL_QUIET_BYTES_MAX};
+use odradek_engine::task::yield_now;
 use odradek_engine::types::Timestamp;
 
 use super::boot::mark_clean;
@@ -13,8 +14,10 @@ use crate::runtime::abreast;
 
 /// How often the flusher looks, and the tails are trimmed.
 const FLUSHER: Duration = Duration::from_millis(100);
-/// Partitions rest whenever their shard had this many more quiet looks.
-const REST_LOOKS: u32 = 50;
+/// The same while nothing needs it.
+const FLUSHER_QUIET: Duration = Duration::from_millis(500);
+/// A shard that has not taken a buffer for so long keeps few.
+const SHED_AFTER: Duration = Duration::from_secs(5);
 
 /// Bytes written by a shard after which its state file is due before the interval's end: recovery
 /// reads about as much.
@@ -22,34 +25,28 @@ const CHECKPOINT_BYTES: u64 = 256 << 20;
 /// How often the shard looks whether it is due: the shortest time between two.
 const CHECKPOINT_LOOK: Duration = Duration::from_secs(1);
 
-/// Bytes become durable within the lag, whether or not anybody waits.
+/// Bytes become durable within the lag, whether or not anybody waits, and memory that is not used
+/// goes back.
 ///
-/// It looks only while something may be lagging: an idle shard sleeps for long.
+/// It looks at partitions that are written to: an idle shard sleeps for long.
 pub(super) async fn flush_forever(broker: Rc<Broker>) {
-    let (mut quiet, mut last) = (0, 0);
+    let (io, ground) = (&broker.io, broker.holdings.ground());
+    let (mut taken, mut taken_at) = (0, io.now());
+    let mut lively = false;
     loop {
-        let pause = if quiet > REST_LOOKS {
-            FLUSHER * 5
-        } else {
-            FLUSHER
+        let pause = match lively {
+            true => FLUSHER,
+            false => FLUSHER_QUIET,
         };
-        broker.io.sleep(pause).await;
-        broker.holdings.ground().trim();
+        io.sleep(pause).await;
+        ground.trim();
         broker.lender.reclaim();
-        let mut end = 0;
-        for hosted in broker.holdings.open_partitions() {
-            hosted.partition.flush_if_due();
-            end += hosted.partition.standing().next.0;
-        }
-        if let Some(controller) = &broker.controller {
-            controller.log().flush_if_due();
-        }
-        quiet = if end == last { quiet + 1 } else { 0 };
-        last = end;
-        if quiet > 0 && quiet.is_multiple_of(REST_LOOKS) {
-            for hosted in broker.holdings.open_partitions() {
-                hosted.partition.rest();
-            }
+        lively = ground.look();
+        let now = io.pool().taken();
+        if now != taken {
+            (taken, taken_at) = (now, io.now());
+        } else if io.now().saturating_sub(taken_at) >= SHED_AFTER.as_nanos() as u64 {
+            io.pool().shed(POOL_QUIET_BYTES_MAX);
         }
     }
 }
@@ -62,11 +59,15 @@ pub(super) async fn retain_forever(broker: Rc<Broker>) {
         broker.io.sleep(pause).await;
         let now = Timestamp(broker.io.wall_clock());
         let producers_ms = i64::from(broker.settings.producer_id_expiration_ms);
-        for hosted in broker.holdings.open_partitions() {
-            if let Err(error) = hosted.partition.expire(now, producers_ms).await {
-                let name = hosted.partition.name();
-                tracing::error!("retention of {name} failed: {error}");
+        let open = broker.holdings.open_partitions();
+        for some in open.chunks(PARTITIONS_AT_ONCE) {
+            for hosted in some {
+                if let Err(error) = hosted.partition.expire(now, producers_ms).await {
+                    let name = hosted.partition.name();
+                    tracing::error!("retention of {name} failed: {error}");
+                }
             }
+            yield_now().await;
         }
     }
 }

@@ -38,6 +38,7 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         tail_bytes_max: 1 << 20,
         tail_bytes: Default::default(),
         root: Default::default(),
+        lively: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
         troubles: Default::default(),
