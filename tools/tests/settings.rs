@@ -52,6 +52,7 @@ fn the_doctor_looks_at_all_there_is() {
     for subject in [
         "kernel",
         "io_uring",
+        "I/O driver",
         "log directory",
         "direct I/O",
         "writes",
