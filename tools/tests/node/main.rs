@@ -11,6 +11,7 @@ mod commands;
 mod crowd;
 mod deletion;
 mod directories;
+mod drivers;
 mod failing_disk;
 mod flow;
 mod full_disk;

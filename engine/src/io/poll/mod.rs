@@ -15,6 +15,7 @@
 
 mod attempt;
 mod buffers;
+mod files;
 mod handles;
 mod job;
 mod pool;
@@ -29,12 +30,12 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use self::buffers::Buffers;
 use self::handles::{Close, Handles, Way};
-use self::job::{Finished, Found, Job};
+use self::job::Job;
 use self::pool::JobPool;
 use self::sockets::Flight;
 use self::wake::PollWake;
+use super::calls;
 use super::calls::clock::{self, Random};
-use super::calls::{self, files};
 use super::driver::{Completion, Driver, RemoteWake, Token};
 use super::op::{Handle, Op};
 use super::provided::Provided;
@@ -155,76 +156,6 @@ impl PollDriver {
             Close::No => {}
             Close::Socket => calls::sockets::close(handle),
             Close::File => self.pool.submit(Job::close(handle)),
-        }
-    }
-
-    /// Begins an operation that a thread performs, on up to two handles.
-    fn to_the_pool(&mut self, token: Token, op: &mut Op, handles: [i32; 2]) {
-        for handle in handles.into_iter().filter(|handle| *handle != NONE) {
-            self.handles.enter(handle);
-        }
-        let op_at: *mut Op = op;
-        let flight = &mut self.flights[token as usize];
-        flight.handles = handles;
-        flight.op = op_at;
-        let mut vectors = std::mem::take(&mut flight.vectors);
-        if let Op::Write { parts, .. } = &*op {
-            calls::gather(&mut vectors, parts, 0);
-        }
-        self.pool.submit(Job::new(token, op, vectors));
-    }
-
-    /// What came back from the pool.
-    fn collect(&mut self) {
-        while let Some(finished) = self.pool.finished() {
-            let Finished { job, result, found } = finished;
-            let Some(token) = job.token else { continue };
-            let flight = &mut self.flights[token as usize];
-            flight.vectors = job.vectors;
-            // SAFETY: the operation is in flight, so it lies where it was submitted, and the
-            // pool's thread has given it back.
-            match (found, unsafe { &mut *flight.op }) {
-                (Found::Names(found), Op::List { names, .. }) => *names = found,
-                (Found::Space(all, left), Op::Space { total, usable, .. }) => {
-                    (*total, *usable) = (all, left);
-                }
-                (Found::Nothing, Op::Open { .. }) if result >= 0 => self.handles.fresh(result),
-                _ => {}
-            }
-            self.complete(token, result, None);
-        }
-    }
-
-    /// Performs at once what does not wait.
-    fn at_once(&mut self, token: Token, op: &mut Op) -> i32 {
-        match op {
-            Op::Shutdown { socket } => calls::sockets::shutdown(socket.0),
-            Op::Read {
-                file,
-                pos,
-                block,
-                start,
-                len,
-                ..
-            } => files::read_cached(file.0, *pos, block.ptr(*start as usize), *len as usize),
-            Op::Wake { peer } => {
-                peer.deliver();
-                0
-            }
-            Op::WriteNow { parts, .. } => {
-                let vectors = &mut self.flights[token as usize].vectors;
-                calls::gather(vectors, parts, 0);
-                calls::perform(op, vectors)
-            }
-            Op::Sendfile { socket, .. } | Op::SpliceOut { socket, .. } => {
-                let socket = socket.0;
-                let moved = calls::perform(op, &[]);
-                if moved == -libc::EAGAIN {
-                    self.handles.socket(socket).writable = false;
-                }
-                moved
-            }
-            _ => calls::perform(op, &[]),
         }
     }
 
