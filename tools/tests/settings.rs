@@ -71,6 +71,17 @@ fn the_doctor_looks_at_all_there_is() {
 }
 
 #[test]
+fn the_doctor_says_which_driver_it_will_be() {
+    let output = odradek(&["doctor", "--set", "io.driver=poll"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found = text.split_once("io.driver=poll\n").expect(&text).1;
+    assert!(
+        found.trim().starts_with("-> each shard will use epoll"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_log_directory_that_cannot_be_written_is_a_reason_not_to_run() {
     let (good, text) = doctor(Path::new("/proc/odradek"));
     assert!(!good);
