@@ -5,6 +5,7 @@
 //! `ODRADEK_SIM_SEEDS=<n>` the seeds from 100 to n besides.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod beside;
 mod clean_start;
 mod client;
 mod durable;
