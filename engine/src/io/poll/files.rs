@@ -9,7 +9,7 @@ use crate::io::op::Op;
 
 impl PollDriver {
     /// Begins an operation that a thread performs, on up to two handles.
-    pub(super) fn to_the_pool(&mut self, token: Token, op: &mut Op, handles: [i32; 2]) {
+    pub(super) fn hand_over(&mut self, token: Token, op: &mut Op, handles: [i32; 2]) {
         for handle in handles.into_iter().filter(|handle| *handle != NONE) {
             self.handles.enter(handle);
         }

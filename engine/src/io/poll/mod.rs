@@ -254,7 +254,7 @@ impl Driver for PollDriver {
                 return self.complete(token, result, None);
             }
         };
-        self.to_the_pool(token, op, handles);
+        self.hand_over(token, op, handles);
     }
 
     fn cancel(&mut self, token: Token) {
