@@ -12,7 +12,8 @@
 //! Absent on purpose: whose log it is, the file that keeps it, I/O.
 
 use super::index::{OffsetPosition, SegmentIndex, TimestampOffset};
-use super::producers::{Producers, SnapshotError};
+use super::producers::{Producers, SnapshotError, snapshot_bytes};
+use super::transactions::{Aborted, AbortedList};
 use super::{Log, Segment};
 use crate::record::{BatchHeader, BatchInfo, HEADER_BYTES, Rules, validate};
 use crate::types::{Epoch, Offset, Position, Timestamp};
@@ -35,6 +36,8 @@ pub struct Checkpoint {
     pub latest: TimestampOffset,
     /// Content of a producer snapshot at that offset.
     pub producers: Vec<u8>,
+    /// The segment's aborted transactions before it.
+    pub aborted: Vec<Aborted>,
 }
 
 /// Why a checkpoint is not used; then its segment is read whole.
@@ -57,7 +60,8 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Appends its bytes: big-endian fields in order, the producers last.
+    /// Appends its bytes: big-endian fields in order, then the producers, and the aborted
+    /// transactions as in a `.txnindex`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for number in [self.segment.0, self.end.offset.0] {
             out.extend_from_slice(&number.to_be_bytes());
@@ -74,9 +78,10 @@ impl Checkpoint {
             out.extend_from_slice(&number.to_be_bytes());
         }
         out.extend_from_slice(&self.producers);
+        out.extend_from_slice(&Aborted::to_index(&self.aborted));
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; the producers are all that follows.
+    /// Reads what [`encode`](Self::encode) wrote.
     ///
     /// # Errors
     /// [`CheckpointError`] for whatever no log would have said of itself.
@@ -84,6 +89,8 @@ impl Checkpoint {
         let (fixed, producers) = bytes
             .split_first_chunk::<FIXED_BYTES>()
             .ok_or(CheckpointError::Size)?;
+        let (producers, aborted) = producers.split_at(snapshot_bytes(producers));
+        let aborted = Aborted::from_index(aborted).ok_or(CheckpointError::Contradiction)?;
         let number = |at: usize| {
             let (_, rest) = fixed.split_at(at);
             i64::from_be_bytes(*rest.first_chunk().expect("within the fixed part"))
@@ -103,6 +110,7 @@ impl Checkpoint {
                 offset: Offset(number(52)),
             },
             producers: producers.to_vec(),
+            aborted,
         };
         let within = |offset: Offset| offset >= read.segment && offset < read.end.offset;
         let sane = read.segment.0 >= 0
@@ -172,6 +180,7 @@ impl Checkpoint {
             started: self.started,
             index: Some(SegmentIndex::resumed(self.segment, self.latest)),
             gap: Some(self.end),
+            aborted: AbortedList::Known(self.aborted.clone()),
         }
     }
 }
@@ -196,6 +205,7 @@ impl Log {
             started: active.started,
             latest: active.latest,
             producers: self.producers.to_snapshot(),
+            aborted: active.aborted.known().to_vec(),
         })
     }
 

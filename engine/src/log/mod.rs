@@ -18,6 +18,7 @@ mod roll;
 mod segment;
 pub mod state_file;
 pub mod tail;
+pub mod transactions;
 
 use std::collections::VecDeque;
 
@@ -33,6 +34,8 @@ pub use self::read::{Found, ReadLimits, ReadPlan};
 pub use self::roll::Seal;
 pub use self::segment::{Segment, file_stem, parse_file_name};
 use self::tail::{Tail, WritePlan, Written};
+use self::transactions::Ending;
+pub use self::transactions::{Aborted, AbortedList, AbortedPlan};
 
 /// The rules of one log; from the topic's settings.
 #[derive(Clone, Debug)]
@@ -112,6 +115,7 @@ pub struct Log {
     next: Offset,
     epochs: Epochs,
     producers: Producers,
+    ending: Ending,
     replayed_from: Offset,
     tail: Tail,
     recent: VecDeque<Recent>,
@@ -133,6 +137,7 @@ impl Log {
             next: found.next,
             epochs: found.epochs,
             producers: found.producers,
+            ending: Ending::default(),
             replayed_from: found.replayed_from,
             tail,
             recent: found.last.into_iter().collect(),
@@ -222,6 +227,22 @@ impl Log {
             Decision::Duplicate(mark) => return Ok(Appended::Duplicate(mark)),
             Decision::Refuse(error) => return Ok(Appended::Refused(error)),
         }
+        let stamped = self.store(bytes, info, epoch, append_time, now)?;
+        if stamped.has_producer_id() {
+            self.producers.applied(&stamped, now);
+        }
+        Ok(Appended::Stored(stamped))
+    }
+
+    /// Stamps a batch and puts it at the end.
+    fn store(
+        &mut self,
+        bytes: &[u8],
+        info: &BatchInfo,
+        epoch: Epoch,
+        append_time: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<BatchInfo, RecordError> {
         if self.must_roll(info, now) {
             self.roll();
         }
@@ -256,11 +277,8 @@ impl Log {
             end,
         });
         self.epochs.assign(epoch, stamped.base_offset);
-        if stamped.has_producer_id() {
-            self.producers.applied(&stamped, now);
-        }
         self.next = stamped.next_offset();
-        Ok(Appended::Stored(stamped))
+        Ok(stamped)
     }
 
     /// Whether bytes wait to be written.
@@ -308,6 +326,7 @@ impl Log {
         for segment in &mut self.segments {
             segments.push_back(Segment {
                 index: segment.index.take(),
+                aborted: std::mem::take(&mut segment.aborted),
                 ..*segment
             });
         }

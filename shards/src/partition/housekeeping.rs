@@ -44,6 +44,11 @@ impl Partition {
             .directory
             .join(format!("{}.snapshot", file_stem(seal.next)));
         io.place_file(&snapshot, seal.producers.clone()).await?;
+        if !seal.aborted.is_empty() {
+            let path = self.directory.join(file_stem(seal.base));
+            let path = path.with_extension("txnindex");
+            io.place_file(&path, seal.aborted.clone()).await?;
+        }
         if whole {
             let stem = self.directory.join(file_stem(seal.base));
             let (times, offsets) = (seal.time_index.clone(), seal.index.clone());
@@ -145,7 +150,7 @@ impl Partition {
     /// index would be read again.
     async fn remove_segment(&self, base: Offset) -> Result<(), Errno> {
         let stem = self.directory.join(file_stem(base));
-        for extension in ["log", "index", "timeindex", "snapshot"] {
+        for extension in ["log", "index", "timeindex", "txnindex", "snapshot"] {
             match self.ground.io.remove(&stem.with_extension(extension)).await {
                 Ok(()) | Err(Errno(libc::ENOENT)) => {}
                 Err(error) => return Err(error),

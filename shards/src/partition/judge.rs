@@ -5,12 +5,13 @@ use std::path::Path;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::index::SegmentIndex;
 use odradek_engine::log::recovery::{END_OF_FILE, EpochBound, Step, ZEROS, step};
-use odradek_engine::log::{Recent, Segment, file_stem};
-use odradek_engine::record::{BatchInfo, HEADER_BYTES};
+use odradek_engine::log::transactions::Undecided;
+use odradek_engine::log::{AbortedList, Recent, Segment, file_stem};
+use odradek_engine::record::{BatchInfo, EndTransactionMarker, HEADER_BYTES};
 use odradek_engine::types::{Offset, Position, Timestamp};
 
 use super::recover::Start;
-use super::side_files::read_index;
+use super::side_files::{read_aborted, read_index};
 use super::walk::Walk;
 
 /// Bytes read at once.
@@ -57,6 +58,9 @@ impl Walk<'_> {
         // From here on the batches tell. What began before must keep its beginning: the first batch
         // here may be of an epoch that began in an earlier segment, with later ones behind it.
         self.found.epochs.truncate_from_end(self.found.next);
+        if start.is_some() {
+            self.undecided = Undecided::of(&self.found.producers);
+        }
         let mut index = segment.index.take().unwrap_or(SegmentIndex::new(base));
         let end = file.allocated();
         let from = segment.size;
@@ -79,7 +83,8 @@ impl Walk<'_> {
                         if segment.started == Timestamp::NONE {
                             segment.started = info.base_timestamp;
                         }
-                        self.take(&info, base, pos);
+                        let batch = &bytes[walked..walked + info.size];
+                        self.take(batch, &info, pos, &mut segment);
                         walked += info.size;
                     }
                     Step::More(needed) if walked == 0 => {
@@ -111,6 +116,12 @@ impl Walk<'_> {
             at += walked as u64;
         }
         self.judged += at - from;
+        if self.finished(base)
+            && let Some(all) = read_aborted(self.io, &self.opening.directory, base).await?
+        {
+            // The batches alone do not tell: where a transaction began may not have been read.
+            segment.aborted = AbortedList::Known(all);
+        }
         segment.size = at;
         segment.latest = index.latest();
         segment.index = Some(index);
@@ -118,18 +129,38 @@ impl Walk<'_> {
     }
 
     /// Takes in a batch that is the log's.
-    fn take(&mut self, info: &BatchInfo, segment: Offset, pos: u64) {
+    fn take(&mut self, batch: &[u8], info: &BatchInfo, pos: u64, segment: &mut Segment) {
         let found = &mut self.found;
         found.epochs.assign(info.leader_epoch, info.base_offset);
-        if info.has_producer_id() && info.base_offset >= self.replay_from {
-            found.producers.applied(info, info.max_timestamp);
+        if info.has_producer_id() {
+            let news = info.base_offset >= self.replay_from;
+            let marker = match info.is_control() {
+                true => EndTransactionMarker::of_batch(batch, *info),
+                false => None,
+            };
+            if let Some(marker) = marker {
+                if let Some(aborted) = self.undecided.marker(info, marker)
+                    && let AbortedList::Known(all) = &mut segment.aborted
+                {
+                    all.push(aborted);
+                }
+                if news {
+                    let time = info.max_timestamp;
+                    found.producers.applied_marker(info, marker, time);
+                }
+            } else if !info.is_control() {
+                self.undecided.data(info);
+                if news {
+                    found.producers.applied(info, info.max_timestamp);
+                }
+            }
         }
         self.epoch = info.leader_epoch;
         found.next = info.next_offset();
         found.last = Some(Recent {
             base: info.base_offset,
             next: found.next,
-            segment,
+            segment: segment.base,
             pos,
             end: pos + info.size as u64,
         });

@@ -25,6 +25,7 @@ mod recover;
 mod rest;
 mod side_files;
 mod tails;
+mod transactions;
 mod undurable;
 mod waiters;
 mod walk;
@@ -50,9 +51,10 @@ use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
-pub use self::read::{Piece, Read, ReadError};
+pub use self::read::{Isolation, Piece, Read, ReadError};
 use self::rest::Looked;
 pub use self::tails::Tails;
+pub use self::transactions::{End, Unmarked};
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
 use crate::runtime::{DirectorySync, Gate, Notice, Quiet};
@@ -197,6 +199,8 @@ pub struct Standing {
     pub log_start: Offset,
     /// High watermark.
     pub visible: Offset,
+    /// Last stable offset.
+    pub stable: Offset,
     /// Log end offset.
     pub next: Offset,
     pub written: Offset,
@@ -221,6 +225,7 @@ impl Partition {
         Standing {
             log_start: state.log.log_start(),
             visible: state.progress.visible(),
+            stable: state.log.stable(state.progress.visible()),
             next: state.log.next(),
             written: state.progress.written(),
             durable: state.progress.durable(),

@@ -14,6 +14,15 @@ pub enum Piece {
     Memory(Parts),
 }
 
+/// What a reader may see (`isolation.level`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Isolation {
+    /// All that is visible.
+    Uncommitted,
+    /// What lies before the last stable offset.
+    Committed,
+}
+
 /// What a read found.
 pub struct Read {
     pub pieces: Vec<Piece>,
@@ -22,6 +31,8 @@ pub struct Read {
     pub log_start: Offset,
     /// High watermark.
     pub visible: Offset,
+    /// Last stable offset.
+    pub stable: Offset,
 }
 
 /// Why there is nothing to read.
@@ -49,26 +60,43 @@ impl Partition {
         bytes_max: u64,
         first_whole: bool,
     ) -> Result<Read, ReadError> {
+        self.read_as(Isolation::Uncommitted, offset, bytes_max, first_whole)
+            .await
+    }
+
+    /// The same, up to what such a reader may see.
+    pub async fn read_as(
+        &self,
+        isolation: Isolation,
+        offset: Offset,
+        bytes_max: u64,
+        first_whole: bool,
+    ) -> Result<Read, ReadError> {
         let mut found = None;
         loop {
-            let (plan, log_start, visible) = {
+            let (plan, log_start, visible, stable) = {
                 let state = self.state.borrow();
                 self.check_read(&state)?;
                 let visible = state.progress.visible();
+                let stable = state.log.stable(visible);
                 let limits = ReadLimits {
                     bytes_max,
                     first_whole,
-                    end: visible,
+                    end: match isolation {
+                        Isolation::Uncommitted => visible,
+                        Isolation::Committed => stable,
+                    },
                     tail: self.ground.read_tail,
                 };
                 let plan = state.log.plan_read(offset, limits, found);
-                (plan, state.log.log_start(), visible)
+                (plan, state.log.log_start(), visible, stable)
             };
             let mut read = Read {
                 pieces: Vec::new(),
                 bytes: 0,
                 log_start,
                 visible,
+                stable,
             };
             match plan {
                 ReadPlan::OutOfRange => {
@@ -145,7 +173,7 @@ impl Partition {
     }
 
     /// Whether retention took `offset` away while it was looked for.
-    fn expired(&self, offset: Offset) -> bool {
+    pub(super) fn expired(&self, offset: Offset) -> bool {
         self.with_log(|log| log.log_start() > offset)
     }
 

@@ -78,7 +78,8 @@ pub(super) async fn recover(
 async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
     let stem = directory.join(file_stem(base));
     remove(io, &stem.with_extension("index")).await?;
-    remove(io, &stem.with_extension("timeindex")).await
+    remove(io, &stem.with_extension("timeindex")).await?;
+    remove(io, &stem.with_extension("txnindex")).await
 }
 
 async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {

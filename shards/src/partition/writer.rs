@@ -165,6 +165,7 @@ impl Partition {
         state.visible.reached(visible);
         if visible > state.shown {
             state.shown = visible;
+            state.log.shown(visible);
             for reader in state.readers.drain(..) {
                 if let Some(reader) = reader.upgrade() {
                     reader.raise();

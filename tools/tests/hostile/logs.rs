@@ -81,6 +81,12 @@ fn side_files() -> Vec<Vec<u8>> {
             offset: Offset(3),
         },
         producers: producers.to_snapshot(),
+        aborted: vec![Aborted {
+            producer_id: ProducerId(1),
+            first: Offset(2),
+            last: Offset(5),
+            stable: Offset(6),
+        }],
     };
     let mut encoded = Vec::new();
     checkpoint.encode(&mut encoded);

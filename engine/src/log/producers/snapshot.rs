@@ -33,6 +33,17 @@ pub enum SnapshotError {
     Entry { entry: usize },
 }
 
+/// How many of these bytes are the snapshot that they begin with, by its own count; all of them if
+/// it says otherwise.
+pub(in crate::log) fn snapshot_bytes(bytes: &[u8]) -> usize {
+    let count = bytes.first_chunk::<HEAD_BYTES>().map(|head| {
+        let [.., a, b, c, d] = *head;
+        u32::from_be_bytes([a, b, c, d]) as usize
+    });
+    let claimed = count.and_then(|count| count.checked_mul(ENTRY_BYTES)?.checked_add(HEAD_BYTES));
+    claimed.map_or(bytes.len(), |claimed| claimed.min(bytes.len()))
+}
+
 impl Producers {
     /// The content of a `.snapshot` file, entries in rising order of ids.
     pub fn to_snapshot(&self) -> Vec<u8> {
@@ -79,7 +90,11 @@ impl Producers {
         for (n, bytes) in entries.iter().enumerate() {
             let entry = read(bytes).ok_or(SnapshotError::Entry { entry: n })?;
             let (id, used) = (entry.id, entry.last_used);
+            let open = entry.transaction_first_offset;
             *producers.entry(id, used) = entry;
+            if let Some(first) = open {
+                producers.open.insert(first, id);
+            }
         }
         Ok(producers)
     }
