@@ -35,7 +35,7 @@ pub use self::roll::Seal;
 pub use self::segment::{Segment, file_stem, parse_file_name};
 use self::tail::{Tail, WritePlan, Written};
 use self::transactions::Ending;
-pub use self::transactions::{Aborted, AbortedList, AbortedPlan};
+pub use self::transactions::{Aborted, AbortedList, AbortedSearch};
 
 /// The rules of one log; from the topic's settings.
 #[derive(Clone, Debug)]

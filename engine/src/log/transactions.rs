@@ -117,13 +117,50 @@ impl AbortedList {
     }
 }
 
-/// The aborted transactions that concern a range of offsets.
-#[derive(PartialEq, Eq, Debug)]
-pub enum AbortedPlan {
-    /// By the offsets of their first records.
-    Found(Vec<Aborted>),
-    /// This segment's list must be loaded first.
-    Load { segment: Offset },
+/// A search for the aborted transactions with records in a range of offsets, as far as a reader that
+/// begins at its start must know them: not those that ended before.
+#[derive(Debug)]
+pub struct AbortedSearch {
+    from: Offset,
+    to: Offset,
+    /// The last segment that was looked at.
+    after: Offset,
+    over: bool,
+    found: Vec<Aborted>,
+}
+
+impl AbortedSearch {
+    /// For records in `[from, to)`.
+    pub fn new(from: Offset, to: Offset) -> AbortedSearch {
+        AbortedSearch {
+            from,
+            to,
+            after: Offset::NONE,
+            over: false,
+            found: Vec::new(),
+        }
+    }
+
+    /// Takes in the list of a segment, the one that [`Log::search_aborted`] asked for.
+    pub fn take(&mut self, segment: Offset, all: &[Aborted]) {
+        self.after = segment;
+        let begin = all.partition_point(|one| one.last < self.from);
+        for one in &all[begin..] {
+            if one.first < self.to {
+                self.found.push(*one);
+            }
+            if one.stable >= self.to {
+                self.over = true;
+                return;
+            }
+        }
+    }
+
+    /// What was found, by the offsets of their first records.
+    pub fn finish(mut self) -> Vec<Aborted> {
+        self.found.sort_unstable_by_key(|one| one.first);
+        self.found
+    }
 }
 
 /// Transactions that have ended: the offset of the marker by that of the first record.
@@ -187,35 +224,25 @@ impl Log {
         Ok(Appended::Stored(stamped))
     }
 
-    /// The aborted transactions with records in `[from, to)`, as far as a reader that begins at
-    /// `from` must know them: not those that ended before.
-    pub fn aborted(&self, from: Offset, to: Offset) -> AbortedPlan {
-        let mut found = Vec::new();
-        let first = self.segment_of(from).unwrap_or(0);
-        'segments: for segment in self.segments.range(first..) {
-            let all = match &segment.aborted {
-                AbortedList::Known(all) => all,
-                AbortedList::OnDisk => {
-                    return AbortedPlan::Load {
-                        segment: segment.base,
-                    };
-                }
-            };
-            let begin = all.partition_point(|one| one.last < from);
-            for one in &all[begin..] {
-                if one.first < to {
-                    found.push(*one);
-                }
-                if one.stable >= to {
-                    break 'segments;
-                }
+    /// Goes on with a search. `Some`: this segment's list must be read from disk first.
+    pub fn search_aborted(&self, search: &mut AbortedSearch) -> Option<Offset> {
+        let first = self.segment_of(search.from).unwrap_or(0);
+        for segment in self.segments.range(first..) {
+            if search.over {
+                return None;
+            }
+            if segment.base <= search.after {
+                continue;
+            }
+            match &segment.aborted {
+                AbortedList::Known(all) => search.take(segment.base, all),
+                AbortedList::OnDisk => return Some(segment.base),
             }
         }
-        found.sort_unstable_by_key(|one| one.first);
-        AbortedPlan::Found(found)
+        None
     }
 
-    /// Gives a closed segment the list that [`AbortedPlan::Load`] asked for; lets go of others
+    /// Gives a closed segment the list that a search asked for; lets go of others
     /// beyond the `keep` newest.
     pub fn set_aborted(&mut self, base: Offset, all: Vec<Aborted>, keep: usize) {
         let active = self.segments.len() - 1;

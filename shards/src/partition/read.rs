@@ -173,7 +173,7 @@ impl Partition {
     }
 
     /// Whether retention took `offset` away while it was looked for.
-    pub(super) fn expired(&self, offset: Offset) -> bool {
+    fn expired(&self, offset: Offset) -> bool {
         self.with_log(|log| log.log_start() > offset)
     }
 

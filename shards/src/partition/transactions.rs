@@ -1,6 +1,6 @@
 //! Transactions in a partition: their ends, and which of them a reader must leave out.
 
-use odradek_engine::log::{Aborted, AbortedPlan, Appended};
+use odradek_engine::log::{Aborted, AbortedSearch, Appended};
 use odradek_engine::record::{BatchBuilder, EndTransactionMarker, Rules, validate};
 use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
@@ -71,34 +71,39 @@ impl Partition {
     /// The aborted transactions with records in `[from, to)` that a reader from `from` on must
     /// know.
     pub async fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<Aborted>, ReadError> {
+        let mut search = AbortedSearch::new(from, to);
         loop {
-            let plan = {
+            let segment = {
                 let state = self.state.borrow();
                 self.check_read(&state)?;
-                state.log.aborted(from, to)
+                state.log.search_aborted(&mut search)
             };
-            match plan {
-                AbortedPlan::Found(all) => return Ok(all),
-                AbortedPlan::Load { segment } => {
-                    let io = self.io();
-                    let read = read_aborted(io, &self.directory, segment).await?;
-                    if read.is_none() && !self.expired(from) {
-                        tracing::error!(
-                            partition = %self.name,
-                            "the .txnindex of segment {} is damaged: it is not read by those who \
-                             read committed records only",
-                            segment.0
-                        );
-                        return Err(ReadError::Damaged {
-                            segment: segment.0,
-                            pos: 0,
-                        });
-                    }
-                    let mut state = self.state.borrow_mut();
-                    let all = read.unwrap_or_default();
-                    state.log.set_aborted(segment, all, LISTS_KEPT);
+            let Some(segment) = segment else {
+                return Ok(search.finish());
+            };
+            let read = read_aborted(self.io(), &self.directory, segment).await?;
+            let gone = self.with_log(|log| log.log_start() > segment);
+            let all = match read {
+                Some(all) => all,
+                None if gone => Vec::new(),
+                None => {
+                    tracing::error!(
+                        partition = %self.name,
+                        "the .txnindex of segment {} is damaged: readers of committed records do \
+                         not get past it",
+                        segment.0
+                    );
+                    return Err(ReadError::Damaged {
+                        segment: segment.0,
+                        pos: 0,
+                    });
                 }
-            }
+            };
+            search.take(segment, &all);
+            self.state
+                .borrow_mut()
+                .log
+                .set_aborted(segment, all, LISTS_KEPT);
         }
     }
 
