@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use super::{Appended, Log, Segment};
 use crate::limits::ABORTED_PER_SEGMENT_MAX;
 use crate::record::{BatchInfo, EndTransactionMarker, RecordError};
-use crate::types::{Epoch, Offset, ProducerId, Timestamp};
+use crate::types::{Epoch, Offset, Position, ProducerId, Timestamp};
 
 const VERSION: i16 = 0;
 const ENTRY_BYTES: usize = 34;
@@ -222,6 +222,21 @@ impl Log {
             }
         }
         Ok(Appended::Stored(stamped))
+    }
+
+    /// An offset that no record reaches which ends by `position` of a segment; near what is there.
+    pub fn bound(&self, segment: Offset, position: Position) -> Offset {
+        let at = self.segment_of(segment).unwrap_or(0);
+        let following = self.segments.get(at + 1).map(|following| following.base);
+        let index = self.segments[at].index.as_ref();
+        let indexed = index.and_then(|index| index.offsets().bound(position));
+        let recent = self
+            .recent
+            .partition_point(|batch| (batch.segment, batch.end) < (segment, position.0));
+        let recent = self.recent.get(recent).map(|batch| batch.next);
+        let known = [following, indexed, recent, Some(self.next)];
+        let least = known.into_iter().flatten().min();
+        least.expect("the log has an end")
     }
 
     /// Goes on with a search. `Some`: this segment's list must be read from disk first.

@@ -215,3 +215,22 @@ fn reading_batch_by_batch_finds_the_same() {
     );
     assert_eq!(undecided.marker(&info, marker), None, "it was told before");
 }
+
+#[test]
+fn what_was_read_ends_before_its_bound() {
+    let mut log = log();
+    for sequence in 0..3 {
+        data(&mut log, 1, sequence);
+    }
+    let each = log.bytes() / 3;
+    let bounds = |log: &Log| {
+        let ends = (1..=3).map(|count| log.bound(Offset(0), Position(count * each)).0);
+        ends.collect::<Vec<_>>()
+    };
+    assert_eq!(bounds(&log), [1, 2, 3]);
+    log.roll();
+    data(&mut log, 1, 3);
+    // Without an exact place the segment's end bounds it.
+    log.recent.clear();
+    assert!(bounds(&log).iter().all(|bound| *bound == 3));
+}

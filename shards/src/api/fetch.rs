@@ -10,9 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::bytes::Part;
+use odradek_engine::log::Aborted;
 use odradek_engine::types::Offset;
 use odradek_wire::fetch::{
-    FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
     PartitionData,
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
@@ -20,7 +21,7 @@ use odradek_wire::{ErrorCode, Message, Records, Uuid};
 use super::fetch_sessions::{Asked, Kind, Told, TopicKey, Wanted};
 use super::{Broker, Call, Outcome, Refusal, Reply, ReplyPiece, encode_reply, topics};
 use crate::catalog::{Hosted, Image, Topic};
-use crate::partition::{Piece, ReadError};
+use crate::partition::{Isolation, Partition, Piece, Read, ReadError};
 use crate::runtime::{Notice, either};
 
 pub(super) const KEY: i16 = 1;
@@ -32,7 +33,11 @@ struct Slice<P = ReplyPiece> {
     index: i32,
     error: ErrorCode,
     visible: i64,
+    /// Last stable offset.
+    stable: i64,
     log_start: i64,
+    /// For a reader of committed records.
+    aborted: Option<Vec<Aborted>>,
     pieces: Vec<P>,
     bytes: u64,
     leader: Option<(u32, i32)>,
@@ -45,7 +50,9 @@ impl<P> Slice<P> {
             index: self.index,
             error: self.error,
             visible: self.visible,
+            stable: self.stable,
             log_start: self.log_start,
+            aborted: self.aborted,
             pieces,
             bytes: self.bytes,
             leader: self.leader,
@@ -57,11 +64,21 @@ impl<P> Slice<P> {
             index,
             error,
             visible: -1,
+            stable: -1,
             log_start: -1,
+            aborted: None,
             pieces: Vec::new(),
             bytes: 0,
             leader: None,
         }
+    }
+}
+
+/// What a request's isolation level means.
+pub(super) fn isolation(level: i8) -> Isolation {
+    match level {
+        1 => Isolation::Committed,
+        _ => Isolation::Uncommitted,
     }
 }
 
@@ -92,15 +109,19 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let least = request.min_bytes.max(0) as u64;
     let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
     let notice = Rc::new(Notice::default());
+    let limits = Limits {
+        bytes_max: max,
+        isolation: isolation(request.isolation_level),
+    };
     loop {
         let (answer, mut stirs) = match broker.one_address() {
-            false => (gather(broker, max, &wanted, &notice).await, Vec::new()),
-            true => across::gather(&call, max, &wanted, &notice).await?,
+            false => (gather(broker, limits, &wanted, &notice).await, Vec::new()),
+            true => across::gather(&call, limits, &wanted, &notice).await?,
         };
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
         let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
         if enough || over {
-            return respond(&call, &request, kind, wanted, answer);
+            return respond(&call, kind, wanted, answer);
         }
         let pause = broker.io.sleep_until(deadline);
         let stirred = either(notice.raised(), across::any(&mut stirs));
@@ -147,6 +168,13 @@ fn forgotten(request: &FetchRequest<'_>, by_ids: bool) -> Vec<(TopicKey, i32)> {
     forgotten
 }
 
+/// What holds for all partitions of an answer.
+#[derive(Clone, Copy)]
+struct Limits {
+    bytes_max: u64,
+    isolation: Isolation,
+}
+
 struct Answer {
     /// One for each partition wanted.
     slices: Vec<Slice>,
@@ -155,7 +183,12 @@ struct Answer {
 }
 
 /// Plans every partition once. `notice` is raised by the next progress of any that had nothing.
-async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<Notice>) -> Answer {
+async fn gather(
+    broker: &Rc<Broker>,
+    limits: Limits,
+    wanted: &[Wanted],
+    notice: &Rc<Notice>,
+) -> Answer {
     let image = broker.image();
     let mut answer = Answer {
         slices: Vec::with_capacity(wanted.len()),
@@ -170,8 +203,11 @@ async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<No
             _ => topic_of(&image, &partition.topic),
         };
         last = Some((&partition.topic, topic));
-        let left = max.saturating_sub(answer.bytes);
-        let bytes_max = left.min(partition.bytes_max.max(0) as u64);
+        let left = limits.bytes_max.saturating_sub(answer.bytes);
+        let limits = Limits {
+            bytes_max: left.min(partition.bytes_max.max(0) as u64),
+            ..limits
+        };
         let first = answer.bytes == 0;
         let slice = match (topic, &partition.topic) {
             (Some(topic), _) => {
@@ -179,7 +215,7 @@ async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<No
                 if open.is_none() && !std::mem::replace(&mut opened, true) {
                     open_all(broker, &image, wanted).await;
                 }
-                slice(broker, topic, partition, open, bytes_max, first, notice).await
+                slice(broker, topic, partition, open, limits, first, notice).await
             }
             (None, TopicKey::Id(_)) => Slice::failed(partition.index, ErrorCode::UnknownTopicId),
             (None, TopicKey::Name(_)) => {
@@ -214,7 +250,7 @@ async fn slice(
     topic: &Topic,
     asked: &Wanted,
     open: Option<Rc<Hosted>>,
-    bytes_max: u64,
+    limits: Limits,
     first: bool,
     notice: &Rc<Notice>,
 ) -> Slice {
@@ -236,13 +272,12 @@ async fn slice(
         slice.leader = broker.leader_of(topic.id, index);
         return slice;
     }
-    let read = hosted
-        .partition
-        .read(Offset(asked.offset), bytes_max, first)
-        .await;
+    let read = read(&hosted.partition, Offset(asked.offset), limits, first).await;
     match read {
-        Ok(read) => {
+        Ok((read, aborted)) => {
+            slice.aborted = aborted;
             slice.visible = read.visible.0;
+            slice.stable = read.stable.0;
             slice.log_start = read.log_start.0;
             slice.bytes = read.bytes;
             slice.pieces = pieces(read.pieces);
@@ -268,6 +303,27 @@ async fn slice(
     slice
 }
 
+/// Reads, and finds out which transactions a reader of committed records must leave out.
+async fn read(
+    partition: &Partition,
+    offset: Offset,
+    limits: Limits,
+    first: bool,
+) -> Result<(Read, Option<Vec<Aborted>>), ReadError> {
+    let Limits {
+        bytes_max,
+        isolation,
+    } = limits;
+    let read = partition
+        .read_as(isolation, offset, bytes_max, first)
+        .await?;
+    let aborted = match isolation {
+        Isolation::Uncommitted => None,
+        Isolation::Committed => Some(partition.aborted(offset, &read).await?),
+    };
+    Ok((read, aborted))
+}
+
 /// What was read, as it is sent.
 fn pieces(read: Vec<Piece>) -> Vec<ReplyPiece> {
     let mut pieces = Vec::with_capacity(read.len());
@@ -289,6 +345,15 @@ pub(super) fn epoch_error(hosted: &Hosted, asked: i32) -> ErrorCode {
         newer if newer > ours => ErrorCode::UnknownLeaderEpoch,
         _ => ErrorCode::None,
     }
+}
+
+fn told_aborted(all: Vec<Aborted>) -> Vec<AbortedTransaction> {
+    let all = all.into_iter().map(|one| AbortedTransaction {
+        producer_id: one.producer_id.0,
+        first_offset: one.first.0,
+        ..AbortedTransaction::default()
+    });
+    all.collect()
 }
 
 /// The session of the answer, and for each partition whether it is told.
@@ -328,7 +393,6 @@ fn news(
 
 fn respond(
     call: &Call<'_>,
-    request: &FetchRequest<'_>,
     kind: Kind,
     wanted: Vec<Wanted>,
     answer: Answer,
@@ -348,10 +412,9 @@ fn respond(
             partition_index: slice.index,
             error_code: slice.error.code(),
             high_watermark: slice.visible,
-            last_stable_offset: slice.visible,
+            last_stable_offset: slice.stable,
             log_start_offset: slice.log_start,
-            // Without transactions none can be aborted; null means "not read_committed".
-            aborted_transactions: (request.isolation_level == 1).then(Vec::new),
+            aborted_transactions: slice.aborted.map(told_aborted),
             preferred_read_replica: -1,
             records: match slice.bytes {
                 0 => Records::Bytes(&[]),

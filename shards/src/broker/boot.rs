@@ -19,6 +19,7 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::MetadataRecord;
 
 use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
+use crate::api::transactions::markers;
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::placement::Load;
 use crate::catalog::records::new_owner;
@@ -132,6 +133,14 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
+    markers::serve(&broker);
+    let timer = broker.transactions.clone().keep_time();
+    spawner.spawn(timer).detach();
+    // Transactions that were being ended when the last life ended go on, though nobody asks.
+    let loading = broker.clone();
+    spawner
+        .spawn(async move { drop(loading.transactions.all().await) })
+        .detach();
     spawner.spawn(close_idle(server.clone())).detach();
     for listener in boot.listeners {
         spawner.spawn(accept_all(server.clone(), listener)).detach();

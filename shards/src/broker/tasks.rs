@@ -130,6 +130,7 @@ async fn close(partition: &Partition) {
 async fn stop(broker: &Rc<Broker>) {
     broker.holdings.begin_stop();
     broker.groups.stop();
+    broker.transactions.stop();
     let moving = broker.holdings.moving() > 0;
     let open = broker.holdings.open_partitions().into_iter();
     let closing = open.map(|hosted| async move { close(&hosted.partition).await });

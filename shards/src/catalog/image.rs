@@ -61,6 +61,8 @@ pub struct Image {
     pub next_producer_id: i64,
     /// Settings of brokers made while running, by id; "" is the default of all.
     brokers: Arc<BTreeMap<String, Given>>,
+    /// The finalized level of [`TRANSACTION_VERSION`], if it was ever set.
+    transaction_version: Option<i16>,
 }
 
 impl Image {
@@ -87,6 +89,11 @@ impl Image {
     /// How many partitions.
     pub fn partition_count(&self) -> usize {
         self.topics().map(|topic| topic.partitions.len()).sum()
+    }
+
+    /// The finalized `transaction.version`; without a word the newest, as of a new cluster.
+    pub fn transaction_version(&self) -> i16 {
+        self.transaction_version.unwrap_or(TRANSACTION_VERSION_MAX)
     }
 
     /// Settings of brokers made while running, by id; "" is the default of all.
@@ -167,6 +174,9 @@ impl Image {
             MetadataRecord::ProducerIds(record) => {
                 self.next_producer_id = record.next_producer_id;
             }
+            MetadataRecord::FeatureLevel(record) if record.name == TRANSACTION_VERSION => {
+                self.transaction_version = Some(record.feature_level);
+            }
             _ => {}
         }
     }
@@ -179,6 +189,10 @@ fn give(given: &mut Given, record: &ConfigRecord<'_>) {
     };
 }
 
+/// The feature by which transactions raise epochs and add partitions (KIP-890).
+pub const TRANSACTION_VERSION: &str = "transaction.version";
+/// Its newest level.
+const TRANSACTION_VERSION_MAX: i16 = 2;
 /// `ConfigResource.Type.TOPIC`.
 pub const TOPIC_RESOURCE: i8 = 2;
 /// `ConfigResource.Type.BROKER`.

@@ -58,7 +58,7 @@ pub enum Why {
     Threads,
     /// No tiered storage.
     Tiered,
-    /// No transactions yet.
+    /// Transactions are always verified; two-phase commit is not there.
     Transactions,
     /// Kafka's own unfinished features.
     Unstable,
@@ -87,7 +87,7 @@ impl Why {
             StreamsGroups => "streams groups are not supported",
             Threads => "a shard is one thread; see shards",
             Tiered => "there is no tiered storage",
-            Transactions => "transactions are not supported yet",
+            Transactions => "transactions are always verified, and clients cannot prepare them",
             Unstable => "versions that Kafka calls unstable are never offered",
         }
     }
@@ -462,11 +462,11 @@ pub static IDLE: &[Row] = &[
     row("ssl.truststore.type", String, Some("JKS"), Any, PerBroker, Security),
     internal("super.users", String, Some(""), Any, ReadOnly, Authorization),
     row("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1), ReadOnly, Metrics),
-    row("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), ReadOnly, Transactions),
+    row("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), ReadOnly, Coordinator),
     row("transaction.partition.verification.enable", Boolean, Some("true"), Any, ClusterWide, Transactions),
-    row("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), ReadOnly, Transactions),
-    row("transaction.state.log.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly, Transactions),
-    row("transaction.state.log.min.isr", Int, Some("2"), AtLeast(1), ReadOnly, Transactions),
+    row("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), ReadOnly, Coordinator),
+    row("transaction.state.log.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly, Coordinator),
+    row("transaction.state.log.min.isr", Int, Some("2"), AtLeast(1), ReadOnly, Replication),
     row("transaction.two.phase.commit.enable", Boolean, Some("false"), Any, ReadOnly, Transactions),
     internal("unclean.leader.election.interval.ms", Long, Some("300000"), AtLeast(1), ReadOnly, Quorum),
     internal("unstable.api.versions.enable", Boolean, Some("false"), Any, ReadOnly, Unstable),

@@ -4,7 +4,7 @@ use odradek_engine::bytes::Parts;
 use odradek_engine::io::{Errno, FileRange};
 use odradek_engine::log::{Found, ReadLimits, ReadPlan};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate};
-use odradek_engine::types::{Offset, Timestamp};
+use odradek_engine::types::{Offset, Position, Timestamp};
 
 use super::{Mark, Partition, Poisoned, SegmentFile};
 
@@ -33,6 +33,8 @@ pub struct Read {
     pub visible: Offset,
     /// Last stable offset.
     pub stable: Offset,
+    /// The segment of the pieces, and the position in it where they end.
+    pub(super) reach: Option<(Offset, Position)>,
 }
 
 /// Why there is nothing to read.
@@ -97,6 +99,7 @@ impl Partition {
                 log_start,
                 visible,
                 stable,
+                reach: None,
             };
             match plan {
                 ReadPlan::OutOfRange => {
@@ -114,6 +117,7 @@ impl Partition {
                     bytes,
                 } => {
                     read.bytes = bytes;
+                    read.reach = Some((segment, Position(file.0 + bytes)));
                     if file.1 > 0 {
                         let opened = match self.file(segment, false).await {
                             Err(_) if self.expired(offset) => continue,

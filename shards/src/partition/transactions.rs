@@ -5,7 +5,7 @@ use odradek_engine::record::{BatchBuilder, EndTransactionMarker, Rules, validate
 use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 use super::side_files::read_aborted;
-use super::{Partition, ReadError};
+use super::{Partition, Read, ReadError};
 
 /// Lists of aborted transactions that stay in memory, of closed segments.
 const LISTS_KEPT: usize = 3;
@@ -68,9 +68,13 @@ impl Partition {
         }
     }
 
-    /// The aborted transactions with records in `[from, to)` that a reader from `from` on must
-    /// know.
-    pub async fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<Aborted>, ReadError> {
+    /// The aborted transactions with records in what was read from `from` on: who reads committed
+    /// records only must leave them out.
+    pub async fn aborted(&self, from: Offset, read: &Read) -> Result<Vec<Aborted>, ReadError> {
+        let Some((segment, end)) = read.reach else {
+            return Ok(Vec::new());
+        };
+        let to = self.with_log(|log| log.bound(segment, end)).min(read.stable);
         let mut search = AbortedSearch::new(from, to);
         loop {
             let segment = {

@@ -6,6 +6,7 @@
 
 mod across;
 mod lone;
+mod open;
 
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use odradek_wire::produce::{
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
+use self::open::{Joined, Membership};
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
@@ -133,6 +135,10 @@ async fn take(
     let by_id = version >= BY_ID;
     let (mut taken, mut number) = (Vec::with_capacity(1), 0);
     let mut opened = false;
+    let joined = match request.transactional_id {
+        Some(id) => open::join(broker, id, request, version, &mine).await,
+        None => Joined::default(),
+    };
     for data in &request.topic_data {
         let topic = if by_id {
             image.topic_by_id(data.topic_id)
@@ -144,7 +150,8 @@ async fn take(
             if !mine(number - 1) {
                 continue;
             }
-            let refused = match (acks, topic, request.transactional_id) {
+            let membership = joined.of(number - 1);
+            let refused = match (acks, topic, membership) {
                 (_, None, _) if by_id => Some(ErrorCode::UnknownTopicId),
                 (_, None, _) => Some(ErrorCode::UnknownTopicOrPartition),
                 (..=-2 | 2.., ..) => Some(ErrorCode::InvalidRequiredAcks),
@@ -152,7 +159,7 @@ async fn take(
                 (_, Some(topic), _) if topic.is_internal() => {
                     Some(ErrorCode::InvalidTopicException)
                 }
-                (_, _, Some(_)) => Some(ErrorCode::TransactionalIdAuthorizationFailed),
+                (_, _, Membership::Refused(error)) => Some(error),
                 _ => None,
             };
             taken.push(match (refused, topic) {
@@ -161,7 +168,8 @@ async fn take(
                     if open.is_none() && !std::mem::replace(&mut opened, true) {
                         open_all(broker, request, by_id).await;
                     }
-                    store(broker, topic, one.index, open, &one.records, acks, now).await
+                    let batch = (&one.records, membership);
+                    store(broker, topic, one.index, open, batch, acks, now).await
                 }
                 (error, _) => {
                     let answer = Answer::refused(one.index, error.expect("no topic is refused"));
@@ -221,7 +229,7 @@ async fn store(
     topic: &Topic,
     index: i32,
     open: Option<Rc<Hosted>>,
-    records: &Records<'_>,
+    (records, membership): (&Records<'_>, Membership),
     acks: i16,
     now: Timestamp,
 ) -> Taken {
@@ -238,7 +246,8 @@ async fn store(
         },
     };
     let mut wait = None;
-    match append(broker, &hosted, records.bytes().unwrap_or(&[]), now) {
+    let records = records.bytes().unwrap_or(&[]);
+    match append(broker, &hosted, records, membership, now) {
         Ok(Stored {
             base_offset,
             append_time,
@@ -280,6 +289,7 @@ fn append(
     broker: &Broker,
     hosted: &Hosted,
     records: &[u8],
+    membership: Membership,
     now: Timestamp,
 ) -> Result<Stored, Refused> {
     let (rules, append_time) = hosted.rules(now);
@@ -293,8 +303,7 @@ fn append(
     };
     let info = validate_produce(records, &rules, depth, &mut scratch).map_err(refuse)?;
     if info.is_transactional() {
-        let why = "the batch is transactional, the request is not".to_owned();
-        return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
+        membership.check(&hosted.partition, &info)?;
     }
     let appended = hosted
         .partition
