@@ -32,3 +32,4 @@ mod small_disk;
 mod strategies;
 mod timeouts;
 mod topics;
+mod transactions;
