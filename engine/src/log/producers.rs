@@ -149,9 +149,8 @@ impl Producers {
 
     /// Whether a transaction of this very epoch is open: then its partition needs no asking.
     pub fn is_open(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
-        self.get(id).is_some_and(|entry| {
-            entry.transaction_first_offset.is_some() && entry.epoch == epoch
-        })
+        self.get(id)
+            .is_some_and(|entry| entry.transaction_first_offset.is_some() && entry.epoch == epoch)
     }
 
     /// In rising order of ids.

@@ -37,12 +37,7 @@ pub struct Aborted {
 impl Aborted {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&VERSION.to_be_bytes());
-        for number in [
-            self.producer_id.0,
-            self.first.0,
-            self.last.0,
-            self.stable.0,
-        ] {
+        for number in [self.producer_id.0, self.first.0, self.last.0, self.stable.0] {
             out.extend_from_slice(&number.to_be_bytes());
         }
     }

@@ -13,8 +13,8 @@ use odradek_engine::bytes::Part;
 use odradek_engine::log::Aborted;
 use odradek_engine::types::Offset;
 use odradek_wire::fetch::{
-    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
-    PartitionData,
+    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
+    NodeEndpoint, PartitionData,
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 

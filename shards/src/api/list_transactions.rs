@@ -45,7 +45,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         states: &request.state_filters,
         producer_ids: &request.producer_id_filters,
         duration_ms,
-        id: &|id| pattern.as_ref().is_none_or(|pattern| pattern.is_match(id)),
+        id: &|id: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(id)),
     };
     let now = call.broker.io.wall_clock();
     let mut listed = Vec::new();

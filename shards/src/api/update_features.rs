@@ -64,7 +64,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let why = updated.as_ref().err().map(|(_, why)| why.as_str());
     let results = request.feature_updates.iter().filter(|_| updated.is_ok());
     call.reply(&UpdateFeaturesResponse {
-        error_code: updated.as_ref().map_or_else(|(code, _)| code.code(), |()| 0),
+        error_code: updated
+            .as_ref()
+            .map_or_else(|(code, _)| code.code(), |()| 0),
         error_message: why,
         results: results
             .filter(|_| call.version < TOGETHER)

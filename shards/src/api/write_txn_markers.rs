@@ -30,10 +30,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     call.reply(&WriteTxnMarkersResponse { markers: results })
 }
 
-async fn one<'a>(
-    call: &Call<'_>,
-    marker: &WritableTxnMarker<'a>,
-) -> WritableTxnMarkerResult<'a> {
+async fn one<'a>(call: &Call<'_>, marker: &WritableTxnMarker<'a>) -> WritableTxnMarkerResult<'a> {
     let broker = call.broker;
     let end = End {
         producer_id: ProducerId(marker.producer_id),
@@ -47,7 +44,9 @@ async fn one<'a>(
         let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
         for index in &topic.partition_indexes {
             let image = broker.image();
-            let entry = image.topic(topic.name).and_then(|found| found.entry(*index));
+            let entry = image
+                .topic(topic.name)
+                .and_then(|found| found.entry(*index));
             let code = match entry {
                 None => ErrorCode::UnknownTopicOrPartition,
                 Some(entry) if entry.shard != broker.shard && !broker.one_address() => {

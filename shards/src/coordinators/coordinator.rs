@@ -11,9 +11,8 @@ use crate::catalog::Image;
 use crate::config::Settings;
 
 /// The effects of a coordinator's decisions.
-pub type EffectsOf<C> = Vec<
-    Effect<<C as Coordinator>::Reply, <C as Coordinator>::Record, <C as Coordinator>::Errand>,
->;
+pub type EffectsOf<C> =
+    Vec<Effect<<C as Coordinator>::Reply, <C as Coordinator>::Record, <C as Coordinator>::Errand>>;
 
 /// Decides over the records of one partition of an internal topic.
 pub trait Coordinator: Sized + 'static {

@@ -95,10 +95,7 @@ impl<C: Coordinator> Host<C> {
     }
 
     /// Makes a decision, at the time it is given (milliseconds), and carries out its effects.
-    pub fn ask<R>(
-        self: &Rc<Self>,
-        decide: impl FnOnce(&mut C, i64, &mut EffectsOf<C>) -> R,
-    ) -> R {
+    pub fn ask<R>(self: &Rc<Self>, decide: impl FnOnce(&mut C, i64, &mut EffectsOf<C>) -> R) -> R {
         let mut effects = Vec::new();
         let (result, next) = {
             let mut shard = self.shard.borrow_mut();

@@ -252,7 +252,9 @@ impl<C: Coordinator> Writing<'_, C> {
         let batch = std::mem::take(&mut self.open);
         match self.append(batch)? {
             Ok(()) => Ok(()),
-            Err(code) => Err(format!("a batch without a producer is refused: error {code}")),
+            Err(code) => Err(format!(
+                "a batch without a producer is refused: error {code}"
+            )),
         }
     }
 

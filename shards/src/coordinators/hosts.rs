@@ -214,11 +214,7 @@ impl<C: Coordinator> Hosts<C> {
         }
     }
 
-    async fn load(
-        &self,
-        topic: &Topic,
-        index: i32,
-    ) -> Result<Result<Rc<Host<C>>, Malformed>, i16> {
+    async fn load(&self, topic: &Topic, index: i32) -> Result<Result<Rc<Host<C>>, Malformed>, i16> {
         let ground = self.holdings.ground();
         let hosted = self
             .holdings

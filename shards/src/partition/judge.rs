@@ -58,8 +58,9 @@ impl Walk<'_> {
         // From here on the batches tell. What began before must keep its beginning: the first batch
         // here may be of an epoch that began in an earlier segment, with later ones behind it.
         self.found.epochs.truncate_from_end(self.found.next);
-        if start.is_some() {
-            self.undecided = Undecided::of(&self.found.producers);
+        if let Some(start) = start {
+            self.undecided = Undecided::of(&start.producers);
+            self.undecided_from = start.checkpoint.end.offset;
         }
         let mut index = segment.index.take().unwrap_or(SegmentIndex::new(base));
         let end = file.allocated();
@@ -134,12 +135,14 @@ impl Walk<'_> {
         found.epochs.assign(info.leader_epoch, info.base_offset);
         if info.has_producer_id() {
             let news = info.base_offset >= self.replay_from;
+            let decides = info.base_offset >= self.undecided_from;
             let marker = match info.is_control() {
                 true => EndTransactionMarker::of_batch(batch, *info),
                 false => None,
             };
             if let Some(marker) = marker {
-                if let Some(aborted) = self.undecided.marker(info, marker)
+                if decides
+                    && let Some(aborted) = self.undecided.marker(info, marker)
                     && let AbortedList::Known(all) = &mut segment.aborted
                 {
                     all.push(aborted);
@@ -149,7 +152,9 @@ impl Walk<'_> {
                     found.producers.applied_marker(info, marker, time);
                 }
             } else if !info.is_control() {
-                self.undecided.data(info);
+                if decides {
+                    self.undecided.data(info);
+                }
                 if news {
                     found.producers.applied(info, info.max_timestamp);
                 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use odradek_engine::io::{Errno, Io};
-use odradek_engine::log::{Aborted, file_stem};
 use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
+use odradek_engine::log::{Aborted, file_stem};
 use odradek_engine::types::{Offset, Position};
 
 /// Largest index, snapshot or checkpoint file that is believed.

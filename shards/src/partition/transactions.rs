@@ -74,7 +74,9 @@ impl Partition {
         let Some((segment, end)) = read.reach else {
             return Ok(Vec::new());
         };
-        let to = self.with_log(|log| log.bound(segment, end)).min(read.stable);
+        let to = self
+            .with_log(|log| log.bound(segment, end))
+            .min(read.stable);
         let mut search = AbortedSearch::new(from, to);
         loop {
             let segment = {

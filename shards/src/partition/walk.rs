@@ -29,8 +29,9 @@ pub(super) struct Walk<'a> {
     pub(super) told: Epochs,
     /// Producers' batches before this are in the snapshot.
     pub(super) replay_from: Offset,
-    /// Transactions open at the batch that is judged next.
+    /// Transactions open at the batch that is judged next, if that is not before this offset.
     pub(super) undecided: Undecided,
+    pub(super) undecided_from: Offset,
     pub(super) io: &'a Io,
     listing: &'a Listing<'a>,
     /// Bytes of batches judged.
@@ -82,12 +83,15 @@ pub(super) async fn walk(
         },
     };
     // What was open where the first batch is judged.
-    let undecided = match (start, first) {
+    let (undecided_from, undecided) = match (start, first) {
         (Some(start), Some(first)) if first < start.checkpoint.segment => {
             let before = newest_snapshot(io, directory, &listing.snapshots, Some(first)).await?;
-            before.map_or_else(Undecided::default, |(_, before)| Undecided::of(&before))
+            match before {
+                Some((base, before)) => (base, Undecided::of(&before)),
+                None => (bases[0], Undecided::default()),
+            }
         }
-        _ => Undecided::of(&producers),
+        _ => (replay_from, Undecided::of(&producers)),
     };
     let told = read_epochs(io, directory).await?.unwrap_or_default();
     let mut walk = Walk {
@@ -106,6 +110,7 @@ pub(super) async fn walk(
         told,
         replay_from,
         undecided,
+        undecided_from,
         io,
         listing,
         judged: 0,

@@ -280,7 +280,10 @@ fn a_transaction_lasts_until_its_marker() {
     assert_eq!(entry.coordinator_epoch(), Epoch(5));
     assert_eq!(entry.last_sequence(), Sequence(1), "the batches stay known");
     assert_eq!(
-        producers.check_marker(&end, marker(4), 1).unwrap_err().code(),
+        producers
+            .check_marker(&end, marker(4), 1)
+            .unwrap_err()
+            .code(),
         52
     );
     assert_eq!(producers.applied_marker(&end, marker(5), NOW), None);

@@ -69,7 +69,9 @@ pub(super) fn place(key: i16) -> Option<Place> {
         22 => Place::One(|call| {
             let request: InitProducerIdRequest<'_> = call.decode()?;
             let id = request.transactional_id;
-            Ok(id.map_or(call.broker.shard, |id| shard_of_transaction(call.broker, id)))
+            Ok(id.map_or(call.broker.shard, |id| {
+                shard_of_transaction(call.broker, id)
+            }))
         }),
         23 => Place::Parts(by_partition::offset_for_leader_epoch),
         // From version 4 on it comes from brokers; there is none but this node.
@@ -79,7 +81,9 @@ pub(super) fn place(key: i16) -> Option<Place> {
                 true => Some(request.v3_and_below_transactional_id),
                 false => request.transactions.first().map(|one| one.transactional_id),
             };
-            Ok(id.map_or(call.broker.shard, |id| shard_of_transaction(call.broker, id)))
+            Ok(id.map_or(call.broker.shard, |id| {
+                shard_of_transaction(call.broker, id)
+            }))
         }),
         25 => by_transaction!(AddOffsetsToTxnRequest { transactional_id }),
         26 => by_transaction!(EndTxnRequest { transactional_id }),

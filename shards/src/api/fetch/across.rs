@@ -55,7 +55,10 @@ pub(super) async fn gather(
         _ => call.peer.aside.mixed(),
     }
     if shards.iter().all(|shard| *shard == here) {
-        return Ok((super::gather(broker, limits, wanted, notice).await, Vec::new()));
+        return Ok((
+            super::gather(broker, limits, wanted, notice).await,
+            Vec::new(),
+        ));
     }
     let of = |shard: u32| {
         let theirs = wanted.iter().zip(&owners);

@@ -57,8 +57,7 @@ pub use describe::{DescribedGroup, DescribedMember, GROUP_TYPE, ListedGroup};
 pub use effects::{
     Blob, CommitReply, CommitReplyTopic, Effect, Effects, FetchReply, FetchReplyTopic,
     FetchedOffset, JoinReply, JoinedMember, OffsetDeleteReply, Producer, Reply, SyncReply, Ticket,
-    Token,
-    TopicId,
+    Token, TopicId,
 };
 pub use fetch::{FetchRequest, FetchTopic};
 pub use group::{CONSUMER_PROTOCOL_TYPE, ClassicGroup};

@@ -4,7 +4,6 @@ use odradek_engine::types::{ProducerEpoch, ProducerId};
 
 use super::super::effects as shared;
 use super::super::effects::Ticket;
-use super::error;
 use super::transaction::{Partitions, Record};
 use crate::partition::End;
 
@@ -25,15 +24,6 @@ pub enum Reply {
     Producer(Result<(ProducerId, ProducerEpoch), i16>),
     /// An error code.
     Code(i16),
-}
-
-impl Reply {
-    pub(super) fn failed(&self, code: i16) -> Reply {
-        match self {
-            Reply::Producer(_) => Reply::Producer(Err(code)),
-            Reply::Code(_) => Reply::Code(code),
-        }
-    }
 }
 
 pub type Effect = shared::Effect<Reply, Record, Markers>;
@@ -64,7 +54,7 @@ impl Kind {
     /// What whoever asked is told if it cannot be written.
     pub fn failed(self, code: i16) -> Reply {
         match self {
-            Kind::Join => Reply::Code(error::NONE).failed(code),
+            Kind::Join => Reply::Code(code),
             _ => Reply::Producer(Err(code)),
         }
     }

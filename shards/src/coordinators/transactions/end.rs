@@ -50,7 +50,10 @@ fn step(entry: &Entry, request: &EndRequest) -> Result<Step, i16> {
     }
 }
 
-fn step_raising(entry: &Entry, EndRequest { member, commit, .. }: &EndRequest) -> Result<Step, i16> {
+fn step_raising(
+    entry: &Entry,
+    EndRequest { member, commit, .. }: &EndRequest,
+) -> Result<Step, i16> {
     let now = &entry.now;
     if entry.busy() {
         return Err(error::CONCURRENT_TRANSACTIONS);

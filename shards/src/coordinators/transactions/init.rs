@@ -98,7 +98,7 @@ impl TransactionsShard {
                 let id = fresh.ok_or(error::COORDINATOR_LOAD_IN_PROGRESS)?;
                 let now = Transaction::new(id, request.timeout_ms, now_ms);
                 let entry = Entry { now, next: None };
-                self.entries.entry(request.id.clone()).or_insert(entry)
+                &*self.entries.entry(request.id.clone()).or_insert(entry)
             }
         };
         if entry.busy() {

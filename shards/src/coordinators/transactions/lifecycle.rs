@@ -1,9 +1,9 @@
 //! From the log to a serving coordinator and back.
 
+use super::TransactionsShard;
 use super::effects::Effects;
 use super::error;
 use super::transaction::{Entry, Record};
-use super::TransactionsShard;
 
 impl TransactionsShard {
     /// Folds one record of the log into the state, in log order, before [`loaded`](Self::loaded).

@@ -76,11 +76,7 @@ impl TransactionsShard {
     /// Whether partitions are in the open transaction: for each an error code, or one for all.
     ///
     /// What is being written does not count: whoever appends looks once more.
-    pub fn verify(
-        &self,
-        member: &Member,
-        partitions: &[(String, i32)],
-    ) -> Result<Vec<i16>, i16> {
+    pub fn verify(&self, member: &Member, partitions: &[(String, i32)]) -> Result<Vec<i16>, i16> {
         let entry = self.entry(member)?;
         member.check(entry)?;
         if entry.now.state.is_prepared() {

@@ -21,7 +21,10 @@ fn a_transaction_is_decided_marked_and_complete() {
         assert_eq!(markers.partitions, places(&[("a", 0), ("b", 3)]));
         assert_eq!(markers.end.producer_epoch.0, after.1);
         assert_eq!(markers.end.coordinator_epoch, Epoch(5));
-        assert_eq!((markers.end.commit, markers.end.version), (commit, version as i8));
+        assert_eq!(
+            (markers.end.commit, markers.end.version),
+            (commit, version as i8)
+        );
         assert!(w.state().is_prepared());
         w.flush();
         let complete = match commit {
@@ -221,7 +224,10 @@ fn an_id_that_nobody_uses_is_forgotten() {
     w.flush();
     assert_eq!(w.shard.transaction("t"), None);
     assert_eq!(w.shard.next_deadline(), None);
-    assert_eq!(w.add(by, &[("a", 0)], 2), error::INVALID_PRODUCER_ID_MAPPING);
+    assert_eq!(
+        w.add(by, &[("a", 0)], 2),
+        error::INVALID_PRODUCER_ID_MAPPING
+    );
     w.crash();
     assert_eq!(w.shard.transaction("t"), None, "also in the log");
     // It begins anew, as somebody else.

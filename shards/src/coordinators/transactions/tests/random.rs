@@ -112,7 +112,9 @@ impl Model {
         let partition = self.dice.roll(4) as i32;
         let client = &self.clients[picked];
         let (by, version) = (member(client.producer), client.version);
-        let ticket = self.world.ask_add(&by, &places(&[("a", partition)]), version);
+        let ticket = self
+            .world
+            .ask_add(&by, &places(&[("a", partition)]), version);
         self.clients[picked].waits = Some((ticket, Wants::Join(partition)));
     }
 
@@ -205,9 +207,17 @@ impl Model {
         }
         for (producer, fate) in &self.fates {
             let told = (fate.told_commit, fate.told_abort);
-            assert_ne!(told, (true, true), "seed {seed}: {producer:?} was told both");
+            assert_ne!(
+                told,
+                (true, true),
+                "seed {seed}: {producer:?} was told both"
+            );
             let marked = (fate.marked_commit, fate.marked_abort);
-            assert_ne!(marked, (true, true), "seed {seed}: {producer:?} was marked both");
+            assert_ne!(
+                marked,
+                (true, true),
+                "seed {seed}: {producer:?} was marked both"
+            );
             assert!(
                 !fate.told_commit || fate.marked_commit,
                 "seed {seed}: {producer:?} was told that it committed"
