@@ -26,10 +26,6 @@ const MERGE_BYTES_MIN: u64 = 256 << 10;
 /// The unfinished page after so large a write goes out beside it: waiting for the next of that size
 /// costs more than a write of one page.
 const BESIDE_BYTES_MIN: u64 = 512 << 10;
-/// A write that begins in a page that is on disk, and goes so far beyond it, goes out as two: that
-/// page, and the rest. As one it would span two kinds of extents, which the file system's exclusive
-/// path takes, on a worker thread. Smaller ones meet zeros that were written ahead of them.
-const SPLIT_BYTES_MIN: u64 = 64 << 10;
 /// The largest block that one append asks for.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 
@@ -107,8 +103,6 @@ pub struct Tail {
     streaming: bool,
     /// The last write planned left an unfinished page that is not to wait.
     page_due: bool,
-    /// The last write planned was of the first page alone of what waits.
-    rest_due: bool,
     next_id: u64,
     bytes: usize,
 }
@@ -135,7 +129,6 @@ impl Tail {
             written: at,
             streaming: false,
             page_due: false,
-            rest_due: false,
             next_id: 0,
             bytes: 0,
         }
@@ -268,8 +261,7 @@ impl Tail {
         }
         let little = limit - at < MERGE_BYTES_MIN;
         let page_due = std::mem::take(&mut self.page_due) && limit - at < PAGE as u64;
-        let rest_due = std::mem::take(&mut self.rest_due);
-        if flying > 0 && !rolled && little && !page_due && !rest_due {
+        if flying > 0 && !rolled && little && !page_due {
             return None;
         }
         if !self.aligned {
@@ -281,13 +273,8 @@ impl Tail {
         if start < at && self.flying.iter().any(busy) {
             return None;
         }
-        if start < at && limit - start >= SPLIT_BYTES_MIN {
-            self.rest_due = true;
-            return Some(self.start(segment, start, start + PAGE as u64));
-        }
         let mut end = limit.min(start + WRITE_BYTES_MAX);
-        let beside = flying > 0 && !rest_due;
-        if (beside || self.streaming && !little) && !rolled && page_floor(end) > at {
+        if (flying > 0 || self.streaming && !little) && !rolled && page_floor(end) > at {
             end = page_floor(end);
             self.page_due = end - start >= BESIDE_BYTES_MIN;
         }
