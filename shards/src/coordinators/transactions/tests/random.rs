@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 800;
 const STEPS: usize = 120;
 
 struct Dice(u64);
