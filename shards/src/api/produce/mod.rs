@@ -23,7 +23,7 @@ use odradek_wire::{ErrorCode, Message, Records, Uuid};
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
-pub(super) use across::across;
+pub(super) use across::{across, onwards};
 pub use lone::Produced;
 pub(super) use lone::take as at_once;
 
