@@ -19,7 +19,7 @@ use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
 use super::fetch_sessions::{Asked, Kind, Told, TopicKey, Wanted};
 use super::{Broker, Call, Outcome, Refusal, Reply, ReplyPiece, encode_reply, topics};
-use crate::catalog::{Hosted, Topic};
+use crate::catalog::{Hosted, Image, Topic};
 use crate::partition::{Piece, ReadError};
 use crate::runtime::{Notice, either};
 
@@ -94,8 +94,11 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let notice = Rc::new(Notice::default());
     loop {
         let (answer, mut stirs) = match broker.one_address() {
-            false => (gather(broker, max, &wanted, &notice).await, Vec::new()),
-            true => across::gather(&call, max, &wanted, &notice).await?,
+            false => {
+                let limits = Limits { least, max };
+                (gather(broker, limits, &wanted, &notice).await, Vec::new())
+            }
+            true => across::gather(&call, Limits { least, max }, &wanted, &notice).await?,
         };
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
         let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
@@ -154,8 +157,22 @@ struct Answer {
     failed: bool,
 }
 
-/// Plans every partition once. `notice` is raised by the next progress of any that had nothing.
-async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<Notice>) -> Answer {
+/// How many bytes an answer may have, and how many it waits for.
+#[derive(Clone, Copy)]
+struct Limits {
+    least: u64,
+    max: u64,
+}
+
+/// Plans every partition once. `notice` is raised by the next progress of any that had nothing, and
+/// of any at all if they have too little together.
+async fn gather(
+    broker: &Rc<Broker>,
+    limits: Limits,
+    wanted: &[Wanted],
+    notice: &Rc<Notice>,
+) -> Answer {
+    let Limits { least, max } = limits;
     let image = broker.image();
     let mut answer = Answer {
         slices: Vec::with_capacity(wanted.len()),
@@ -186,7 +203,36 @@ async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<No
         answer.failed |= slice.error != ErrorCode::None;
         answer.slices.push(slice);
     }
+    if answer.bytes < least && !answer.failed {
+        watch_begun(broker, &image, wanted, &answer.slices, notice);
+    }
     answer
+}
+
+/// Watches those partitions, too, that have something.
+fn watch_begun(
+    broker: &Rc<Broker>,
+    image: &Image,
+    wanted: &[Wanted],
+    slices: &[Slice],
+    notice: &Rc<Notice>,
+) {
+    for (wanted, slice) in wanted.iter().zip(slices) {
+        if slice.bytes == 0 {
+            continue;
+        }
+        let topic = match &wanted.topic {
+            TopicKey::Id(id) => image.topic_by_id(*id),
+            TopicKey::Name(name) => image.topic(name),
+        };
+        match topic.and_then(|topic| broker.open_now(topic, wanted.index)) {
+            // What came while it was read is not waited for.
+            Some(open) if open.partition.standing().visible.0 == slice.visible => {
+                open.partition.watch(notice);
+            }
+            _ => notice.raise(),
+        }
+    }
 }
 
 async fn slice(

@@ -85,7 +85,6 @@ impl Holdings {
         self.given_away.borrow_mut().retain(|_, until| *until > now);
         for moved in moves {
             let key = (moved.topic.id, moved.index);
-            self.given_away.borrow_mut().remove(&key);
             if moved.from == self.shard() {
                 let until = now.saturating_add(PASSED_ON_NS);
                 self.given_away.borrow_mut().insert(key, until);

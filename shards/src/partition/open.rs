@@ -10,7 +10,6 @@ use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
 use super::recover::recover;
-use super::undurable::Undurable;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
@@ -79,18 +78,14 @@ impl Partition {
             }
             Err(error) => return Err(fail("listing its directory")(error)),
         };
-        let durable = found.next;
-        Partition::begin(ground, opening, found, durable, Undurable::default()).await
+        Partition::begin(ground, opening, found).await
     }
 
-    /// Begins its leader epoch over a log of which everything is written, and durable before
-    /// `durable`; `undurable` is the rest.
+    /// Begins its leader epoch over a log that is durable to its end.
     pub(super) async fn begin(
         ground: &Rc<Ground>,
         opening: Opening,
         found: Recovered,
-        durable: Offset,
-        undurable: Undurable,
     ) -> Result<Rc<Partition>, OpenError> {
         let (io, next) = (&ground.io, found.next);
         let kept = opening.checkpoint.as_ref();
@@ -115,18 +110,18 @@ impl Partition {
             start_moves: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
-                progress: Progress::resumed(next, durable, durable_policy),
+                progress: Progress::new(next, durable_policy),
                 epoch: opening.epoch,
                 always_durable: opening.always_durable,
                 written: Waiters::default(),
                 visible: Waiters::default(),
                 wanted: Offset(0),
                 readers: Vec::new(),
-                shown: if durable_policy { durable } else { next },
+                shown: next,
                 files: Default::default(),
                 writing: false,
                 flushing: false,
-                undurable,
+                undurable: Default::default(),
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::log::Appended;
-use odradek_engine::record::{Origin, RecordError, validate_produce};
+use odradek_engine::record::{Depth, Origin, RecordError, recompress, validate_produce};
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -273,6 +273,23 @@ fn append(
         let why = "the batch is transactional, the request is not".to_owned();
         return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
     }
+    let other = hosted.codec().filter(|to| to.codec != info.compression);
+    let mut recompressed = Vec::new();
+    let (records, info) = match other {
+        None => (records, info),
+        Some(to) => {
+            let keys = matches!(
+                depth,
+                Depth::Records {
+                    keys_required: true
+                }
+            );
+            let out = &mut recompressed;
+            let info = recompress(records, &info, to, &rules, keys, &mut scratch, out);
+            let info = info.map_err(refuse)?;
+            (recompressed.as_slice(), info)
+        }
+    };
     let appended = hosted
         .partition
         .append(records, &info, Origin::Client, append_time, now);
