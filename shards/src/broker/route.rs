@@ -30,7 +30,7 @@ impl Service for Broker {
     ) -> Result<Outcome, Unserved> {
         let (row, call) = header::read(self, peer, request.bytes())?;
         let (api_key, version) = (call.api_key, call.version);
-        let handled = match across::concerns(self, peer, api_key) {
+        let handled = match across::concerns(self, api_key) {
             false => (row.handler)(call).await,
             true => across::handle(row, call, request).await,
         };

@@ -112,12 +112,6 @@ impl Holdings {
         self.moves_seen.get()
     }
 
-    /// Whether this shard gave anything away of late.
-    #[inline]
-    pub fn gave_any(&self) -> bool {
-        !self.given_away.borrow().is_empty()
-    }
-
     /// Whether a partition was this shard's until a while ago.
     pub fn gave(&self, topic: Uuid, index: i32) -> bool {
         let until = self.given_away.borrow().get(&(topic, index)).copied();

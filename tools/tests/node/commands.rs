@@ -116,7 +116,7 @@ fn partitions_move_behind_one_address() {
         "{leaders:?}"
     );
     assert!(leaders.iter().any(|(_, epoch)| *epoch > 0), "{leaders:?}");
-    refused(&node, "topic move t --partition 0 --to 2", "3000, 3001");
+    refused(&node, "topic move t --partition 0 --to 2", "3000,3001");
     assert!(!done(&node, "config get topic t --all").contains("partition.shards"));
 }
 

@@ -170,7 +170,7 @@ async fn answer_here(
     }
     match call.api_key {
         // What moved while the request was on its way.
-        produce::KEY => produce::onwards(row, call, carried).await,
+        produce::KEY => produce::onwards(call, carried).await,
         _ => (row.handler)(call).await,
     }
 }

@@ -86,9 +86,8 @@ impl Aside {
 
 /// Whether a request may belong to another shard.
 #[inline]
-pub fn concerns(broker: &Broker, peer: &Peer, api_key: i16) -> bool {
-    let passed_on = api_key == produce::KEY;
-    broker.one_address() || passed_on && (broker.holdings.gave_any() || behind(broker, peer))
+pub fn concerns(broker: &Broker, api_key: i16) -> bool {
+    broker.one_address() || api_key == produce::KEY
 }
 
 /// Answers a request, wherever it belongs.

@@ -4,21 +4,22 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_channel::oneshot;
 use odradek_wire::ErrorCode;
 use odradek_wire::produce::ProduceRequest;
 
 use super::{
-    Answer, BY_ID, Taken, UNSTORED, counts, deadline, distribute, reply, settle, take, topics_of,
+    Answer, BY_ID, Taken, UNSTORED, counts, deadline, distribute, here, reply, settle, take,
+    topics_of,
 };
 use crate::api::across::{
-    Carried, LOST, There, ask, carry, distinct, in_order, join, key, lane, later, read,
-    shard_of_partition, sole, to,
+    Carried, LOST, There, ask, carry, distinct, in_order, join, lane, later, read, sole, to,
 };
 use crate::api::table::Row;
 use crate::api::{Broker, Call, Handled, Outcome, Refusal, Reply};
-use crate::catalog::{Image, TopicKey};
+use crate::catalog::{Topic, Unhosted};
 use crate::net::{Request, Room};
 use crate::runtime::{Gone, LocalFuture};
 
@@ -33,27 +34,29 @@ pub(in crate::api) fn across<'a>(
 ) -> Handled<'a> {
     Box::pin(async move {
         let asked: ProduceRequest<'_> = call.decode()?;
-        let owners = owners(call.broker, &asked, call.version);
-        if let Some(shard) = sole(&owners, call.broker.shard) {
-            return to(shard, row, call, request).await;
+        let owners = owners(&call, &asked, |_| true).await?;
+        match sole(&owners, call.broker.shard) {
+            Some(shard) if shard == call.broker.shard => {
+                call.peer.aside.note(shard);
+                here(&call, &asked).await
+            }
+            Some(shard) => to(shard, row, call, request).await,
+            None => {
+                call.peer.aside.mixed();
+                let (carried, room) = carry(call.broker, request).await;
+                split(&call, &carried, room, &asked, owners).await
+            }
         }
-        call.peer.aside.mixed();
-        let (carried, room) = carry(call.broker, request).await;
-        split(&call, &carried, room, &asked, owners).await
     })
 }
 
 /// The same with a request that another shard has sent here.
-pub(in crate::api) fn onwards<'a>(
-    row: &'static Row,
-    call: Call<'a>,
-    carried: &'a Carried,
-) -> Handled<'a> {
+pub(in crate::api) fn onwards<'a>(call: Call<'a>, carried: &'a Carried) -> Handled<'a> {
     Box::pin(async move {
         let asked: ProduceRequest<'_> = call.decode()?;
-        let owners = owners(call.broker, &asked, call.version);
+        let owners = owners(&call, &asked, |_| true).await?;
         match sole(&owners, call.broker.shard) {
-            Some(here) if here == call.broker.shard => (row.handler)(call).await,
+            Some(shard) if shard == call.broker.shard => here(&call, &asked).await,
             Some(shard) => {
                 let answer = ask(&call, shard, carried.clone()).await?;
                 Ok(Outcome::Later(Box::pin(later(call.broker, answer, None))))
@@ -63,32 +66,72 @@ pub(in crate::api) fn onwards<'a>(
     })
 }
 
-/// Who takes each batch, in the order of the request.
-fn owners(broker: &Broker, request: &ProduceRequest<'_>, version: i16) -> Vec<u32> {
-    let image = broker.image();
-    let mut owners = Vec::new();
-    for data in &request.topic_data {
-        let topic = key(version >= BY_ID, data.name, data.topic_id);
-        let partitions = data.partition_data.iter();
-        owners.extend(partitions.map(|one| owner(broker, &image, topic, one.index)));
+/// Who takes each batch, in the order of the request: once this shard's partitions among those that
+/// are `mine` are open, as they may leave while they are opened or awaited.
+///
+/// # Errors
+/// The node is stopping.
+async fn owners(
+    call: &Call<'_>,
+    request: &ProduceRequest<'_>,
+    mine: impl Fn(usize) -> bool,
+) -> Result<Vec<u32>, Refusal> {
+    let mut failed = Vec::new();
+    loop {
+        in_order(call.broker, call.peer).await?;
+        let awaited = |number| mine(number) && !failed.contains(&number);
+        let (owners, shut) = look(call.broker, request, call.version, awaited);
+        let Some((number, topic, index)) = shut else {
+            return Ok(owners);
+        };
+        match call.broker.hosted(&topic, index).await {
+            Ok(_) | Err(Unhosted::Elsewhere) => {}
+            Err(Unhosted::Unknown | Unhosted::Failed) => failed.push(number),
+        }
     }
-    owners
 }
 
-fn owner(broker: &Broker, image: &Image, topic: TopicKey<'_>, index: i32) -> u32 {
-    let shard = shard_of_partition(image, broker.shard, topic, index);
-    if shard == broker.shard || broker.one_address() {
-        return shard;
+/// A partition that is this shard's and not open: the batch's number, the topic, the index.
+type Shut = (usize, Arc<Topic>, i32);
+
+/// The owners, and the first of this shard's partitions that is not open.
+fn look(
+    broker: &Broker,
+    request: &ProduceRequest<'_>,
+    version: i16,
+    awaited: impl Fn(usize) -> bool,
+) -> (Vec<u32>, Option<Shut>) {
+    let (image, here) = (broker.image(), broker.shard);
+    let (mut owners, mut shut) = (Vec::with_capacity(1), None);
+    for data in &request.topic_data {
+        let topic = match version >= BY_ID {
+            true => image.topic_by_id(data.topic_id),
+            false => image.topic(data.name),
+        };
+        // Nobody writes to the others.
+        let topic = topic.filter(|topic| !topic.is_internal());
+        for one in &data.partition_data {
+            let number = owners.len();
+            let known = topic.and_then(|topic| Some((topic, topic.entry(one.index)?.shard)));
+            owners.push(match known {
+                Some((topic, owner)) if owner == here => {
+                    let open = || broker.open_now(topic, one.index).is_some();
+                    if shut.is_none() && awaited(number) && !open() {
+                        shut = Some((number, topic.clone(), one.index));
+                    }
+                    here
+                }
+                // Where shards are brokers, a client that is wrong for long is told.
+                Some((topic, owner))
+                    if broker.one_address() || broker.holdings.gave(topic.id, one.index) =>
+                {
+                    owner
+                }
+                _ => here,
+            });
+        }
     }
-    // Where shards are brokers, a client that is wrong for long is told.
-    let topic = match topic {
-        TopicKey::Name(name) => image.topic(name),
-        TopicKey::Id(id) => image.topic_by_id(id),
-    };
-    match topic.is_some_and(|topic| broker.holdings.gave(topic.id, index)) {
-        true => shard,
-        false => broker.shard,
-    }
+    (owners, shut)
 }
 
 /// What owners have been given.
@@ -145,9 +188,6 @@ async fn take_there(
     send: oneshot::Sender<Vec<Answer>>,
 ) {
     let broker = &there.broker;
-    if in_order(broker, &there.peer).await.is_err() {
-        return;
-    }
     let (scattered, owners) = {
         let Ok((_, call)) = read(broker, &there.peer, &carried) else {
             unreachable!("it was read before it was sent")
@@ -155,7 +195,9 @@ async fn take_there(
         let Ok(asked) = call.decode::<ProduceRequest<'_>>() else {
             unreachable!("it was read before it was sent")
         };
-        let owners = owners(broker, &asked, call.version);
+        let Ok(owners) = owners(&call, &asked, |number| mine[number]).await else {
+            return;
+        };
         let Ok(scattered) = scatter(&call, &carried, &asked, &owners, mine).await else {
             return;
         };

@@ -60,8 +60,13 @@ struct TopicAnswer {
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: ProduceRequest<'_> = call.decode()?;
+    here(&call, &request).await
+}
+
+/// Answers a request whose partitions are all this shard's, or nobody's.
+async fn here(call: &Call<'_>, request: &ProduceRequest<'_>) -> Result<Outcome, Refusal> {
     let broker = call.broker;
-    let mut taken = take(broker, &request, call.version, |_| true).await;
+    let mut taken = take(broker, request, call.version, |_| true).await;
     let acks = request.acks;
     if acks == 0 {
         return match taken.iter().any(Taken::failed) {
@@ -72,8 +77,8 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let (version, correlation_id) = (call.version, call.correlation_id);
     let broker = broker.clone();
     let deadline = deadline(broker.io.now(), acks, request.timeout_ms);
-    let mut topics = topics_of(&broker, &request, version);
-    let counts = counts(&request);
+    let mut topics = topics_of(&broker, request, version);
+    let counts = counts(request);
     Ok(Outcome::Later(Box::pin(async move {
         settle(&broker, &mut taken, deadline).await;
         let answers = taken.into_iter().map(|taken| taken.answer);

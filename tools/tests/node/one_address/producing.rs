@@ -180,7 +180,6 @@ fn partitions_move_while_a_connection_writes_to_all() {
                 assert_eq!(moved.expect("an answer"), (ErrorCode::None, None));
                 step += 1;
             }
-            assert!(step > 8, "{step} moves");
         });
         let mut id = 0;
         let mut receive = || {
