@@ -8,7 +8,7 @@ use odradek_engine::bytes::{LentBytes, Part};
 use odradek_wire::request_header::RequestHeader;
 use odradek_wire::{Message, Reader, Writer};
 
-use super::{There, in_order};
+use super::{OnItsWay, There, in_order};
 use crate::api::table::Row;
 use crate::api::{Broker, Call, Outcome, Peer, Refusal, Reply, ReplyPiece, header, produce};
 use crate::net::{Pledge, Request, Room, Unserved};
@@ -98,7 +98,7 @@ pub(in crate::api) fn later(
 ) -> impl Future<Output = Result<Reply, Refusal>> + 'static {
     let broker = broker.clone();
     async move {
-        let bytes = answer.await.map_err(|_| LOST)??;
+        let bytes = answer.come().await?;
         drop(room);
         broker.lender.reclaim();
         Ok(match bytes.is_empty() {
@@ -109,7 +109,16 @@ pub(in crate::api) fn later(
 }
 
 /// A whole reply on its way; empty if there is none (`acks=0`).
-pub(in crate::api) type Answer = oneshot::Receiver<Result<Vec<u8>, Refusal>>;
+pub(in crate::api) struct Answer {
+    answer: oneshot::Receiver<Result<Vec<u8>, Refusal>>,
+    _on_its_way: Option<OnItsWay>,
+}
+
+impl Answer {
+    async fn come(self) -> Result<Vec<u8>, Refusal> {
+        self.answer.await.map_err(|_| LOST)?
+    }
+}
 
 /// Sends a request to another shard, which has begun it before it begins the next.
 pub(in crate::api) async fn ask(
@@ -152,8 +161,24 @@ pub(in crate::api) async fn ask(
         })
     };
     let lane = lane(call, shard).await;
+    let on_its_way = match call.api_key {
+        produce::KEY => Some(taken(call.broker).await),
+        _ => None,
+    };
     lane.send(errand).await.map_err(|Gone| LOST)?;
-    Ok(answer)
+    Ok(Answer {
+        answer,
+        _on_its_way: on_its_way,
+    })
+}
+
+/// Notes that batches go to another shard; never ends once this one stops, with which its
+/// connections go.
+pub(in crate::api) async fn taken(broker: &Broker) -> OnItsWay {
+    if broker.stopping() {
+        std::future::pending::<()>().await;
+    }
+    broker.passed_on.one()
 }
 
 /// Has this shard answer a request, whatever it concerns.
@@ -231,7 +256,7 @@ pub(super) async fn ask_each(
         bodies.push((call.broker.shard, body(call, reply)?));
     }
     for (shard, answer) in answers {
-        let reply = answer.await.map_err(|_| LOST)??;
+        let reply = answer.come().await?;
         bodies.push((shard, body(call, reply)?));
     }
     Ok(bodies)

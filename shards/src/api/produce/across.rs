@@ -15,7 +15,8 @@ use super::{
     topics_of,
 };
 use crate::api::across::{
-    Carried, LOST, There, ask, carry, distinct, in_order, join, lane, later, read, sole, to,
+    Carried, LOST, OnItsWay, There, ask, carry, distinct, in_order, join, lane, later, read, sole,
+    taken, to,
 };
 use crate::api::table::Row;
 use crate::api::{Broker, Call, Handled, Outcome, Refusal, Reply};
@@ -137,7 +138,7 @@ fn look(
 /// What owners have been given.
 struct Scattered {
     own: Vec<Taken>,
-    far: Vec<(u32, Answers)>,
+    far: Vec<(u32, Answers, OnItsWay)>,
     deadline: u64,
 }
 
@@ -170,8 +171,9 @@ fn scatter<'a>(
                 Box::pin(async move { take_there(&there, carried, &theirs, send).await })
             };
             let lane = lane(call, shard).await;
+            let on_its_way = taken(call.broker).await;
             lane.send(errand).await.map_err(|Gone| LOST)?;
-            far.push((shard, answers));
+            far.push((shard, answers, on_its_way));
         }
         let own = theirs(here);
         let own = take(call.broker, asked, call.version, |number| own[number]).await;
@@ -261,7 +263,7 @@ async fn gather(
     settle(broker, &mut own, deadline).await;
     let own = own.into_iter().map(|taken| taken.answer).collect();
     let mut answers = BTreeMap::from([(broker.shard, own)]);
-    for (shard, theirs) in far {
+    for (shard, theirs, _) in far {
         answers.insert(shard, theirs.await.map_err(|_| LOST)?.into());
     }
     broker.lender.reclaim();
