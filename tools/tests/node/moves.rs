@@ -100,7 +100,7 @@ fn files_stay_and_ownership_changes() {
     };
     let before = files(&node);
     for round in 0..7 {
-        for index in 0..3 {
+        for (index, next) in stored.iter_mut().enumerate() {
             let (shard, epoch) = shard_of(&node, "t", index);
             let to = (shard + 1 + round % 2) % 3;
             let mut old = node.leader("t", index);
@@ -108,8 +108,8 @@ fn files_stay_and_ownership_changes() {
             assert_eq!(shard_of(&node, "t", index), (to, epoch + 1));
             // Whoever comes too late is sent on, but a producer's batch is taken there.
             let late = old.produce("t", index as i32, 1, &batch(&[b"late"]));
-            assert_eq!((late.error, late.offset), (ErrorCode::None, stored[index]));
-            stored[index] += 1;
+            assert_eq!((late.error, late.offset), (ErrorCode::None, *next));
+            *next += 1;
             let fetched = old.fetch("t", index as i32, 0, 1 << 20);
             assert_eq!(fetched.error, ErrorCode::NotLeaderOrFollower);
         }
