@@ -14,20 +14,12 @@
 use std::rc::Rc;
 
 use odradek_engine::log::Recovered;
-use odradek_engine::types::Offset;
 
-use super::open::{Entries, failed};
-use super::undurable::Undurable;
+use super::open::Entries;
 use super::{Ground, OpenError, Opening, Partition};
 
-/// What a shard gives another with a partition.
-pub struct HandOver {
-    log: Recovered,
-    durable: Offset,
-    /// What is not durable keeps its age: the new shard's flusher tries again what a first flush
-    /// leaves.
-    undurable: Undurable,
-}
+/// What a shard gives another with a partition: its log, which is durable to its end.
+pub struct HandOver(Recovered);
 
 impl Partition {
     /// Takes and shows nothing more. Who waits for a mark goes on waiting.
@@ -68,14 +60,7 @@ impl Partition {
                     self.start_flush(&mut state);
                 } else if settled {
                     state.handed_over = true;
-                    let durable = state.progress.durable();
-                    let undurable = std::mem::take(&mut state.undurable);
-                    let log = state.log.hand_over();
-                    return Some(HandOver {
-                        log,
-                        durable,
-                        undurable,
-                    });
+                    return Some(HandOver(state.log.hand_over()));
                 }
                 state.leaving.clone().expect("it has left")
             };
@@ -89,22 +74,6 @@ impl Partition {
         opening: Opening,
         given: HandOver,
     ) -> Result<Rc<Partition>, OpenError> {
-        let HandOver {
-            log,
-            durable,
-            undurable,
-        } = given;
-        let (name, next) = (opening.name.clone(), log.next);
-        let active = log.segments.back().expect("an active segment").base;
-        let partition =
-            Partition::begin(ground, opening, log, durable, undurable, Entries::Durable);
-        let partition = partition.await?;
-        if durable < next {
-            // Earlier segments are finished, which made them durable; a flush reaches open files.
-            let file = partition.file(active, true).await;
-            file.map_err(failed(&name, "opening its active segment"))?;
-            partition.start_flush(&mut partition.state.borrow_mut());
-        }
-        Ok(partition)
+        Partition::begin(ground, opening, given.0, Entries::Durable).await
     }
 }

@@ -26,7 +26,7 @@ const VERSION: i16 = AlterPartitionReassignmentsRequest::MAX_VERSION;
 const WINDOW: usize = 5;
 
 /// What the node answers for one partition.
-fn try_move(
+pub fn try_move(
     client: &mut Client,
     topic: &str,
     index: i32,
@@ -76,7 +76,7 @@ fn files_stay_and_ownership_changes() {
     let mut node = TestNode::start(&[("shards", "3")]);
     assert_eq!(node.client().create_topic("t", 3, &[]), ErrorCode::None);
     let mut stored = [0; 3];
-    let mut store = |node: &TestNode| {
+    let store = |node: &TestNode, stored: &mut [i64; 3]| {
         for (index, next) in stored.iter_mut().enumerate() {
             let mut leader = node.leader("t", index);
             assert_eq!(
@@ -91,7 +91,7 @@ fn files_stay_and_ownership_changes() {
             assert!(records.is_sorted_by_key(|record| record.epoch));
         }
     };
-    store(&node);
+    store(&node, &mut stored);
     let files = |node: &TestNode| -> Vec<u64> {
         use std::os::unix::fs::MetadataExt;
         let logs = (0..3).flat_map(|index| node.files("t", index, "log"));
@@ -100,19 +100,20 @@ fn files_stay_and_ownership_changes() {
     };
     let before = files(&node);
     for round in 0..7 {
-        for index in 0..3 {
+        for (index, next) in stored.iter_mut().enumerate() {
             let (shard, epoch) = shard_of(&node, "t", index);
             let to = (shard + 1 + round % 2) % 3;
             let mut old = node.leader("t", index);
             go(&node, "t", index as i32, to);
             assert_eq!(shard_of(&node, "t", index), (to, epoch + 1));
-            // Whoever comes too late is sent on.
+            // Whoever comes too late is sent on, but a producer's batch is taken there.
             let late = old.produce("t", index as i32, 1, &batch(&[b"late"]));
-            assert_eq!(late.error, ErrorCode::NotLeaderOrFollower);
+            assert_eq!((late.error, late.offset), (ErrorCode::None, *next));
+            *next += 1;
             let fetched = old.fetch("t", index as i32, 0, 1 << 20);
             assert_eq!(fetched.error, ErrorCode::NotLeaderOrFollower);
         }
-        store(&node);
+        store(&node, &mut stored);
         assert_eq!(files(&node), before, "files stay");
         assert_eq!(listed(&node), 3, "each in one shard's list");
         match round {
@@ -191,6 +192,64 @@ fn whoever_waits_for_records_at_the_old_shard_is_sent_on_at_once() {
     let body = reader.receive::<FetchRequest<'_>>(FETCH, id);
     let fetched = fetched(&body.expect("an answer long before its time is over"));
     assert_eq!(fetched.error, ErrorCode::NotLeaderOrFollower);
+}
+
+/// Raises a flag when it goes, also in a panic: those who wait for it must not hide that.
+pub struct Raise<'a>(pub &'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Clients that do not look at the metadata are not refused, and what they have under way keeps its
+/// order, wherever the partition goes meanwhile.
+#[test]
+fn a_producer_that_stays_with_the_first_owner_goes_on_in_order() {
+    const REQUESTS: i32 = 3000;
+    let node = TestNode::start(&[("shards", "3")]);
+    assert_eq!(node.client().create_topic("t", 1, &[]), ErrorCode::None);
+    let mut client = node.leader("t", 0);
+    let mut twin = client.twin();
+    let (answered, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = Raise(&ended);
+        scope.spawn(|| {
+            for number in 0..REQUESTS {
+                let mut value = number.to_be_bytes().to_vec();
+                // Now and then one that does not fit into a receive buffer.
+                value.resize(if number % 50 == 0 { 40_000 } else { 100 }, 0);
+                let acks = if number % 3 == 0 { -1 } else { 1 };
+                let records = batch(&[&value]);
+                let request = produce_request("t", 0, acks, &records);
+                twin.send(PRODUCE, &request).expect("sent");
+                wait_until("not all is under way at once", || {
+                    number as u64 <= answered.load(Ordering::Relaxed) + 200
+                });
+            }
+        });
+        scope.spawn(|| {
+            let mut to = shard_of(&node, "t", 0).0;
+            while !ended.load(Ordering::Relaxed) {
+                to = (to + 1) % 3;
+                go(&node, "t", 0, to);
+            }
+        });
+        for number in 0..REQUESTS {
+            let body = client.receive::<ProduceRequest<'_>>(PRODUCE, number + 1);
+            let produced = produced(&body.expect("an answer"));
+            let expected = (ErrorCode::None, i64::from(number));
+            assert_eq!((produced.error, produced.offset), expected);
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let (_, epoch) = shard_of(&node, "t", 0);
+    assert!(epoch >= 5, "{epoch} moves");
+    let values = node.leader("t", 0).consume("t", 0, 0);
+    for (number, record) in (0..REQUESTS).zip(values) {
+        assert_eq!(record.value[..4], number.to_be_bytes());
+    }
 }
 
 /// A producer of batches that say whose they are and the how manieth.

@@ -26,7 +26,7 @@ use super::driver::{Completion, Driver, RemoteWake, Token};
 use super::op::{Handle, Op};
 use crate::bytes::Pool;
 
-pub use self::direct::{close_now as close, listen_now as listen};
+pub use self::direct::{Listening, close_now as close, listen_now as listen};
 pub use self::setup::{RingError, RingOptions};
 
 /// User data of completions that belong to no operation.
