@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -261,6 +262,8 @@ fn no_flipped_bit_goes_unnoticed() {
     let segment = directory.join(SEGMENT);
     fs::write(&segment, &log.bytes).expect("written");
     assert_eq!(verified(&directory), None, "nothing is wrong yet");
+    let file = fs::OpenOptions::new().write(true).open(&segment);
+    let file = file.expect("a file");
     let mut found: BTreeMap<usize, (&str, Noticed)> = BTreeMap::new();
     for at in 0..log.bytes.len() {
         for bit in 0..8 {
@@ -274,8 +277,12 @@ fn no_flipped_bit_goes_unnoticed() {
             if bit % 4 == at % 4 {
                 assert_eq!(recovered(&bytes, log.epochs), kept, "{}", context());
             }
-            fs::write(&segment, &bytes).expect("written");
+            // In place: a file that is replaced over and over is flushed every time.
+            file.write_all_at(&bytes[at..=at], at as u64)
+                .expect("written");
             let said = verified(&directory);
+            file.write_all_at(&log.bytes[at..=at], at as u64)
+                .expect("written");
             let said = said.unwrap_or_else(|| panic!("verify says nothing of {}", context()));
             let order = FIELDS.iter().position(|(name, _)| *name == field);
             let order = order.unwrap_or(FIELDS.len() + usize::from(field != "records"));
