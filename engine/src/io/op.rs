@@ -119,7 +119,7 @@ pub enum Op {
     Send { socket: Handle, parts: Parts },
     /// Send what follows the first `skip` bytes of a gather list, out of the memory itself: bytes
     /// sent. Completes twice: when the socket has taken it, and when the network lets go of the
-    /// memory, which stays with this operation until then. Only where [`super::Driver::extras`].
+    /// memory, which stays with this operation until then. Only where [`super::Driver::zero_copy`].
     SendZeroCopy {
         socket: Handle,
         parts: Rc<Parts>,
@@ -134,11 +134,11 @@ pub enum Op {
         len: u32,
     },
     /// Make a pipe that holds `len` bytes, if the system allows that many: 0; its ends, to read and
-    /// to write, are left in `ends`. Only where [`super::Driver::extras`].
+    /// to write, are left in `ends`. Only where [`super::Driver::pipes`].
     Pipe { len: u32, ends: [Handle; 2] },
     /// Move a file range into an empty pipe, by reference to page cache: bytes moved. `worker`: a
     /// thread of the kernel's does it, for a range that may not be resident. Only where
-    /// [`super::Driver::extras`].
+    /// [`super::Driver::pipes`].
     SpliceIn {
         file: Handle,
         pos: u64,
@@ -147,7 +147,7 @@ pub enum Op {
         worker: bool,
     },
     /// Move what is in a pipe to a socket without waiting for the peer: bytes moved, EAGAIN when
-    /// its window is full. Only where [`super::Driver::extras`].
+    /// its window is full. Only where [`super::Driver::pipes`].
     SpliceOut {
         pipe: Handle,
         socket: Handle,

@@ -235,7 +235,7 @@ fn new_owners(image: &Image, shards: u32, clean: bool) -> Vec<MetadataRecord<'st
 /// Strategies that do not work here are said so now, not by the first write.
 async fn try_out(io: &Io, settings: &Settings) -> Result<(), BootError> {
     let read = settings.log_read_strategy;
-    if read.needs_extras() && !io.extras() {
+    if !read.available(io) {
         let name = read.name();
         tracing::warn!(
             "log.read.strategy={name} is not available here (it needs io_uring of Linux 6.1): \

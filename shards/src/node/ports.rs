@@ -4,8 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use odradek_engine::io::ring::{self, Listening};
-use odradek_engine::io::{Errno, Handle};
+use odradek_engine::io::{self, Errno, Handle, Listening};
 
 use super::NodeError;
 use crate::broker::Endpoint;
@@ -44,7 +43,7 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, NodeError> {
 fn listen(address: SocketAddr, how: &Listening) -> Result<(Handle, SocketAddr), NodeError> {
     let mut tries = IN_USE_TRIES;
     loop {
-        match ring::listen(address, how) {
+        match io::listen(address, how) {
             Err(Errno(libc::EADDRINUSE)) if tries > 0 => {
                 tries -= 1;
                 std::thread::sleep(IN_USE_PAUSE);
@@ -132,7 +131,7 @@ fn drop_probe(address: SocketAddr, how: &Listening) -> Result<(), NodeError> {
         return Ok(());
     }
     let (probe, _) = listen(address, how)?;
-    ring::close(probe);
+    io::close(probe);
     Ok(())
 }
 
@@ -150,7 +149,7 @@ fn free_range(
             let Some(port) = start.checked_add(next) else {
                 break;
             };
-            match ring::listen(SocketAddr::new(address.ip(), port), how) {
+            match io::listen(SocketAddr::new(address.ip(), port), how) {
                 Ok((handle, _)) => range.push((handle, port)),
                 Err(_) => break,
             }
@@ -159,7 +158,7 @@ fn free_range(
             return Ok(range);
         }
         for (handle, _) in range {
-            ring::close(handle);
+            io::close(handle);
         }
     }
     Err(NodeError::NoPorts { count })

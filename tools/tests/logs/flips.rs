@@ -128,6 +128,7 @@ fn recovered(bytes: &[u8], epochs: &str) -> i64 {
         written_bytes: Default::default(),
         troubles: Default::default(),
         root: Default::default(),
+        lively: Default::default(),
     });
     let (files, end) = (
         [(SEGMENT, bytes.to_vec()), (EPOCHS, epochs.into())],

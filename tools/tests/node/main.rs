@@ -12,6 +12,7 @@ mod crowd;
 mod deletion;
 mod directories;
 mod disk_errors;
+mod drivers;
 mod failing_disk;
 mod faulty_disk;
 mod flow;

@@ -51,9 +51,13 @@ impl ReadStrategy {
         self != ReadStrategy::Memory
     }
 
-    /// Whether it needs what not every driver has ([`Io::extras`]).
-    pub fn needs_extras(self) -> bool {
-        matches!(self, ReadStrategy::Splice | ReadStrategy::SendZc)
+    /// Whether the driver has what it needs; a plain way takes its place where not.
+    pub fn available(self, io: &Io) -> bool {
+        match self {
+            ReadStrategy::Splice => io.pipes(),
+            ReadStrategy::SendZc => io.zero_copy(),
+            _ => true,
+        }
     }
 }
 
