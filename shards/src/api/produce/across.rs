@@ -45,6 +45,8 @@ pub(in crate::api) fn across<'a>(
             None => {
                 call.peer.aside.mixed();
                 let (carried, room) = carry(call.broker, request).await;
+                // What moved while there was no room for it.
+                let owners = self::owners(&call, &asked, |_| true).await?;
                 split(&call, &carried, room, &asked, owners).await
             }
         }
@@ -144,6 +146,9 @@ struct Scattered {
 
 /// Gives the owners of those batches that are `mine`, by their number in the request, what is
 /// theirs. On return each has begun, or will in the order of such calls.
+///
+/// This shard's own come first, before anything is waited for: what leaves it meanwhile would be
+/// refused. The others look again where they are.
 fn scatter<'a>(
     call: &'a Call<'_>,
     carried: &'a Carried,
@@ -159,6 +164,9 @@ fn scatter<'a>(
                 .map(|(owner, mine)| *mine && *owner == shard)
                 .collect()
         };
+        let own = theirs(here);
+        let own = take(call.broker, asked, call.version, |number| own[number]).await;
+        let deadline = deadline(call.broker.io.now(), asked.acks, asked.timeout_ms);
         let mut far = Vec::new();
         for shard in distinct(owners).into_iter().filter(|shard| *shard != here) {
             let theirs = theirs(shard);
@@ -175,9 +183,6 @@ fn scatter<'a>(
             lane.send(errand).await.map_err(|Gone| LOST)?;
             far.push((shard, answers, on_its_way));
         }
-        let own = theirs(here);
-        let own = take(call.broker, asked, call.version, |number| own[number]).await;
-        let deadline = deadline(call.broker.io.now(), asked.acks, asked.timeout_ms);
         Ok(Scattered { own, far, deadline })
     })
 }
