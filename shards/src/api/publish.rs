@@ -1,6 +1,6 @@
 //! A new image reaches every shard, and partitions that it gives to another shard move.
 //!
-//! Their new owners hear of it first: so whoever is sent there by the old one is awaited. Then all
+//! What is written there is flushed first. Their new owners hear of it next: so whoever is sent there by the old one is awaited. Then all
 //! shards serve by it, and new owners ask old ones for what they have. So a partition is out of
 //! reach from when its old owner hears of the image until its log has arrived: as long as it takes
 //! to write what the old owner has taken, not as long as a change of metadata takes.
@@ -92,7 +92,12 @@ impl Broker {
     /// moves has moved. Only the controller calls this, for one image after the other.
     pub async fn publish(self: &Rc<Self>, image: Arc<Image>) {
         let moves = moves(&self.image(), &image);
+        let losing: BTreeSet<u32> = moves.iter().map(|moved| moved.from).collect();
         let gaining: BTreeSet<u32> = moves.iter().map(|moved| moved.to).collect();
+        let flush = |there: Rc<Broker>, image: Arc<Image>| -> LocalFuture<()> {
+            Box::pin(async move { there.holdings.flush_ahead(&image).await })
+        };
+        self.at(losing, &image, flush).await;
         let install = |there: Rc<Broker>, image: Arc<Image>| -> LocalFuture<()> {
             Box::pin(async move { there.install(&image) })
         };

@@ -13,13 +13,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use odradek_engine::limits::PARTITIONS_AT_ONCE;
 use odradek_wire::Uuid;
 
 use super::holdings::{Holdings, Slot};
 use super::hosted::Hosted;
 use super::image::{Image, Topic};
 use crate::partition::{HandOver, Partition};
-use crate::runtime::Gate;
+use crate::runtime::{Gate, abreast};
 
 /// How long a shard passes on what producers send it for a partition that it gave away, nanoseconds.
 /// Clients look at the metadata again after 5 or 10 minutes, unasked.
@@ -104,6 +105,21 @@ impl Holdings {
                 self.under_way.set(self.under_way.get() + 1);
             }
         }
+    }
+
+    /// Flushes what an image is going to take from this shard, which serves it meanwhile.
+    pub async fn flush_ahead(&self, new: &Image) {
+        if self.stopping() {
+            return;
+        }
+        let moves = moves(&self.image(), new);
+        let leaving = moves.into_iter().filter(|moved| moved.from == self.shard());
+        let open = leaving.filter_map(|moved| self.open_now(&moved.topic, moved.index));
+        let open: Vec<_> = open.collect();
+        let flushing = open
+            .into_iter()
+            .map(|open| async move { open.partition.flush_ahead().await });
+        abreast(&self.ground().spawner, PARTITIONS_AT_ONCE, flushing).await;
     }
 
     /// Images so far by which partitions moved, from or to whatever shard.

@@ -12,16 +12,46 @@
 //! Invariant: nothing of the old partition writes or removes a file after the hand-over.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use odradek_engine::log::Recovered;
 
 use super::open::Entries;
 use super::{Ground, OpenError, Opening, Partition};
 
+/// How long a move waits, while the partition still serves, for what need not be waited for when it
+/// has left.
+const AHEAD: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(1);
+
 /// What a shard gives another with a partition: its log, which is durable to its end.
 pub struct HandOver(Recovered);
 
 impl Partition {
+    /// Flushes what is written by now, and waits for segments that are being finished, but not for
+    /// long: it goes on serving meanwhile, and [`hand_over`](Self::hand_over) has the less to wait
+    /// for.
+    pub async fn flush_ahead(&self) {
+        let upto = self.standing().written;
+        for _ in 0..AHEAD.as_millis() / LOOK.as_millis() {
+            {
+                let mut state = self.state.borrow_mut();
+                let durable = state.progress.durable() >= upto;
+                if durable && !state.log.finishing()
+                    || state.closed
+                    || state.left()
+                    || state.poisoned.is_some()
+                {
+                    return;
+                }
+                if !durable {
+                    self.start_flush(&mut state);
+                }
+            }
+            self.ground.io.sleep(LOOK).await;
+        }
+    }
+
     /// Takes and shows nothing more. Who waits for a mark goes on waiting.
     pub fn leave(&self) {
         let mut state = self.state.borrow_mut();
