@@ -135,6 +135,7 @@ async fn close(partition: &Partition) {
 /// Stops taking requests, writes everything out, leaves files that need no recovery.
 async fn stop(broker: &Rc<Broker>) {
     broker.holdings.begin_stop();
+    broker.passed_on.answered(&broker.io).await;
     broker.groups.stop();
     let moving = broker.holdings.moving() > 0;
     let open = broker.holdings.open_partitions().into_iter();

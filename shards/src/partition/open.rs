@@ -10,7 +10,6 @@ use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
 use super::recover::recover;
-use super::undurable::Undurable;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
@@ -95,20 +94,15 @@ impl Partition {
             }
             Err(error) => return Err(fail("listing its directory")(error)),
         };
-        let durable = found.next;
-        let undurable = Undurable::default();
-        Partition::begin(ground, opening, found, durable, undurable, entries).await
+        Partition::begin(ground, opening, found, entries).await
     }
 
-    /// Begins its leader epoch over a log of which everything is written, and durable before
-    /// `durable`; `undurable` is the rest. What `entries` says of its directory is durable before
-    /// it serves.
+    /// Begins its leader epoch over a log that is durable to its end. What `entries` says of its
+    /// directory is durable before it serves.
     pub(super) async fn begin(
         ground: &Rc<Ground>,
         opening: Opening,
         found: Recovered,
-        durable: Offset,
-        undurable: Undurable,
         entries: Entries,
     ) -> Result<Rc<Partition>, OpenError> {
         let (io, next) = (&ground.io, found.next);
@@ -142,18 +136,18 @@ impl Partition {
             start_moves: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
-                progress: Progress::resumed(next, durable, durable_policy),
+                progress: Progress::new(next, durable_policy),
                 epoch: opening.epoch,
                 always_durable: opening.always_durable,
                 written: Waiters::default(),
                 visible: Waiters::default(),
                 wanted: Offset(0),
                 readers: Vec::new(),
-                shown: if durable_policy { durable } else { next },
+                shown: next,
                 files: Default::default(),
                 writing: false,
                 flushing: false,
-                undurable,
+                undurable: Default::default(),
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,
@@ -174,9 +168,6 @@ impl Partition {
         {
             let mut state = partition.state.borrow_mut();
             partition.account(&mut state);
-            if state.undurable.since().is_some() {
-                partition.enliven(&mut state);
-            }
         }
         Ok(partition)
     }

@@ -47,15 +47,6 @@ impl Progress {
         }
     }
 
-    /// Everything before `next` is written, and before `durable` is durable, too.
-    pub fn resumed(next: Offset, durable: Offset, durable_policy: bool) -> Self {
-        let mut progress = Progress::new(durable, durable_policy);
-        if next > durable {
-            progress.wrote(next, false);
-        }
-        progress
-    }
-
     /// Survives a killed process up to here.
     pub fn written(&self) -> Offset {
         self.written
@@ -186,21 +177,6 @@ mod tests {
         progress.wrote(Offset(4), false);
         assert_eq!(progress.visible(), Offset(4));
         assert_eq!(progress.durable(), Offset(3));
-    }
-
-    #[test]
-    fn what_moved_before_it_was_durable_becomes_so_by_a_flush() {
-        let mut progress = Progress::resumed(Offset(9), Offset(4), true);
-        assert_eq!(
-            (progress.written(), progress.visible()),
-            (Offset(9), Offset(4))
-        );
-        progress.wrote(Offset(11), true);
-        assert_eq!(progress.durable(), Offset(4));
-        progress.flushed(Offset(9));
-        assert_eq!(progress.durable(), Offset(11));
-        let settled = Progress::resumed(Offset(9), Offset(9), true);
-        assert_eq!(settled.durable(), Offset(9));
     }
 
     #[test]

@@ -51,6 +51,14 @@ async fn newest_snapshot(
     Ok(None)
 }
 
+/// What a snapshot has no place for, by the last checkpoint.
+fn recall(opening: &Opening, producers: &mut Producers) {
+    let kept = opening.checkpoint.as_ref();
+    if let Some(Ok(known)) = kept.map(|kept| Producers::from_recent(&kept.producers)) {
+        producers.recall(&known);
+    }
+}
+
 /// Takes in segment after segment. `None`: the log ends before the checkpoint.
 pub(super) async fn walk(
     ground: &Rc<Ground>,
@@ -72,7 +80,10 @@ pub(super) async fn walk(
             (end, start.producers.clone(), None)
         }
         None => match newest_snapshot(io, directory, &listing.snapshots, first).await? {
-            Some((base, producers)) => (base, producers, Some(base)),
+            Some((base, mut producers)) => {
+                recall(opening, &mut producers);
+                (base, producers, Some(base))
+            }
             None => (bases[0], Producers::new(), None),
         },
     };

@@ -154,3 +154,30 @@ fn what_is_called_durable_survives_a_power_cut() {
         }
     }
 }
+
+/// So a move has the less to wait for once the partition has left; until then it serves.
+#[test]
+fn what_is_written_is_flushed_ahead_of_a_move() {
+    for seed in 0..20 {
+        let world = SimWorld::new(seed);
+        world.make_dir("/data");
+        let io = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
+        let executor = Executor::new(io.clone());
+        let spawner = executor.spawner();
+        let ground = ground(&io, &spawner, &mut Rng::new(seed));
+        executor.run(async move {
+            let partition = open(&ground, 0, 0).await;
+            append(&partition, 50_000);
+            let end = partition.standing().next;
+            let written = partition.wait(Mark::Written, end).done().await;
+            written.expect("written");
+            assert!(partition.standing().durable < end, "nobody asked for it");
+            let leaving = partition.clone();
+            let ahead = spawner.spawn(async move { leaving.flush_ahead().await });
+            append(&partition, 10);
+            ahead.await;
+            assert!(partition.standing().durable >= end, "seed {seed}");
+            append(&partition, 10);
+        });
+    }
+}

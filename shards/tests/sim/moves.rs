@@ -74,6 +74,7 @@ fn run(seed: u64) -> (u64, u64) {
         ("listeners", "PLAINTEXT://127.0.0.1:9092".to_owned()),
         ("log.dirs", "/data".to_owned()),
         ("shards", SHARDS.to_string()),
+        ("shards.advertise", rng.pick(&["core", "node"]).to_owned()),
         ("memory.tail.bytes", "1048576".to_owned()),
         (
             "log.write.strategy",
@@ -384,7 +385,7 @@ async fn relocate_some(
     connection: &mut Connection,
     rng: &mut Rng,
 ) -> Result<(), Lost> {
-    let first = cast.settings.broker_id(0);
+    let first = cast.settings.replica_id(0);
     let mut partitions = Vec::new();
     for index in 0..PARTITIONS {
         if rng.one_in(2) {
