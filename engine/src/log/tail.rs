@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 
 use crate::bytes::{Block, PAGE, Part, Parts, Pool, page_ceil, page_floor};
+use crate::mutant::{self, Mutant};
 use crate::types::Offset;
 
 /// Most bytes of one write.
@@ -120,7 +121,11 @@ impl Tail {
             assert_eq!(pos - floor, page.len() as u64, "the unfinished page, whole");
             let block = tail.take(PAGE);
             // SAFETY: the block is new.
-            unsafe { block.bytes_mut(0, page.len()) }.copy_from_slice(page);
+            let kept = unsafe { block.bytes_mut(0, page.len()) };
+            kept.copy_from_slice(page);
+            if mutant::is(Mutant::ForgetTailRewrite) {
+                kept.fill(0);
+            }
             tail.extents.push_back(Extent {
                 segment,
                 pos: floor,

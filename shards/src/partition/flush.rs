@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use odradek_engine::mutant::{self, Mutant};
+
 use super::{Partition, State};
 
 impl Partition {
@@ -43,7 +45,8 @@ impl Partition {
         let result = self.sync_files().await;
         let mut state = self.state.borrow_mut();
         state.flushing = false;
-        if let Err(error) = result {
+        let trusted = mutant::is(Mutant::TrustFailedFlush);
+        if let Some(error) = result.err().filter(|_| !trusted) {
             state.quieter();
             drop(state);
             return self.poison("fdatasync failed".into(), error);

@@ -14,6 +14,7 @@
 use std::rc::Rc;
 
 use odradek_engine::log::Recovered;
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::Offset;
 
 use super::open::failed;
@@ -64,11 +65,16 @@ impl Partition {
                     return None;
                 }
                 let settled = state.quiet() && state.log.settled();
-                if settled && state.progress.durable() < state.log.next() {
+                let flushed = state.progress.durable() >= state.log.next();
+                let careless = mutant::is(Mutant::MoveUnflushed);
+                if settled && !flushed && !careless {
                     self.start_flush(&mut state);
                 } else if settled {
                     state.handed_over = true;
-                    let durable = state.progress.durable();
+                    let durable = match careless {
+                        true => state.log.next(),
+                        false => state.progress.durable(),
+                    };
                     let undurable = std::mem::take(&mut state.undurable);
                     let log = state.log.hand_over();
                     return Some(HandOver {

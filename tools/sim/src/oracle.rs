@@ -5,6 +5,12 @@
 //! (or under a policy without durability) within the lag, or in an earlier process that was
 //! killed. What is lost is a suffix of the log.
 //!
+//! A disk that fails writes or flushes may lose what was not durable: in a life in which it did so
+//! to a partition, or in which a partition was refused, only what is durable is promised there.
+//!
+//! A partition some of whose bytes at rest were changed is *spoiled*: it may end early, and parts of
+//! it may not be readable. What is read is right all the same.
+//!
 //! An idempotent producer that sends a stored batch again is told its offset, for the last five
 //! batches. A restart makes the node forget some of them, exactly as it does Apache Kafka (4.3.1):
 //! there `ProducerStateEntry` remembers `NUM_BATCHES_TO_RETAIN` = 5 batches, a snapshot
@@ -18,7 +24,8 @@ use std::collections::BTreeMap;
 
 use odradek_shards::partition::Standing;
 
-use super::plan::{End, Plan};
+use crate::fetch::Whole;
+use crate::plan::{End, Plan};
 
 /// Who wrote a record: producer, and its number there.
 pub type Id = (u32, u64);
@@ -51,6 +58,11 @@ struct Log {
     /// Where the log ends at least, by the node's own marks.
     floor: i64,
     floor_durable: i64,
+    /// DeleteRecords was answered: it begins here at least.
+    deleted: i64,
+    /// Refused in this life.
+    troubled: bool,
+    spoiled: bool,
     /// The log at the start of this life: its first offset, its records, and the offset of the
     /// snapshot that the producers' state was rebuilt from.
     found: (i64, Vec<Id>, i64),
@@ -64,6 +76,12 @@ pub struct Oracle {
     pub life: usize,
     /// A power cut may have taken acknowledged records away.
     pub lossy: bool,
+    /// In this life the disk was slow or failing, so that nothing is known of the lag.
+    pub rough: bool,
+    /// Partitions move, and each move begins a leader epoch.
+    moves: bool,
+    /// Damage that was noticed, by whom.
+    pub detections: BTreeMap<&'static str, u64>,
     /// Whether the next start may be a clean one, and whether it may be another.
     clean: (bool, bool),
     pub acknowledged: u64,
@@ -89,6 +107,9 @@ impl Oracle {
             logs,
             life: 0,
             lossy: false,
+            rough: false,
+            moves: plan.shards > 1,
+            detections: BTreeMap::new(),
             clean: (true, true),
             acknowledged: 0,
             read: 0,
@@ -116,6 +137,60 @@ impl Oracle {
             known.id
         );
         known.safe |= safe;
+    }
+
+    /// The planned partition of this name, if it is one.
+    pub fn partition(&self, topic: &str, index: i32) -> Option<Partition> {
+        let mut known = self.logs.keys();
+        known.find(|known| **known == (topic, index)).copied()
+    }
+
+    /// A log as it was read while nobody wrote: all that was promised stands in it.
+    pub fn stands(&self, partition: Partition, whole: &Whole) {
+        let log = &self.logs[&partition];
+        if log.troubled {
+            return;
+        }
+        let end = whole.start + whole.ids.len() as i64;
+        for (offset, one) in log.promised.range(whole.start..) {
+            let id = whole.ids.get((offset - whole.start) as usize);
+            // Under acks=1 it may not be shown yet.
+            let hidden = *offset >= end && !one.safe;
+            assert!(
+                hidden || id == Some(&one.id),
+                "life {}: {partition:?} offset {offset} holds {id:?}, not {:?}",
+                self.life,
+                one.id
+            );
+        }
+    }
+
+    /// A partition was not served.
+    pub fn refused(&mut self, partition: Partition, error: i16) {
+        if error == crate::site::STORAGE {
+            self.log(partition).troubled = true;
+        }
+    }
+
+    /// Bytes of a partition at rest were changed.
+    pub fn spoil(&mut self, partition: Partition) {
+        self.log(partition).spoiled = true;
+    }
+
+    /// Whether some of a partition's bytes are not what was written.
+    pub fn is_spoiled(&self, partition: Partition) -> bool {
+        self.logs.get(&partition).is_some_and(|log| log.spoiled)
+    }
+
+    /// Damage was noticed.
+    pub fn detected(&mut self, by: &'static str) {
+        *self.detections.entry(by).or_default() += 1;
+    }
+
+    /// DeleteRecords was answered with this log start offset.
+    pub fn deleted(&mut self, partition: Partition, start: i64) {
+        let log = self.log(partition);
+        log.deleted = log.deleted.max(start);
     }
 
     /// A batch was acknowledged.
@@ -151,26 +226,31 @@ impl Oracle {
         let life = self.life;
         let log = self.log(partition);
         assert!(
-            told.0 >= asked.0 && told.1 >= asked.1,
+            told.0 >= asked.0 && told.1 >= asked.1 || log.spoiled,
             "life {life}: {partition:?}: log start and high watermark were {asked:?} and fell \
              to {told:?}"
         );
-        assert!(told.0 <= told.1 && (log.expires || told.0 == 0));
+        assert!(
+            told.0 <= told.1 && (log.expires || told.0 == 0) || log.spoiled,
+            "life {life}: {partition:?} is said to be {told:?}"
+        );
         log.start = log.start.max(told.0);
         log.high_watermark = log.high_watermark.max(told.1);
     }
 
-    /// A life has ended so, with the partitions that were open standing so.
+    /// A life has ended so, with the partitions that were open standing so, `true` with those whose
+    /// storage had failed.
     pub fn ended(
         &mut self,
         end: End,
         now: u64,
         started: bool,
-        standings: &[(Partition, Standing)],
+        standings: &[(Partition, Standing, bool)],
     ) {
-        for (partition, standing) in standings {
-            let stopped = matches!(end, End::Stop | End::StopThenCut);
+        for (partition, standing, poisoned) in standings {
             let log = self.log(*partition);
+            log.troubled |= poisoned;
+            let stopped = end.is_stop() && !log.troubled;
             let (written, durable) = match stopped {
                 true => (standing.next.0, standing.next.0),
                 false => (standing.written.0, standing.durable.0),
@@ -181,36 +261,41 @@ impl Oracle {
                 log.promised.values_mut().for_each(|one| one.safe = true);
             }
         }
+        let (life, lag, rough) = (self.life, self.lag_ns + LAG_SLACK_NS, self.rough);
+        let mut troubled = false;
         for log in self.logs.values_mut() {
-            log.start_may_fall |= log.expires && !matches!(end, End::Stop | End::StopThenCut);
-        }
-        let (life, lag) = (self.life, self.lag_ns + LAG_SLACK_NS);
-        if matches!(end, End::Cut | End::StopThenCut) {
-            for log in self.logs.values_mut() {
-                for one in log.promised.values_mut() {
-                    let flushed = one.life == life && now.saturating_sub(one.at) > lag;
-                    one.may_go |= !one.safe && !flushed;
-                }
-                log.floor = log.floor_durable;
-                log.high_watermark_may_fall |= !self.durable;
+            troubled |= log.troubled;
+            log.start_may_fall |= log.expires && (!end.is_stop() || log.troubled);
+            if !end.is_cut() && !log.troubled {
+                continue;
             }
-            self.lossy |= end == End::Cut && !self.durable;
+            for one in log.promised.values_mut() {
+                let flushed = one.life == life && now.saturating_sub(one.at) > lag;
+                one.may_go |= !one.safe && (!flushed || rough || log.troubled);
+            }
+            log.floor = log.floor_durable;
+            log.high_watermark_may_fall |= !self.durable;
+            log.troubled = false;
         }
+        self.lossy |= (end == End::Cut || troubled) && !self.durable;
         self.clean = match end {
-            End::Stop | End::StopThenCut => (true, false),
+            End::Stop | End::StopThenCut => (true, troubled || rough),
             // The marker may have been taken away, or not yet.
             _ if !started => (self.clean.0, true),
             _ => (false, true),
         };
+        self.rough = false;
         self.life += 1;
     }
 
     /// A partition's leader epoch, at the start of a life that got so far.
     pub fn epoch(&mut self, partition: Partition, epoch: i32) {
-        let (life, clean) = (self.life, self.clean);
+        let (life, clean, moves) = (self.life, self.clean, self.moves);
         let log = self.log(partition);
-        let right =
-            log.epoch == -1 || clean.0 && epoch == log.epoch || clean.1 && epoch > log.epoch;
+        let moved = moves && epoch > log.epoch;
+        let right = log.epoch == -1
+            || clean.0 && (epoch == log.epoch || moved)
+            || clean.1 && epoch > log.epoch;
         assert!(
             right,
             "life {life}: {partition:?} has leader epoch {epoch} after {}, clean stop: {clean:?}",
@@ -223,6 +308,10 @@ impl Oracle {
     /// what it continues was acknowledged and taken away by a power cut, and may be.
     pub fn may_refuse(&self, partition: Partition, ids: &[Id]) -> bool {
         let log = &self.logs[&partition];
+        if log.troubled || log.spoiled {
+            // It was opened again within this life, and remembers as after a restart.
+            return true;
+        }
         let (start, records, snapshot) = &log.found;
         let (first, last) = (ids[0], ids[ids.len() - 1]);
         let Some(at) = records.iter().position(|id| *id == last) else {
@@ -240,23 +329,22 @@ impl Oracle {
 
     /// The whole log as it was read after a start, before anybody wrote. `snapshot`: where the
     /// node began to replay producers' batches.
-    pub fn recovered(&mut self, partition: Partition, start: i64, records: &[Id], snapshot: i64) {
+    pub fn recovered(&mut self, partition: Partition, whole: &Whole, snapshot: i64) {
         let life = self.life;
-        let log = self.log(partition);
+        let (start, records) = (whole.start, &whole.ids);
         let end = start + records.len() as i64;
-        assert!(
-            end >= log.floor,
-            "life {life}: {partition:?} ends at {end}; the node knew it to reach {}",
-            log.floor
-        );
-        assert!(
-            end >= log.high_watermark || log.high_watermark_may_fall,
-            "life {life}: {partition:?} ends at {end}, its high watermark was {}",
-            log.high_watermark
-        );
+        let log = self.log(partition);
+        let mut lost = false;
+        if log.spoiled {
+            let promised = log.promised.keys().next_back();
+            lost = promised.is_some_and(|last| *last >= end);
+        } else {
+            log.is_complete(life, partition, start, end);
+        }
         for (offset, one) in &log.promised {
             if *offset < start {
-                assert!(log.expires, "life {life}: {partition:?} begins at {start}");
+                let may = log.expires || log.spoiled;
+                assert!(may, "life {life}: {partition:?} begins at {start}");
             } else if *offset < end {
                 let id = records[(offset - start) as usize];
                 assert_eq!(
@@ -265,7 +353,7 @@ impl Oracle {
                 );
             } else {
                 assert!(
-                    one.may_go,
+                    one.may_go || log.spoiled,
                     "life {life}: {partition:?} ends at {end} and has lost offset {offset}: {one:?}"
                 );
             }
@@ -285,15 +373,41 @@ impl Oracle {
             // Recovery has synced what it read.
             (one.safe, one.may_go) = (true, false);
         }
-        assert!(
-            start >= log.start || log.start_may_fall,
-            "life {life}: {partition:?} begins at {start}, and began at {}",
-            log.start
-        );
         log.start_may_fall = false;
         (log.start, log.high_watermark) = (start, end);
         log.high_watermark_may_fall = false;
         (log.floor, log.floor_durable) = (end, end);
         log.found = (start, records.to_vec(), snapshot);
+        match &whole.damage {
+            Some(_) => self.detected("by a client"),
+            None if lost => self.detected("by recovery"),
+            None => {}
+        }
+    }
+}
+
+impl Log {
+    /// Nothing that was promised lies outside of `start` to `end`.
+    fn is_complete(&self, life: usize, partition: Partition, start: i64, end: i64) {
+        assert!(
+            end >= self.floor,
+            "life {life}: {partition:?} ends at {end}; the node knew it to reach {}",
+            self.floor
+        );
+        assert!(
+            end >= self.high_watermark || self.high_watermark_may_fall,
+            "life {life}: {partition:?} ends at {end}, its high watermark was {}",
+            self.high_watermark
+        );
+        assert!(
+            start >= self.start || self.start_may_fall,
+            "life {life}: {partition:?} begins at {start}, and began at {}",
+            self.start
+        );
+        assert!(
+            start >= self.deleted,
+            "life {life}: {partition:?} begins at {start}, and what is before {} was deleted",
+            self.deleted
+        );
     }
 }

@@ -11,7 +11,7 @@ use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::state_file;
 use odradek_engine::task::Executor;
 
-use super::plan::Rng;
+use crate::plan::Rng;
 
 const PATH: &str = "/data/checkpoints-0";
 

@@ -1,0 +1,95 @@
+//! Whole nodes, by the seed.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use odradek_sim::Report;
+use odradek_sim::shrink::{attempt, shrink};
+
+/// Runs by which a failure is made smaller.
+const TRIES: u32 = 60;
+
+/// What a hundred seeds are to have seen, whichever they are.
+const SEEN: [&str; 22] = [
+    "Cut",
+    "Kill",
+    "Stop",
+    "StopThenCut",
+    "clock jump",
+    "commits",
+    "corruption",
+    "cut socket",
+    "damage noticed by a client",
+    "damage noticed by recovery",
+    "disk full",
+    "failed durable write",
+    "failed flush",
+    "failed read",
+    "failed write",
+    "moves",
+    "records deleted",
+    "settings changed",
+    "short transfer",
+    "slow disk",
+    "stalled socket",
+    "topics deleted",
+];
+
+fn run(seed: u64) -> Report {
+    match attempt(seed, 0.0, BTreeSet::new()) {
+        Ok(report) => report,
+        Err(failure) => {
+            let small = shrink(*failure.clone(), TRIES);
+            panic!(
+                "seed {seed} failed: {}\nmade small: {}\n{}\nagain: {}",
+                failure.why,
+                small.why,
+                small.story.join("\n"),
+                small.command()
+            )
+        }
+    }
+}
+
+fn range(seeds: Range<u64>) -> Report {
+    let mut all = Report::default();
+    for seed in seeds {
+        all.add(&run(seed));
+    }
+    all
+}
+
+fn halves_see_everything(all: &Report) {
+    for what in ["records acknowledged", "records consumed"] {
+        assert!(all.counts[what] > 1_000, "{what}: {:?}", all.counts);
+    }
+    for what in SEEN {
+        let count = all.counts.get(what).copied().unwrap_or(0);
+        assert!(count > 0, "no {what} in {:?}", all.counts);
+    }
+}
+
+#[test]
+fn seeds_0_to_49() {
+    halves_see_everything(&range(0..50));
+}
+
+#[test]
+fn seeds_50_to_99() {
+    halves_see_everything(&range(50..100));
+}
+
+#[test]
+fn more_seeds() {
+    if let Ok(end) = std::env::var("ODRADEK_SIM_SEEDS") {
+        range(100..end.parse().expect("ODRADEK_SIM_SEEDS is a number"));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [3, 14, 15] {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+    assert_ne!(run(3), run(14));
+}
