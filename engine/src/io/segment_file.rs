@@ -233,10 +233,25 @@ impl SegmentFile {
 
     /// Reads `[pos, pos + len)`; fewer bytes only at the file's end.
     pub async fn read(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        self.read_by(self.handle, pos, len).await
+    }
+
+    /// The same from the disk itself, where the file system can: for recovery. After a failed flush
+    /// page cache goes on showing what the disk does not have, and calls it clean, so that no later
+    /// flush writes it or tells of it (`fsync(2)`, Errors: EIO).
+    pub async fn read_disk(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let handle = match self.direct().await {
+            Err(Errno(libc::EINVAL | libc::EOPNOTSUPP)) => self.handle,
+            handle => handle?,
+        };
+        self.read_by(handle, pos, len).await
+    }
+
+    async fn read_by(&self, handle: Handle, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
         let start = page_floor(pos);
         let span = (page_ceil(pos + len as u64) - start) as usize;
         let block = self.io.pool().take(span.max(PAGE));
-        let (got, block) = self.io.read(self.handle, start, block, 0, span).await;
+        let (got, block) = self.io.read(handle, start, block, 0, span).await;
         let skip = (pos - start) as usize;
         let got = got?.saturating_sub(skip).min(len);
         Ok(block.bytes(skip, got).to_vec())

@@ -8,7 +8,8 @@ use odradek_engine::log::{Seal, Segment, file_stem};
 use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Offset, Timestamp};
 
-use super::{Mark, Partition};
+use super::stray::remove_directory;
+use super::{Mark, Partition, Trouble};
 
 impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it.
@@ -208,18 +209,26 @@ impl Partition {
 
     /// Removes the partition's files; it serves nothing from now on.
     pub async fn destroy(&self) -> Result<(), Errno> {
-        {
+        let quieter = {
             let mut state = self.state.borrow_mut();
             state.closed = true;
+            // Nothing more is written.
+            state.poisoned.get_or_insert_with(|| Trouble {
+                why: "the topic is deleted".into(),
+                passing_since: None,
+            });
+            state.finished.raise();
             self.abandon(&mut state);
             state.files.clear();
+            state.leaving.get_or_insert_default().clone()
+        };
+        // What is under way would make files again that are gone by then.
+        while !self.state.borrow().quiet() {
+            quieter.raised().await;
         }
         let io = &self.ground.io;
         let _none_moves = self.start_moves.lock().await;
-        for name in io.list(&self.directory).await? {
-            io.remove(&self.directory.join(name)).await?;
-        }
-        io.remove_dir(&self.directory).await?;
+        remove_directory(io, &self.directory).await?;
         let parent = self.directory.parent().expect("inside a log directory");
         io.sync_directory(parent).await
     }

@@ -9,6 +9,7 @@ use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
+use super::stray::{self, METADATA, is_foreign};
 use super::recover::recover;
 use super::undurable::Undurable;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
@@ -57,6 +58,19 @@ impl Partition {
         let fail = |what| failed(&name, what);
         let io = &ground.io;
         let found = match io.list(&opening.directory).await {
+            Ok(_) if is_foreign(io, &opening).await.map_err(fail("asking whose it is"))? => {
+                tracing::warn!(
+                    partition = %name,
+                    "its directory is a deleted topic's: what is in it is removed"
+                );
+                stray::empty(io, &opening.directory)
+                    .await
+                    .map_err(fail("removing a deleted topic's files"))?;
+                make(io, &opening)
+                    .await
+                    .map_err(fail("making its directory"))?;
+                Recovered::empty()
+            }
             Ok(names) => {
                 let start = log_start::load(io, &opening.directory).await;
                 let start = start.map_err(fail("reading its log start offset"))?;
@@ -154,7 +168,7 @@ pub(super) async fn make(io: &Io, opening: &Opening) -> Result<(), Errno> {
     io.make_dir(&opening.directory).await?;
     let metadata = format!("version: 0\ntopic_id: {}", opening.topic_id);
     io.replace_file(
-        &opening.directory.join("partition.metadata"),
+        &opening.directory.join(METADATA),
         metadata.into_bytes(),
     )
     .await?;

@@ -129,12 +129,12 @@ async fn verify(
     if checkpoint.end.position.0 > bytes {
         return Ok(Err(CheckpointError::Beyond { bytes }));
     }
-    let header = file.read(checkpoint.batch.0, HEADER_BYTES).await?;
+    let header = file.read_disk(checkpoint.batch.0, HEADER_BYTES).await?;
     if let Err(error) = checkpoint.verify_header(&header) {
         return Ok(Err(error));
     }
     let size = checkpoint.batch_bytes() as usize;
-    let bytes = file.read(checkpoint.batch.0, size).await?;
+    let bytes = file.read_disk(checkpoint.batch.0, size).await?;
     let (info, producers) = match checkpoint.verify(&bytes) {
         Ok(verified) => verified,
         Err(error) => return Ok(Err(error)),

@@ -38,12 +38,12 @@ pub fn at_rest(world: &SimWorld, oracle: &RefCell<Oracle>, rng: &mut Rng) {
     let (what, at, wrong) = match rng.range(0, 2) {
         0 => ("a flipped bit", at, vec![bytes[at] ^ 1 << rng.range(0, 7)]),
         1 => {
-            // Another block of the same log, or of another one.
-            let (_, other, _, end) = logs[rng.range(0, logs.len() as u64 - 1) as usize];
+            // Of the same log: Kafka's format says nothing of whose a batch is, so that one with the
+            // same offsets and epoch from another log would be right.
             let from = rng.range(0, end as u64) as usize / BLOCK * BLOCK;
             let at = at / BLOCK * BLOCK;
-            let len = BLOCK.min(other.len() - from).min(bytes.len() - at);
-            ("a misdirected block", at, other[from..from + len].to_vec())
+            let len = BLOCK.min(bytes.len() - from).min(bytes.len() - at);
+            ("a misdirected block", at, bytes[from..from + len].to_vec())
         }
         _ => {
             let at = at / BLOCK * BLOCK;

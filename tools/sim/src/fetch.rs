@@ -12,6 +12,8 @@ use crate::site::{Links, Site, is_passing};
 
 pub const OUT_OF_RANGE: i16 = 1;
 const FETCH: i16 = 12;
+/// A log's start moves so often while it is read, at most.
+const AGAIN_MAX: u32 = 1_000;
 
 /// What a fetch brought from one partition.
 pub struct Slice {
@@ -151,7 +153,7 @@ pub async fn whole(
         ids: Vec::new(),
         damage: None,
     };
-    let mut next = start;
+    let (mut next, mut again) = (start, 0);
     loop {
         let slices = fetch(connection, &[(partition, next)], rng, 0).await?;
         let slice = &slices[0];
@@ -164,6 +166,14 @@ pub async fn whole(
                 return Ok(None);
             };
             (whole.start, whole.ids, next) = (start, Vec::new(), start);
+            again += 1;
+            let spoiled = site.oracle.borrow().is_spoiled(partition);
+            if again > AGAIN_MAX {
+                let error = slice.error;
+                assert!(spoiled, "{partition:?}: error {error} at its start {start}");
+                whole.damage = Some(format!("error {error} at its start {start}"));
+                return Ok(Some(whole));
+            }
             continue;
         }
         let spoiled = site.oracle.borrow().is_spoiled(partition);

@@ -115,6 +115,11 @@ fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(Stri
         ("log.write.depth", rng.pick(&[1, 2, 8]).to_string()),
         ("durable.acks.all", durable.to_string()),
         ("durable.lag.max.ms", lag_ms.to_string()),
+        // Clocks jump, and what was sent before that is sent again.
+        (
+            "log.message.timestamp.after.max.ms",
+            "1000000000".to_owned(),
+        ),
         ("log.retention.check.interval.ms", "50".to_owned()),
         (
             "log.flush.offset.checkpoint.interval.ms",

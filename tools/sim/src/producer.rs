@@ -106,10 +106,12 @@ pub async fn produce(site: Site, producer: Rc<RefCell<Producer>>) {
                 Some(home) => idempotent(&site, &mut producer, home, &mut links).await,
                 None => plain(&site, &mut producer, &mut links).await,
             };
+            // Answers may still be due on these.
+            links.close().await;
             if used.is_ok() {
                 let _ = links.look_around(&mut rng).await;
+                links.close().await;
             }
-            links.close().await;
             site.at_work(&who, None);
         }
         site.pause(&mut rng, 20_000).await;
@@ -234,7 +236,9 @@ async fn take_answers(
                 producer.pending.pop_front();
             }
             error if is_passing(error) => {
-                told(site, producer.number, home, &ids, -1, (error, base));
+                if !failed {
+                    told(site, producer.number, home, &ids, -1, (error, base));
+                }
                 failed = true;
             }
             0 | OUT_OF_ORDER_SEQUENCE if failed => {}

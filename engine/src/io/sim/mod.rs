@@ -101,10 +101,10 @@ impl SimWorld {
         self.inner.borrow().disk.used() * crate::bytes::PAGE as u64
     }
 
-    /// The wall clock jumps by so many milliseconds; monotonic time does not.
-    pub fn jump_clock(&self, by_ms: i64) {
+    /// The wall clock jumps to so many milliseconds from where it would be; monotonic time does not.
+    pub fn set_clock(&self, offset_ms: i64) {
         let mut world = self.inner.borrow_mut();
-        world.clock_offset += by_ms;
+        world.clock_offset = offset_ms;
         world.faults.count("clock jump");
     }
 

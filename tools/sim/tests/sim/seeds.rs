@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use odradek_engine::mutant::Mutant;
 use odradek_sim::Report;
+use odradek_sim::mutants::hunt;
 use odradek_sim::shrink::{attempt, shrink};
 
 /// Runs by which a failure is made smaller.
@@ -82,7 +84,37 @@ fn seeds_50_to_99() {
 #[test]
 fn more_seeds() {
     if let Ok(end) = std::env::var("ODRADEK_SIM_SEEDS") {
-        range(100..end.parse().expect("ODRADEK_SIM_SEEDS is a number"));
+        let end = end.parse().expect("ODRADEK_SIM_SEEDS is a number");
+        let mut failed = Vec::new();
+        for seed in 100..end {
+            if let Err(failure) = attempt(seed, 0.0, BTreeSet::new()) {
+                failed.push(format!("seed {seed}: {}", failure.why));
+            }
+        }
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
+    }
+}
+
+/// Broken variants of the node are found by so many seeds.
+const HUNT: u64 = 60;
+
+#[test]
+fn every_broken_variant_is_caught() {
+    let mut missed = Vec::new();
+    for mutant in Mutant::ALL {
+        let found = hunt(mutant, 0..HUNT);
+        match found.failure {
+            Some(failure) => println!("{mutant:?}: seed {}: {}", failure.seed, failure.why),
+            None => missed.push(mutant),
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+#[test]
+fn one_seed() {
+    if let Ok(seed) = std::env::var("ODRADEK_SIM_SEED") {
+        run(seed.parse().expect("ODRADEK_SIM_SEED is a number"));
     }
 }
 
