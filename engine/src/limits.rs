@@ -28,6 +28,10 @@ pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;
 /// Bytes that one sendfile call may move: bounds how long a shard's thread is away.
 pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
 
+/// Partitions that one shard opens, closes or removes at a time. Each has a few operations of the file
+/// system to wait for, which the kernel performs together.
+pub const PARTITIONS_AT_ONCE: usize = 64;
+
 /// Tasks that run before completions are reaped again.
 pub const TASKS_PER_PASS_MAX: usize = 256;
 

@@ -280,17 +280,19 @@ fn stop(
     threads: Vec<JoinHandle<()>>,
     stops: mpsc::Receiver<u32>,
 ) -> Result<(), NodeError> {
-    let shards = mail.shards();
-    // Shard 0 last: it leaves the marker of a clean stop.
-    for shard in (1..shards).chain([0]) {
-        mail.post_blocking(shard, move |broker: Rc<Broker>| {
-            broker.request_stop(shard == 0)
-        });
-        loop {
+    // Shard 0 last: it leaves the marker of a clean stop. The others close beside each other.
+    for some in [1..mail.shards(), 0..1] {
+        for shard in some.clone() {
+            mail.post_blocking(shard, move |broker: Rc<Broker>| {
+                broker.request_stop(shard == 0)
+            });
+        }
+        let mut open = some.clone().count();
+        while open > 0 {
             match stops.recv() {
-                Ok(stopped) if stopped == shard => break,
+                Ok(stopped) if some.contains(&stopped) => open -= 1,
                 Ok(_) => {}
-                Err(_) => return Err(NodeError::Shard(shard)),
+                Err(_) => return Err(NodeError::Shard(some.start)),
             }
         }
     }

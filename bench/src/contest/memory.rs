@@ -84,8 +84,8 @@ impl MemoryState {
 const FREE_SHARE_MIN: f64 = 0.03;
 /// More than this share is no reserve: something is wrong.
 const FREE_SHARE_MAX: f64 = 0.25;
-/// Reads that do not lessen what is free only recycle.
-const RECYCLED_BYTES: u64 = 1 << 30;
+/// Reads that do not lessen what is free only recycle; fewer may be hidden by what others give back.
+const RECYCLED_BYTES: u64 = 6 << 30;
 /// Of one look at the free memory to the next.
 const STEP_BYTES: u64 = 128 << 20;
 

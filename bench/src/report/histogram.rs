@@ -1,6 +1,10 @@
-//! A latency histogram as JSON: its recorded values and their counts, nothing summed away.
+//! A latency histogram as JSON: its recorded values and their counts, nothing summed away, in the
+//! form that all HdrHistogram tools read.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
 /// Longer latencies count as this one: 1000 s, in nanoseconds.
@@ -15,7 +19,9 @@ pub struct Latencies {
     pub count: u64,
     pub mean_ns: f64,
     pub max_ns: u64,
-    /// Values equal to three significant digits, rising, and how often each came.
+    /// Values equal to three significant digits, rising, and how often each came. In JSON:
+    /// HdrHistogram's V2 encoding, deflated, in base64.
+    #[serde(rename = "hdr_v2_deflate", with = "encoded")]
     pub values: Vec<(u64, u64)>,
 }
 
@@ -24,17 +30,55 @@ pub fn empty() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_NS, DIGITS).expect("sound bounds")
 }
 
+fn values_of(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
+    let recorded = histogram.iter_recorded();
+    recorded
+        .map(|step| (step.value_iterated_to(), step.count_at_value()))
+        .collect()
+}
+
 impl From<&Histogram<u64>> for Latencies {
     fn from(histogram: &Histogram<u64>) -> Self {
-        let recorded = histogram.iter_recorded();
         Self {
             count: histogram.len(),
             mean_ns: histogram.mean(),
             max_ns: histogram.max(),
-            values: recorded
-                .map(|step| (step.value_iterated_to(), step.count_at_value()))
-                .collect(),
+            values: values_of(histogram),
         }
+    }
+}
+
+mod encoded {
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        values: &[(u64, u64)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut histogram = empty();
+        for &(value, count) in values {
+            let known = value.min(LATENCY_MAX_NS);
+            histogram.record_n(known, count).map_err(S::Error::custom)?;
+        }
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(&histogram, &mut bytes)
+            .map_err(S::Error::custom)?;
+        to.serialize_str(&BASE64.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(u64, u64)>, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = BASE64.decode(text).map_err(D::Error::custom)?;
+        let histogram: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(D::Error::custom)?;
+        Ok(values_of(&histogram))
     }
 }
 

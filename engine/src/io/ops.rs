@@ -350,6 +350,15 @@ impl Io {
     /// Replaces a file's contents so that a crash leaves the old or the new whole: written
     /// beside it, synced, renamed over it, directory synced.
     pub async fn replace_file(&self, at: &Path, contents: Vec<u8>) -> Result<(), Errno> {
+        self.place_file(at, contents).await?;
+        self.sync_directory(at.parent().unwrap_or(Path::new(".")))
+            .await
+    }
+
+    /// The same but for the directory: until somebody [syncs](Self::sync_directory) it, a loss of
+    /// power may bring the old contents back, or no file. Of several files placed one after the
+    /// other any may be back.
+    pub async fn place_file(&self, at: &Path, contents: Vec<u8>) -> Result<(), Errno> {
         let mut name = at.as_os_str().to_owned();
         name.push(".tmp");
         let beside = Path::new(&name);
@@ -372,9 +381,7 @@ impl Io {
         };
         self.close(file).await;
         synced?;
-        self.rename(beside, at).await?;
-        self.sync_directory(at.parent().unwrap_or(Path::new(".")))
-            .await
+        self.rename(beside, at).await
     }
 
     /// Makes data written before this call durable (fdatasync).

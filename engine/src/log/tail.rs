@@ -21,6 +21,9 @@ const WRITE_BYTES_MAX: u64 = 1 << 20;
 /// While a write is in flight, less than this waits for more to join it: the fewer writes, the
 /// less each byte costs, and nothing waits longer than for what is in flight.
 const MERGE_BYTES_MIN: u64 = 256 << 10;
+/// The unfinished page after so large a write goes out beside it: waiting for the next of that size
+/// costs more than a write of one page.
+const BESIDE_BYTES_MIN: u64 = 512 << 10;
 /// The largest block that one append asks for.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 
@@ -94,6 +97,8 @@ pub struct Tail {
     written: Written,
     /// More was waiting when the last write completed.
     streaming: bool,
+    /// The last write planned left an unfinished page that is not to wait.
+    page_due: bool,
     next_id: u64,
     bytes: usize,
 }
@@ -113,6 +118,7 @@ impl Tail {
             flying: VecDeque::new(),
             written: at,
             streaming: false,
+            page_due: false,
             next_id: 0,
             bytes: 0,
         };
@@ -240,7 +246,7 @@ impl Tail {
     ///
     /// In a full stream of appends the unfinished last page waits for what follows it, so that
     /// writes neither overlap nor begin in a page that is on disk already. It waits for what is in
-    /// flight at most.
+    /// flight at most, and not at all after a large write.
     pub fn plan(&mut self, depth: usize) -> Option<WritePlan> {
         let (limit, rolled) = self.limit();
         let (segment, at) = (self.cursor.segment, self.cursor.pos);
@@ -249,7 +255,8 @@ impl Tail {
             return None;
         }
         let little = limit - at < MERGE_BYTES_MIN;
-        if flying > 0 && !rolled && little {
+        let page_due = std::mem::take(&mut self.page_due) && limit - at < PAGE as u64;
+        if flying > 0 && !rolled && little && !page_due {
             return None;
         }
         if !self.aligned {
@@ -264,6 +271,7 @@ impl Tail {
         let mut end = limit.min(start + WRITE_BYTES_MAX);
         if (flying > 0 || self.streaming && !little) && !rolled && page_floor(end) > at {
             end = page_floor(end);
+            self.page_due = end - start >= BESIDE_BYTES_MIN;
         }
         Some(self.start(segment, start, end))
     }

@@ -188,3 +188,20 @@ fn a_stream_of_appends_is_written_in_whole_pages_that_meet() {
     tail.wrote(last.id);
     assert!(!tail.pending());
 }
+
+#[test]
+fn after_a_large_write_the_unfinished_page_goes_out_beside_it() {
+    const APPEND: usize = 1_048_000;
+    let pool = Pool::new();
+    let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
+    tail.append(&[1; APPEND]);
+    let first = tail.plan(8).expect("nothing is in flight");
+    tail.append(&[2; APPEND]);
+    tail.wrote(first.id);
+    let large = tail.plan(8).expect("what waited");
+    assert_eq!(large.end, page_floor(2 * APPEND as u64));
+    let page = tail.plan(8).expect("its last page");
+    assert_eq!((page.pos, page.end), (large.end, 2 * APPEND as u64));
+    tail.append(&[3; 100]);
+    assert!(tail.plan(8).is_none(), "a page in flight is not written");
+}

@@ -19,7 +19,7 @@ use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
 use super::fetch_sessions::{Asked, Kind, Told, TopicKey, Wanted};
 use super::{Broker, Call, Outcome, Refusal, Reply, ReplyPiece, encode_reply, topics};
-use crate::catalog::{Hosted, Topic};
+use crate::catalog::{Hosted, Image, Topic};
 use crate::partition::{Piece, ReadError};
 use crate::runtime::{Notice, either};
 
@@ -163,20 +163,24 @@ async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<No
         failed: false,
     };
     let mut last: Option<(&TopicKey, Option<&Arc<Topic>>)> = None;
+    let mut opened = false;
     for partition in wanted {
         let topic = match last {
             Some((key, topic)) if *key == partition.topic => topic,
-            _ => match &partition.topic {
-                TopicKey::Id(id) => image.topic_by_id(*id),
-                TopicKey::Name(name) => image.topic(name),
-            },
+            _ => topic_of(&image, &partition.topic),
         };
         last = Some((&partition.topic, topic));
         let left = max.saturating_sub(answer.bytes);
         let bytes_max = left.min(partition.bytes_max.max(0) as u64);
         let first = answer.bytes == 0;
         let slice = match (topic, &partition.topic) {
-            (Some(topic), _) => slice(broker, topic, partition, bytes_max, first, notice).await,
+            (Some(topic), _) => {
+                let open = broker.open_now(topic, partition.index);
+                if open.is_none() && !std::mem::replace(&mut opened, true) {
+                    open_all(broker, &image, wanted).await;
+                }
+                slice(broker, topic, partition, open, bytes_max, first, notice).await
+            }
             (None, TopicKey::Id(_)) => Slice::failed(partition.index, ErrorCode::UnknownTopicId),
             (None, TopicKey::Name(_)) => {
                 Slice::failed(partition.index, ErrorCode::UnknownTopicOrPartition)
@@ -189,16 +193,37 @@ async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<No
     answer
 }
 
+fn topic_of<'a>(image: &'a Image, key: &TopicKey) -> Option<&'a Arc<Topic>> {
+    match key {
+        TopicKey::Id(id) => image.topic_by_id(*id),
+        TopicKey::Name(name) => image.topic(name),
+    }
+}
+
+/// Opens what is about to be read.
+async fn open_all(broker: &Rc<Broker>, image: &Image, wanted: &[Wanted]) {
+    let wanted = wanted.iter().filter_map(|partition| {
+        let topic = topic_of(image, &partition.topic)?;
+        Some((topic.clone(), partition.index))
+    });
+    broker.holdings.open_all(wanted).await;
+}
+
 async fn slice(
     broker: &Rc<Broker>,
     topic: &Topic,
     asked: &Wanted,
+    open: Option<Rc<Hosted>>,
     bytes_max: u64,
     first: bool,
     notice: &Rc<Notice>,
 ) -> Slice {
     let index = asked.index;
-    let hosted = match broker.hosted(topic, index).await {
+    let hosted = match open {
+        Some(hosted) => Ok(hosted),
+        None => broker.hosted(topic, index).await,
+    };
+    let hosted = match hosted {
         Ok(hosted) => hosted,
         Err(error) => {
             let mut slice = Slice::failed(index, topics::unhosted(error));

@@ -41,6 +41,11 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         for partition in &asked.partitions {
             *times.entry(partition.partition_index).or_default() += 1;
         }
+        if let Some(topic) = image.topic(asked.name) {
+            let wanted = asked.partitions.iter();
+            let wanted = wanted.map(|partition| (topic.clone(), partition.partition_index));
+            call.broker.holdings.open_all(wanted).await;
+        }
         for partition in &asked.partitions {
             partitions.push(match image.topic(asked.name) {
                 _ if unsupported(partition.timestamp, call.version) => {

@@ -27,6 +27,11 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     for asked in &request.topics {
         let topic = image.topic(asked.topic);
         let mut partitions = Vec::with_capacity(asked.partitions.len());
+        if let Some(topic) = topic {
+            let wanted = asked.partitions.iter();
+            let wanted = wanted.map(|partition| (topic.clone(), partition.partition));
+            call.broker.holdings.open_all(wanted).await;
+        }
         for partition in &asked.partitions {
             partitions.push(match topic {
                 Some(topic) => one(call.broker, topic, partition).await,

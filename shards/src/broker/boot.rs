@@ -89,6 +89,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         durable_policy: settings.durable_acks_all,
         tail_bytes_max: settings.memory_tail_bytes.max(1 << 20) as usize,
         tail_bytes: Cell::new(0),
+        root: Default::default(),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
         troubles: Quiet::default(),

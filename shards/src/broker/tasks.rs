@@ -3,10 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use odradek_engine::limits::PARTITIONS_AT_ONCE;
 use odradek_engine::types::Timestamp;
 
 use super::boot::mark_clean;
 use crate::api::Broker;
+use crate::partition::Partition;
+use crate::runtime::abreast;
 
 /// How often the flusher looks, and the tails are trimmed.
 const FLUSHER: Duration = Duration::from_millis(100);
@@ -116,21 +119,22 @@ pub async fn until_stopped(broker: Rc<Broker>) {
     }
 }
 
+async fn close(partition: &Partition) {
+    if let Err(error) = partition.close().await {
+        tracing::error!("closing {} failed: {error}", partition.name());
+    }
+}
+
 /// Stops taking requests, writes everything out, leaves files that need no recovery.
 async fn stop(broker: &Rc<Broker>) {
     broker.holdings.begin_stop();
     broker.groups.stop();
     let moving = broker.holdings.moving() > 0;
-    let open = broker.holdings.open_partitions();
-    let logs = open.iter().map(|hosted| &hosted.partition);
-    let metadata = broker
-        .controller
-        .as_ref()
-        .map(|controller| controller.log());
-    for partition in logs.chain(metadata) {
-        if let Err(error) = partition.close().await {
-            tracing::error!("closing {} failed: {error}", partition.name());
-        }
+    let open = broker.holdings.open_partitions().into_iter();
+    let closing = open.map(|hosted| async move { close(&hosted.partition).await });
+    abreast(&broker.spawner, PARTITIONS_AT_ONCE, closing).await;
+    if let Some(controller) = &broker.controller {
+        close(controller.log()).await;
     }
     // All is durable now; the next life may be killed. What was taken earlier is not the end.
     broker.holdings.keep_checkpoints().await;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use odradek_engine::limits::PARTITIONS_AT_ONCE;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 
@@ -55,6 +56,8 @@ pub struct Holdings {
     pub(super) under_way: Cell<usize>,
     pub(super) targets: Targets,
     stopping: Cell<bool>,
+    /// Bounds how many are opened at a time.
+    opens: async_lock::Semaphore,
 }
 
 impl Holdings {
@@ -78,6 +81,7 @@ impl Holdings {
             under_way: Cell::new(0),
             targets: Targets::default(),
             stopping: Cell::new(false),
+            opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),
         })
     }
 
@@ -169,7 +173,9 @@ impl Holdings {
         self.hosted
             .borrow_mut()
             .insert(key, Slot::Opening(gate.clone()));
+        let turn = self.opens.acquire().await;
         let opened = self.open(topic, index, entry.leader_epoch).await;
+        drop(turn);
         let awaited = match self.hosted.borrow().get(&key) {
             Some(Slot::Opening(other)) => Rc::ptr_eq(other, &gate),
             _ => false,

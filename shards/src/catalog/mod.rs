@@ -1,5 +1,6 @@
 //! What topics there are and where they live: a log of records, folded into images.
 
+mod beside;
 mod checkpoints;
 pub mod controller;
 mod holdings;

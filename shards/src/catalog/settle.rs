@@ -2,19 +2,22 @@
 //! changed is changed.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::io::Errno;
+use odradek_engine::limits::PARTITIONS_AT_ONCE;
 use odradek_wire::Uuid;
 
 use super::holdings::{Holdings, Slot};
 use super::image::{Image, Topic};
 use crate::partition;
+use crate::runtime::abreast;
 
 impl Holdings {
     /// Removes from disk what is gone since `old`, and changes what changed. Gives the topics
     /// that are gone.
-    pub async fn settle<'a>(&self, old: &'a Image, new: &Image) -> Vec<(&'a str, Uuid)> {
+    pub async fn settle<'a>(self: &Rc<Self>, old: &'a Image, new: &Image) -> Vec<(&'a str, Uuid)> {
         let mut gone = Vec::new();
         let node_changed = old.brokers() != new.brokers();
         for topic in old.topics() {
@@ -30,27 +33,34 @@ impl Holdings {
         gone
     }
 
-    async fn remove(&self, topic: &Topic) {
-        for (index, entry) in topic.partitions.iter().enumerate() {
-            if entry.shard != self.shard() {
-                continue;
+    async fn remove(self: &Rc<Self>, topic: &Arc<Topic>) {
+        let entries = topic.partitions.iter().enumerate();
+        let here = entries.filter(|(_, entry)| entry.shard == self.shard());
+        let here: Vec<i32> = here.map(|(index, _)| index as i32).collect();
+        let (holdings, topic) = (self.clone(), topic.clone());
+        let removing = here.into_iter().map(move |index| {
+            let (holdings, topic) = (holdings.clone(), topic.clone());
+            async move { holdings.remove_one(&topic, index).await }
+        });
+        abreast(&self.ground().spawner, PARTITIONS_AT_ONCE, removing).await;
+    }
+
+    async fn remove_one(&self, topic: &Topic, index: i32) {
+        let slot = self.hosted.borrow_mut().remove(&(topic.id, index));
+        self.targets.forget();
+        let directory = self.directory(&topic.name, index);
+        let removed = match slot {
+            Some(Slot::Open(open)) => open.partition.destroy().await,
+            Some(Slot::Opening(gate)) => {
+                // Whoever opens it finds out then, and leaves it.
+                gate.passed().await;
+                self.remove_directory(&directory).await
             }
-            let slot = self.hosted.borrow_mut().remove(&(topic.id, index as i32));
-            self.targets.forget();
-            let directory = self.directory(&topic.name, index as i32);
-            let removed = match slot {
-                Some(Slot::Open(open)) => open.partition.destroy().await,
-                Some(Slot::Opening(gate)) => {
-                    // Whoever opens it finds out then, and leaves it.
-                    gate.passed().await;
-                    self.remove_directory(&directory).await
-                }
-                Some(Slot::Failed(_)) | None => self.remove_directory(&directory).await,
-            };
-            if let Err(error) = removed {
-                let directory = directory.display();
-                tracing::error!("cannot remove {directory}: {error}; remove it by hand");
-            }
+            Some(Slot::Failed(_)) | None => self.remove_directory(&directory).await,
+        };
+        if let Err(error) = removed {
+            let directory = directory.display();
+            tracing::error!("cannot remove {directory}: {error}; remove it by hand");
         }
     }
 

@@ -17,7 +17,7 @@ use odradek_engine::log::Recovered;
 use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::Offset;
 
-use super::open::failed;
+use super::open::{Entries, failed};
 use super::undurable::Undurable;
 use super::{Ground, OpenError, Opening, Partition};
 
@@ -102,7 +102,9 @@ impl Partition {
         } = given;
         let (name, next) = (opening.name.clone(), log.next);
         let active = log.segments.back().expect("an active segment").base;
-        let partition = Partition::begin(ground, opening, log, durable, undurable).await?;
+        let partition =
+            Partition::begin(ground, opening, log, durable, undurable, Entries::Durable);
+        let partition = partition.await?;
         if durable < next {
             // Earlier segments are finished, which made them durable; a flush reaches open files.
             let file = partition.file(active, true).await;

@@ -15,10 +15,7 @@ impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it.
     pub(super) async fn seal(self: Rc<Self>, mut seal: Seal) {
         self.fill_seal(&mut seal).await;
-        let mut finished = self.finish(&seal).await;
-        if finished.is_ok() {
-            finished = self.finish_index(&seal).await;
-        }
+        let mut finished = self.finish(&seal, true).await;
         if self.with_log(|log| log.segments().all(|kept| kept.base != seal.base)) {
             // Retention was faster.
             finished = self.remove_segment(seal.base).await;
@@ -26,7 +23,6 @@ impl Partition {
         {
             let mut state = self.state.borrow_mut();
             state.log.finished(seal.base);
-            state.finished.raise();
             state.ended();
         }
         if let Err(error) = finished {
@@ -36,7 +32,12 @@ impl Partition {
         }
     }
 
-    async fn finish(&self, seal: &Seal) -> Result<(), Errno> {
+    /// Cuts the padding, makes the bytes durable, and puts the producers' snapshot beside them and,
+    /// if the segment is `whole`, its indexes: all of them durable on return.
+    ///
+    /// The `.index` says that the segment was finished. A loss of power may leave it without the
+    /// others, and then recovery reads the segment; the bytes it speaks of are durable before.
+    async fn finish(&self, seal: &Seal, whole: bool) -> Result<(), Errno> {
         let io = &self.ground.io;
         let file = self.file(seal.base, false).await?;
         file.cut(seal.size).await?;
@@ -44,17 +45,16 @@ impl Partition {
         let snapshot = self
             .directory
             .join(format!("{}.snapshot", file_stem(seal.next)));
-        io.replace_file(&snapshot, seal.producers.clone()).await
-    }
-
-    /// The `.index` comes last: its presence says that the segment is whole.
-    async fn finish_index(&self, seal: &Seal) -> Result<(), Errno> {
-        let io = &self.ground.io;
-        let stem = self.directory.join(file_stem(seal.base));
-        io.replace_file(&stem.with_extension("timeindex"), seal.time_index.clone())
-            .await?;
-        io.replace_file(&stem.with_extension("index"), seal.index.clone())
-            .await
+        io.place_file(&snapshot, seal.producers.clone()).await?;
+        if whole {
+            let stem = self.directory.join(file_stem(seal.base));
+            let (times, offsets) = (seal.time_index.clone(), seal.index.clone());
+            io.place_file(&stem.with_extension("timeindex"), times)
+                .await?;
+            io.place_file(&stem.with_extension("index"), offsets)
+                .await?;
+        }
+        io.sync_directory(&self.directory).await
     }
 
     /// Takes down the log's end for recovery to start from, if it has grown since the last time.
@@ -174,32 +174,23 @@ impl Partition {
     pub async fn close(&self) -> Result<(), Errno> {
         {
             let mut state = self.state.borrow_mut();
-            if state.poisoned.is_some() || state.handed_over {
+            if state.handed_over {
                 return Ok(());
             }
             // First of all: what came after `next` would be neither written nor refused.
             state.closed = true;
         }
         let next = self.with_log(|log| log.next());
-        if self.wait(Mark::Written, next).done().await.is_err() {
-            return Ok(());
-        }
-        let finished = self.state.borrow().finished.clone();
-        self.start_seals(&mut self.state.borrow_mut());
-        while self.with_log(|log| log.finishing()) {
-            finished.raised().await;
-        }
-        if self.poisoned().is_some() {
+        let written = self.wait(Mark::Written, next).done().await;
+        self.calm_down().await;
+        if written.is_err() || self.poisoned().is_some() {
             return Ok(());
         }
         let seal = self.state.borrow_mut().log.close();
         if seal.size > 0 {
-            self.finish(&seal).await?;
             // With a gap it stays unfinished: the next start goes on from the checkpoint at its
             // end, and fills the gap when somebody looks for it.
-            if seal.gap.is_none() {
-                self.finish_index(&seal).await?;
-            }
+            self.finish(&seal, seal.gap.is_none()).await?;
         }
         let mut state = self.state.borrow_mut();
         state.progress.flushed(next);
@@ -207,9 +198,28 @@ impl Partition {
         Ok(())
     }
 
+    /// Waits until nothing touches the files of a partition that is closed to what is new. What
+    /// retention has let go of was shown to be gone: it must not be back after the next start.
+    async fn calm_down(&self) {
+        loop {
+            let calm = {
+                let mut state = self.state.borrow_mut();
+                if state.poisoned.is_none() {
+                    self.start_seals(&mut state);
+                }
+                let finishing = state.poisoned.is_none() && state.log.finishing();
+                if state.quiet() && !finishing {
+                    return;
+                }
+                state.calm.clone()
+            };
+            calm.raised().await;
+        }
+    }
+
     /// Removes the partition's files; it serves nothing from now on.
     pub async fn destroy(&self) -> Result<(), Errno> {
-        let quieter = {
+        {
             let mut state = self.state.borrow_mut();
             state.closed = true;
             // Nothing more is written.
@@ -217,19 +227,15 @@ impl Partition {
                 why: "the topic is deleted".into(),
                 passing_since: None,
             });
-            state.finished.raise();
             self.abandon(&mut state);
             state.files.clear();
-            state.leaving.get_or_insert_default().clone()
-        };
-        // What is under way would make files again that are gone by then.
-        while !self.state.borrow().quiet() {
-            quieter.raised().await;
         }
+        // What is under way would make files again that are gone by then.
+        self.calm_down().await;
         let io = &self.ground.io;
         let _none_moves = self.start_moves.lock().await;
         remove_directory(io, &self.directory).await?;
         let parent = self.directory.parent().expect("inside a log directory");
-        io.sync_directory(parent).await
+        self.ground.root.sync(io, parent).await
     }
 }

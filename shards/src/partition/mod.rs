@@ -54,7 +54,7 @@ pub use self::read::{Piece, Read, ReadError};
 pub use self::stray::remove_directory;
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
-use crate::runtime::{Gate, Notice, Quiet};
+use crate::runtime::{DirectorySync, Gate, Notice, Quiet};
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
@@ -81,6 +81,8 @@ pub struct Ground {
     pub written_bytes: Cell<u64>,
     /// Rate limit of log lines about full disks and the like.
     pub troubles: Quiet,
+    /// Of the directory that holds the partitions'.
+    pub root: DirectorySync,
     /// Partitions in the order in which they took memory.
     pub tails: RefCell<std::collections::VecDeque<Weak<Partition>>>,
 }
@@ -147,8 +149,8 @@ struct State {
     leaving: Option<Rc<Notice>>,
     /// It has moved: the log is another shard's.
     handed_over: bool,
-    /// Raised when a rolled segment's files are finished, or cannot be.
-    finished: Rc<Notice>,
+    /// For whoever closes it: raised when what touched the files has come to its end.
+    calm: Rc<Notice>,
 }
 
 /// Why a partition takes nothing more.
@@ -326,7 +328,7 @@ impl Partition {
             why: format!("{why}: {error}"),
             passing_since: passing.map(|_| self.ground.io.now()),
         });
-        state.finished.raise();
+        state.calm.raise();
         self.abandon(&mut state);
     }
 
@@ -431,8 +433,14 @@ impl State {
 
     /// Tells whoever waits until all is quiet.
     fn quieter(&self) {
-        if let Some(leaving) = self.leaving.as_ref().filter(|_| self.quiet()) {
+        if !self.quiet() {
+            return;
+        }
+        if let Some(leaving) = &self.leaving {
             leaving.raise();
+        }
+        if self.closed {
+            self.calm.raise();
         }
     }
 

@@ -9,8 +9,8 @@ use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
-use super::stray::{self, METADATA, is_foreign};
 use super::recover::recover;
+use super::stray::{self, METADATA, is_foreign};
 use super::undurable::Undurable;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
@@ -39,6 +39,16 @@ pub struct OpenError {
     error: Errno,
 }
 
+/// What of a partition's names is not durable yet.
+#[derive(Clone, Copy)]
+pub(super) enum Entries {
+    Durable,
+    /// Those in its directory.
+    Inside,
+    /// These and its directory's.
+    AndItself,
+}
+
 pub(super) fn failed(name: &PartitionName, what: &'static str) -> impl FnOnce(Errno) -> OpenError {
     let partition = name.to_string();
     move |error| OpenError {
@@ -57,8 +67,13 @@ impl Partition {
         let name = opening.name.clone();
         let fail = |what| failed(&name, what);
         let io = &ground.io;
+        let mut entries = Entries::Inside;
         let found = match io.list(&opening.directory).await {
-            Ok(_) if is_foreign(io, &opening).await.map_err(fail("asking whose it is"))? => {
+            Ok(_)
+                if is_foreign(io, &opening)
+                    .await
+                    .map_err(fail("asking whose it is"))? =>
+            {
                 tracing::warn!(
                     partition = %name,
                     "its directory is a deleted topic's: what is in it is removed"
@@ -69,6 +84,7 @@ impl Partition {
                 make(io, &opening)
                     .await
                     .map_err(fail("making its directory"))?;
+                entries = Entries::AndItself;
                 Recovered::empty()
             }
             Ok(names) => {
@@ -83,42 +99,58 @@ impl Partition {
                         .await
                         .map_err(fail("removing its log start offset"))?;
                 }
+                if !names.iter().any(|name| name.ends_with(".log")) {
+                    // A kill may have come while it was being made.
+                    entries = Entries::AndItself;
+                }
                 found
             }
             Err(Errno(libc::ENOENT)) => {
                 make(io, &opening)
                     .await
                     .map_err(fail("making its directory"))?;
+                entries = Entries::AndItself;
                 Recovered::empty()
             }
             Err(error) => return Err(fail("listing its directory")(error)),
         };
         let durable = found.next;
-        Partition::begin(ground, opening, found, durable, Undurable::default()).await
+        let undurable = Undurable::default();
+        Partition::begin(ground, opening, found, durable, undurable, entries).await
     }
 
     /// Begins its leader epoch over a log of which everything is written, and durable before
-    /// `durable`; `undurable` is the rest.
+    /// `durable`; `undurable` is the rest. What `entries` says of its directory is durable before
+    /// it serves.
     pub(super) async fn begin(
         ground: &Rc<Ground>,
         opening: Opening,
         found: Recovered,
         durable: Offset,
         undurable: Undurable,
+        entries: Entries,
     ) -> Result<Rc<Partition>, OpenError> {
         let (io, next) = (&ground.io, found.next);
         let kept = opening.checkpoint.as_ref();
         let kept = kept.map_or(Offset::NONE, |checkpoint| checkpoint.end.offset);
         let mut log = Log::new(io.pool(), ground.strategy.aligned(), opening.rules, found);
         log.raise_start(opening.log_start);
-        if log.begin_epoch(opening.epoch) {
+        let directory = &opening.directory;
+        let begun = log.begin_epoch(opening.epoch);
+        if begun {
             let checkpoint = log.epochs().to_checkpoint().into_bytes();
-            io.replace_file(
-                &opening.directory.join("leader-epoch-checkpoint"),
-                checkpoint,
-            )
-            .await
-            .map_err(failed(&opening.name, "writing its leader epoch checkpoint"))?;
+            io.place_file(&directory.join("leader-epoch-checkpoint"), checkpoint)
+                .await
+                .map_err(failed(&opening.name, "writing its leader epoch checkpoint"))?;
+        }
+        if begun || !matches!(entries, Entries::Durable) {
+            let synced = io.sync_directory(directory).await;
+            synced.map_err(failed(&opening.name, "syncing its directory"))?;
+        }
+        if let Entries::AndItself = entries {
+            let parent = directory.parent().expect("inside a log directory");
+            let synced = ground.root.sync(io, parent).await;
+            synced.map_err(failed(&opening.name, "syncing the log directory"))?;
         }
         let durable_policy = ground.durable_policy || opening.always_durable;
         let partition = Rc::new_cyclic(|me| Partition {
@@ -153,7 +185,7 @@ impl Partition {
                 leaving: None,
                 handed_over: false,
                 landed: Default::default(),
-                finished: Rc::default(),
+                calm: Rc::default(),
             }),
         });
         {
@@ -164,14 +196,10 @@ impl Partition {
     }
 }
 
+/// Its directory, and what says whose it is. No entry is durable on return.
 pub(super) async fn make(io: &Io, opening: &Opening) -> Result<(), Errno> {
     io.make_dir(&opening.directory).await?;
     let metadata = format!("version: 0\ntopic_id: {}", opening.topic_id);
-    io.replace_file(
-        &opening.directory.join(METADATA),
-        metadata.into_bytes(),
-    )
-    .await?;
-    let parent = opening.directory.parent().expect("inside a log directory");
-    io.sync_directory(parent).await
+    let path = opening.directory.join(METADATA);
+    io.place_file(&path, metadata.into_bytes()).await
 }

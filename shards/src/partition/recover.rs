@@ -31,7 +31,8 @@ pub(super) struct Start {
     pub(super) producers: Producers,
 }
 
-/// Recovers a partition that has a directory.
+/// Recovers a partition that has a directory. What it removes and puts there is durable once the
+/// directory is synced.
 pub(super) async fn recover(
     ground: &Rc<Ground>,
     opening: &Opening,
@@ -165,7 +166,7 @@ pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Option<Epochs> {
     Epochs::from_checkpoint(&bytes).ok()
 }
 
-/// Removes files that say more than the log now holds.
+/// Removes files that say more than the log now holds; for good once the directory is synced.
 async fn clear(
     io: &Io,
     opening: &Opening,
@@ -184,9 +185,8 @@ async fn clear(
     // The active segment is unfinished from now on; its index must not say otherwise.
     let active = found.segments.back().expect("at least one segment");
     remove_indexes(io, directory, active.base).await?;
-    // Also if nothing was there: a life that was killed may have removed it and not come here, and
-    // a loss of power would bring it back.
-    io.sync_directory(directory).await?;
+    // The directory is synced before the partition serves, also if nothing was there: a life that
+    // was killed may have removed it and not come there, and a loss of power would bring it back.
     for closed in found.segments.iter_mut().rev().skip(1) {
         closed.index = None;
     }

@@ -2,6 +2,8 @@
 //!
 //! Absent on purpose: what a shard is made of; that is the mailboxes' type parameter.
 
+mod abreast;
+mod directory_sync;
 mod gate;
 mod lane;
 mod mailbox;
@@ -14,6 +16,8 @@ use std::task::Poll;
 
 use odradek_engine::io::Io;
 
+pub use abreast::abreast;
+pub use directory_sync::DirectorySync;
 pub use gate::Gate;
 pub use lane::Lane;
 pub use mailbox::{Gone, LocalFuture, Mailboxes};

@@ -78,7 +78,9 @@ async fn one(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(), Lo
     match admin.rng.range(0, 3) {
         0 if site.script.wants("delete records") => delete(site, admin, links).await,
         1 if site.script.wants("change a setting") => change(site, admin, links).await,
-        2 | 3 if site.has_ports() && site.script.wants("move") => relocate(site, admin, links).await,
+        2 | 3 if site.has_ports() && site.script.wants("move") => {
+            relocate(site, admin, links).await
+        }
         _ => Ok(()),
     }
 }

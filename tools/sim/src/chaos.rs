@@ -57,7 +57,9 @@ fn begin(site: &Site, rng: &mut Rng, kind: &str, spare: bool) {
     site.oracle.borrow_mut().rough = true;
     if kind == "clock jumps" {
         let hours = rng.range(0, 48) as i64 - 24;
-        return site.world.set_clock(hours * 3_600_000 + rng.range(0, 1_000) as i64);
+        return site
+            .world
+            .set_clock(hours * 3_600_000 + rng.range(0, 1_000) as i64);
     }
     site.world.set_faults(|faults| {
         if spare {

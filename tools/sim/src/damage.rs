@@ -17,7 +17,10 @@ pub fn at_rest(world: &SimWorld, oracle: &RefCell<Oracle>, rng: &mut Rng) {
     let files = world.files();
     let mut logs = Vec::new();
     for (path, bytes) in &files {
-        let Some(place) = path.strip_prefix("/data/").and_then(|it| it.split_once('/')) else {
+        let Some(place) = path
+            .strip_prefix("/data/")
+            .and_then(|it| it.split_once('/'))
+        else {
             continue;
         };
         let Some((topic, index)) = place.0.rsplit_once('-') else {

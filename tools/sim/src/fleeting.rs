@@ -116,7 +116,11 @@ async fn one(site: &Site, owner: &mut Owner, links: &mut Links) -> Result<(), Lo
         }
         return Ok(());
     }
-    let Some(leader) = told.partitions.first().and_then(|p| site.shard_of(p.leader)) else {
+    let Some(leader) = told
+        .partitions
+        .first()
+        .and_then(|p| site.shard_of(p.leader))
+    else {
         return Ok(());
     };
     check(site, owner, links, leader).await?;
@@ -127,12 +131,7 @@ async fn one(site: &Site, owner: &mut Owner, links: &mut Links) -> Result<(), Lo
     }
 }
 
-async fn remove(
-    site: &Site,
-    owner: &mut Owner,
-    links: &mut Links,
-    shard: u32,
-) -> Result<(), Lost> {
+async fn remove(site: &Site, owner: &mut Owner, links: &mut Links, shard: u32) -> Result<(), Lost> {
     let connection = links.to(shard).await?;
     (owner.there, owner.asked_in_this_life) = (There::Deleting, true);
     let error = delete_topic(connection, PARTITION.0).await?;
@@ -152,12 +151,7 @@ async fn remove(
 }
 
 /// What was acknowledged is there, and nothing of an earlier incarnation.
-async fn check(
-    site: &Site,
-    owner: &mut Owner,
-    links: &mut Links,
-    leader: u32,
-) -> Result<(), Lost> {
+async fn check(site: &Site, owner: &mut Owner, links: &mut Links, leader: u32) -> Result<(), Lost> {
     let connection = links.to(leader).await?;
     let Ok((start, end)) = earliest_and_latest(connection, PARTITION).await? else {
         return Ok(());
@@ -192,12 +186,7 @@ async fn check(
     Ok(())
 }
 
-async fn write(
-    site: &Site,
-    owner: &mut Owner,
-    links: &mut Links,
-    leader: u32,
-) -> Result<(), Lost> {
+async fn write(site: &Site, owner: &mut Owner, links: &mut Links, leader: u32) -> Result<(), Lost> {
     let connection = links.to(leader).await?;
     for _ in 0..owner.rng.range(1, 6) {
         let mut builder = BatchBuilder::new();

@@ -27,7 +27,7 @@ mod run;
 mod script;
 pub mod shrink;
 mod site;
-mod state_file;
+pub mod state_file;
 mod story;
 
 pub use self::oracle::{Id, Partition};

@@ -262,7 +262,9 @@ async fn serve(
     serving.busy.set(true);
     let spawn = &spawners[0];
     for producer in &cast.producers {
-        spawn.spawn(produce(site.clone(), producer.clone())).detach();
+        spawn
+            .spawn(produce(site.clone(), producer.clone()))
+            .detach();
     }
     for number in 0..2 {
         let rng = rng.fork();

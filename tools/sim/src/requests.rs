@@ -1,6 +1,7 @@
 //! The requests that clients make, each a function: asked, and the answer's parts.
 
 use odradek_wire::Reader;
+use odradek_wire::Records;
 use odradek_wire::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
     ReassignableTopic,
@@ -31,7 +32,6 @@ use odradek_wire::offset_fetch::{
 use odradek_wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
-use odradek_wire::Records;
 
 use crate::client::{Connection, Lost};
 use crate::oracle::Partition;

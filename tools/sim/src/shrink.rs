@@ -54,7 +54,9 @@ fn listen() {
         std::panic::set_hook(Box::new(move |info| {
             let watched = SAID.with_borrow_mut(|said| match said {
                 Some(first) => {
-                    let place = info.location().map_or(String::new(), |at| format!(" ({at})"));
+                    let place = info
+                        .location()
+                        .map_or(String::new(), |at| format!(" ({at})"));
                     let what = info.payload_as_str().unwrap_or("a panic");
                     first.get_or_insert_with(|| format!("{what}{place}"));
                     true
@@ -72,11 +74,7 @@ fn listen() {
 ///
 /// # Errors
 /// It failed; nothing was printed.
-pub fn attempt(
-    seed: u64,
-    hours: f64,
-    dropped: BTreeSet<String>,
-) -> Result<Report, Box<Failure>> {
+pub fn attempt(seed: u64, hours: f64, dropped: BTreeSet<String>) -> Result<Report, Box<Failure>> {
     listen();
     let script = Rc::new(Script::without(dropped.clone()));
     SAID.set(Some(None));

@@ -16,7 +16,7 @@ use crate::plan::Rng;
 const PATH: &str = "/data/checkpoints-0";
 
 /// Runs one task on the machine, then nothing.
-fn alone<T: 'static>(world: &SimWorld, task: impl AsyncFnOnce(Io) -> T + 'static) -> T {
+pub fn alone<T: 'static>(world: &SimWorld, task: impl AsyncFnOnce(Io) -> T + 'static) -> T {
     let io = Io::new(Box::new(SimDriver::new(world)), Pool::new());
     let executor = Executor::new(io.clone());
     let result = Rc::new(RefCell::new(None));

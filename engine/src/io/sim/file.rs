@@ -318,7 +318,10 @@ impl File {
 
     /// Other bytes wherever these are held.
     pub(super) fn corrupt(&mut self, pos: u64, bytes: &[u8]) {
-        assert!(pos + bytes.len() as u64 <= self.len, "beyond the file's end");
+        assert!(
+            pos + bytes.len() as u64 <= self.len,
+            "beyond the file's end"
+        );
         for (at, byte) in (pos..).zip(bytes) {
             let (number, at) = (at / PAGE as u64, (at % PAGE as u64) as usize);
             let page = self.pages.entry(number).or_default();

@@ -118,7 +118,9 @@ impl SimWorld {
     pub fn corrupt(&self, path: &str, pos: u64, bytes: &[u8]) {
         let mut world = self.inner.borrow_mut();
         let time = world.time;
-        world.trace.note(time, "bytes on the disk are not what was written");
+        world
+            .trace
+            .note(time, "bytes on the disk are not what was written");
         world.faults.count("corruption");
         let inode = world.disk.find(path).expect("a file");
         world.disk.file(inode).corrupt(pos, bytes);

@@ -132,6 +132,7 @@ async fn take(
     let acks = request.acks;
     let by_id = version >= BY_ID;
     let (mut taken, mut number) = (Vec::with_capacity(1), 0);
+    let mut opened = false;
     for data in &request.topic_data {
         let topic = if by_id {
             image.topic_by_id(data.topic_id)
@@ -156,7 +157,11 @@ async fn take(
             };
             taken.push(match (refused, topic) {
                 (None, Some(topic)) => {
-                    store(broker, topic, one.index, &one.records, acks, now).await
+                    let open = broker.open_now(topic, one.index);
+                    if open.is_none() && !std::mem::replace(&mut opened, true) {
+                        open_all(broker, request, by_id).await;
+                    }
+                    store(broker, topic, one.index, open, &one.records, acks, now).await
                 }
                 (error, _) => {
                     let answer = Answer::refused(one.index, error.expect("no topic is refused"));
@@ -166,6 +171,23 @@ async fn take(
         }
     }
     taken
+}
+
+/// Opens what the request is about to write to.
+async fn open_all(broker: &Rc<Broker>, request: &ProduceRequest<'_>, by_id: bool) {
+    let image = broker.image();
+    let wanted = request.topic_data.iter().flat_map(|data| {
+        let topic = match by_id {
+            true => image.topic_by_id(data.topic_id),
+            false => image.topic(data.name),
+        };
+        let topic = topic.filter(|topic| !topic.is_internal());
+        let partitions = data.partition_data.iter();
+        topic
+            .into_iter()
+            .flat_map(move |topic| partitions.clone().map(|one| (topic.clone(), one.index)))
+    });
+    broker.holdings.open_all(wanted).await;
 }
 
 /// Waits for the marks.
@@ -198,12 +220,13 @@ async fn store(
     broker: &Rc<Broker>,
     topic: &Topic,
     index: i32,
+    open: Option<Rc<Hosted>>,
     records: &Records<'_>,
     acks: i16,
     now: Timestamp,
 ) -> Taken {
     let mut answer = Answer::refused(index, ErrorCode::None);
-    let hosted = match broker.open_now(topic, index) {
+    let hosted = match open {
         Some(hosted) => hosted,
         None => match broker.hosted(topic, index).await {
             Ok(hosted) => hosted,

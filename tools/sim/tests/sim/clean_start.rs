@@ -72,16 +72,29 @@ pub(crate) async fn hosted(broker: &Rc<Broker>, index: i32) -> Rc<Hosted> {
     hosted.unwrap_or_else(|error| panic!("partition {index}: {error:?}"))
 }
 
-/// Stores batches of 20 to 40 KB in every partition: some segments, the last one part full.
-pub(crate) async fn fill(broker: Rc<Broker>) {
+/// Makes the topic.
+pub(crate) async fn create(broker: &Rc<Broker>, partitions: i32, config: &[(&str, &str)]) {
+    let config = config.iter();
     let new = NewTopic {
         name: "t".into(),
-        partitions: PARTITIONS as usize,
+        partitions: partitions as usize,
         shards: None,
-        config: Default::default(),
+        config: config
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect(),
     };
-    let made = topics::create(&broker, vec![new], false).await.remove(0);
+    let made = topics::create(broker, vec![new], false).await.remove(0);
     made.expect("a new topic");
+}
+
+/// Stores batches of 20 to 40 KB in every partition: some segments, the last one part full.
+pub(crate) async fn fill(broker: Rc<Broker>) {
+    fill_with(broker, &[]).await;
+}
+
+/// The same in a topic of these settings.
+pub(crate) async fn fill_with(broker: Rc<Broker>, config: &[(&str, &str)]) {
+    create(&broker, PARTITIONS, config).await;
     for index in 0..PARTITIONS {
         let hosted = hosted(&broker, index).await;
         for number in 0..BATCHES {

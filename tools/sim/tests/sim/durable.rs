@@ -24,7 +24,7 @@ use odradek_sim::plan::Rng;
 
 const SEEDS: u64 = 300;
 
-fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
+pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
     Rc::new(Ground {
         io: io.clone(),
         spawner: spawner.clone(),
@@ -37,19 +37,20 @@ fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         durable_policy: true,
         tail_bytes_max: 1 << 20,
         tail_bytes: Default::default(),
+        root: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
         troubles: Default::default(),
     })
 }
 
-async fn open(ground: &Rc<Ground>, epoch: i32) -> Rc<Partition> {
+pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> {
     let opening = Opening {
         name: PartitionName {
             topic: "t".into(),
-            index: 0,
+            index,
         },
-        directory: PathBuf::from("/data/t-0"),
+        directory: PathBuf::from(format!("/data/t-{index}")),
         epoch: Epoch(epoch),
         rules: LogRules {
             segment_bytes: 600_000,
@@ -118,7 +119,7 @@ fn live(world: &SimWorld, rng: &mut Rng, life: i32, length: Option<u64>) -> Stan
     let found: Rc<RefCell<Option<Standing>>> = Rc::default();
     let out = found.clone();
     executor.run(async move {
-        let partition = open(&ground, life).await;
+        let partition = open(&ground, 0, life).await;
         if let Some(length) = length {
             let task = write(io.clone(), spawner.clone(), partition.clone(), rng);
             spawner.spawn(task).detach();

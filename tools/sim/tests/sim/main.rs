@@ -5,6 +5,7 @@
 //! `ODRADEK_SIM_SEEDS=<n>` those from 100 to n besides.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod beside;
 mod clean_start;
 mod durable;
 mod moves;

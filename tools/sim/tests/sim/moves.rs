@@ -31,8 +31,8 @@ use odradek_wire::alter_partition_reassignments::{
 };
 
 use odradek_sim::client::{Connection, Lost};
-use odradek_sim::plan::{End, Rng};
 use odradek_sim::fetch as verify;
+use odradek_sim::plan::{End, Rng};
 use odradek_sim::requests::{answer, send};
 
 const SHARDS: u32 = 2;
