@@ -1,13 +1,8 @@
-//! The production shard on a simulated machine: whole nodes with everything that can go wrong, and
-//! parts of one by themselves.
+//! Whole nodes on a simulated machine, with everything that can go wrong.
 //!
-//! A failure names its seed and the command that runs it again; `ODRADEK_SIM_SEED=<n>` runs one seed,
-//! `ODRADEK_SIM_SEEDS=<n>` those from 100 to n besides.
+//! Not in the test command yet: some seeds fail, and it is not known of each whether the node or the
+//! oracle is wrong. `ODRADEK_SIM_SEEDS=<n>` runs the seeds below n and hunts the broken variants,
+//! `ODRADEK_SIM_SEED=<n>` runs one seed.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod beside;
-mod clean_start;
-mod durable;
-mod moves;
 mod seeds;
-mod tail;

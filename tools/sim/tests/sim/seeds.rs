@@ -1,7 +1,6 @@
 //! Whole nodes, by the seed.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use odradek_engine::mutant::Mutant;
 use odradek_sim::Report;
@@ -53,15 +52,7 @@ fn run(seed: u64) -> Report {
     }
 }
 
-fn range(seeds: Range<u64>) -> Report {
-    let mut all = Report::default();
-    for seed in seeds {
-        all.add(&run(seed));
-    }
-    all
-}
-
-fn halves_see_everything(all: &Report) {
+fn saw_everything(all: &Report) {
     for what in ["records acknowledged", "records consumed"] {
         assert!(all.counts[what] > 1_000, "{what}: {:?}", all.counts);
     }
@@ -72,26 +63,18 @@ fn halves_see_everything(all: &Report) {
 }
 
 #[test]
-fn seeds_0_to_49() {
-    halves_see_everything(&range(0..50));
-}
-
-#[test]
-fn seeds_50_to_99() {
-    halves_see_everything(&range(50..100));
-}
-
-#[test]
-fn more_seeds() {
+fn all_seeds() {
     if let Ok(end) = std::env::var("ODRADEK_SIM_SEEDS") {
         let end = end.parse().expect("ODRADEK_SIM_SEEDS is a number");
-        let mut failed = Vec::new();
-        for seed in 100..end {
-            if let Err(failure) = attempt(seed, 0.0, BTreeSet::new()) {
-                failed.push(format!("seed {seed}: {}", failure.why));
+        let (mut failed, mut all) = (Vec::new(), Report::default());
+        for seed in 0..end {
+            match attempt(seed, 0.0, BTreeSet::new()) {
+                Ok(report) => all.add(&report),
+                Err(failure) => failed.push(format!("seed {seed}: {}", failure.why)),
             }
         }
         assert!(failed.is_empty(), "{}", failed.join("\n"));
+        saw_everything(&all);
     }
 }
 
@@ -100,6 +83,9 @@ const HUNT: u64 = 60;
 
 #[test]
 fn every_broken_variant_is_caught() {
+    if std::env::var("ODRADEK_SIM_SEEDS").is_err() {
+        return;
+    }
     let mut missed = Vec::new();
     for mutant in Mutant::ALL {
         let found = hunt(mutant, 0..HUNT);
@@ -116,12 +102,4 @@ fn one_seed() {
     if let Ok(seed) = std::env::var("ODRADEK_SIM_SEED") {
         run(seed.parse().expect("ODRADEK_SIM_SEED is a number"));
     }
-}
-
-#[test]
-fn the_same_seed_gives_the_same_trace() {
-    for seed in [3, 14, 15] {
-        assert_eq!(run(seed), run(seed), "seed {seed}");
-    }
-    assert_ne!(run(3), run(14));
 }

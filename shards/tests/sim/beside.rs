@@ -16,8 +16,8 @@ use odradek_shards::runtime::DirectorySync;
 
 use super::clean_start::{create, fill_with, hosted, live};
 use super::durable::{ground, open};
-use odradek_sim::plan::Rng;
-use odradek_sim::state_file::alone;
+use super::plan::Rng;
+use super::state_file::alone;
 
 const MANY: i32 = 24;
 

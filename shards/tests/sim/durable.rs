@@ -20,7 +20,7 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 use odradek_shards::partition::{Ground, Mark, Opening, Partition, PartitionName, Standing};
 use odradek_shards::runtime::Notice;
 
-use odradek_sim::plan::Rng;
+use super::plan::Rng;
 
 const SEEDS: u64 = 300;
 

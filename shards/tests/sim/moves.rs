@@ -30,17 +30,16 @@ use odradek_wire::alter_partition_reassignments::{
     ReassignableTopic,
 };
 
-use odradek_sim::client::{Connection, Lost};
-use odradek_sim::fetch as verify;
-use odradek_sim::plan::{End, Rng};
-use odradek_sim::requests::{answer, send};
+use super::client::{Connection, Lost};
+use super::plan::{End, Rng};
+use super::verify;
+use super::workload::{answer, send};
 
 const SHARDS: u32 = 2;
 const TOPIC: &str = "plain";
 const PARTITIONS: i32 = 3;
 const WINDOW: u64 = 3;
 const NOT_LEADER: i16 = 6;
-const STORAGE: i16 = 56;
 const OUT_OF_ORDER_SEQUENCE: i16 = 45;
 
 /// A partition's producer, over all lives.
@@ -270,7 +269,7 @@ async fn read(
         let slices = verify::fetch(connection, &[((TOPIC, index), offset)], rng, 1).await?;
         match slices[0].error {
             0 => {}
-            NOT_LEADER | STORAGE => return Ok(None),
+            NOT_LEADER | verify::STORAGE => return Ok(None),
             error => panic!("partition {index} at {offset}: error {error}"),
         }
         for (at, id) in &slices[0].records {
@@ -352,7 +351,7 @@ async fn window(
                     writer.acknowledged += 1;
                     cast.acknowledged[writer.index as usize].set(writer.acknowledged);
                 }
-                (NOT_LEADER | STORAGE, _) => refused = true,
+                (NOT_LEADER | verify::STORAGE, _) => refused = true,
                 (OUT_OF_ORDER_SEQUENCE, _) if refused => {}
                 (error, _) => panic!("{home:?}: error {error}"),
             }
@@ -410,7 +409,7 @@ async fn relocate_some(
         match one.error_code {
             0 => {}
             // It stops: the metadata log is closed.
-            STORAGE => return Err(Lost),
+            verify::STORAGE => return Err(Lost),
             error => panic!("error {error}: {:?}", one.error_message),
         }
     }
