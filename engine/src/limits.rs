@@ -25,6 +25,9 @@ pub const STATE_FILE_BYTES_MAX: usize = 64 << 20;
 /// returned to the system.
 pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;
 
+/// The same while the shard has been quiet for a while.
+pub const POOL_QUIET_BYTES_MAX: usize = 2 << 20;
+
 /// Bytes that one sendfile call may move: bounds how long a shard's thread is away.
 pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
 
@@ -35,7 +38,15 @@ pub const PARTITIONS_AT_ONCE: usize = 64;
 /// Tasks that run before completions are reaped again.
 pub const TASKS_PER_PASS_MAX: usize = 256;
 
+const _: () = assert!(POOL_QUIET_BYTES_MAX <= POOL_KEPT_BYTES_MAX);
+/// Threads by which a shard on the poll driver waits for disks.
+pub const POLL_THREADS_MAX: usize = 8;
+
+/// Jobs handed to these threads and not begun.
+pub const POLL_JOBS_MAX: usize = 32;
+
 const _: () = assert!(BATCH_BYTES_MAX <= i32::MAX as usize);
+const _: () = assert!(POLL_THREADS_MAX <= POLL_JOBS_MAX);
 const _: () = assert!(RECORDS_OPENED_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(1 << ZSTD_WINDOW_LOG_MAX <= RECORDS_OPENED_BYTES_MAX);
 // A producer snapshot counts its entries in an i32.

@@ -69,6 +69,11 @@ pub fn is(mutant: Mutant) -> bool {
     POSSIBLE && BROKEN.get() == Some(mutant)
 }
 
+/// How this thread's node is broken, if it is.
+pub fn broken() -> Option<Mutant> {
+    BROKEN.get()
+}
+
 /// Breaks the node that runs on this thread, or mends it. Panics in a build without mutants.
 pub fn set(mutant: Option<Mutant>) {
     assert!(

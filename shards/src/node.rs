@@ -19,8 +19,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, gettid};
 use odradek_engine::bytes::Pool;
-use odradek_engine::io::Io;
-use odradek_engine::io::ring::{Ring, RingError, RingOptions};
+use odradek_engine::io::{DriverError, DriverKind, Io};
 use odradek_engine::task::Executor;
 
 use crate::broker::{Boot, BootError, Broker, Facts, start, until_stopped};
@@ -63,7 +62,7 @@ pub enum NodeError {
     #[error("no {count} contiguous free ports were found for the shards; set shards.port.base")]
     NoPorts { count: u16 },
     #[error(transparent)]
-    Ring(#[from] RingError),
+    Driver(#[from] DriverError),
     #[error(transparent)]
     Boot(#[from] BootError),
     #[error("{what}: {error}")]
@@ -113,6 +112,10 @@ pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeErro
         .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
         .collect();
     let layout = settings.shard_layout(cpus.len())?;
+    let driver = settings.io_driver.decide()?;
+    if let Some(line) = driver.fallback {
+        tracing::warn!("{line}");
+    }
     let bound = ports::bind(&settings, &layout)?;
     let settings = Arc::new(settings);
     let mail = Mailboxes::new(u32::from(layout.count));
@@ -138,6 +141,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeErro
         let (report, reported) = mpsc::channel();
         let plan = ShardPlan {
             cpu: pinned.then(|| cpus[shard as usize]),
+            driver: driver.kind,
             settings: settings.clone(),
             mail: mail.clone(),
             stopped: stopped.clone(),
@@ -206,6 +210,7 @@ fn serve_metrics(
 
 struct ShardPlan {
     cpu: Option<usize>,
+    driver: DriverKind,
     settings: Arc<Settings>,
     mail: Mailboxes<Broker>,
     stopped: mpsc::Sender<u32>,
@@ -214,7 +219,7 @@ struct ShardPlan {
 
 type Report = mpsc::Sender<Result<FirstFacts, NodeError>>;
 
-/// A shard's thread, from its ring to its end.
+/// A shard's thread, from its driver to its end.
 fn run_shard(plan: ShardPlan, boot: Boot, report: Report) {
     // A shard's panic ends the process: half a node would answer wrongly.
     let guard = AbortOnPanic;
@@ -230,15 +235,15 @@ fn run_shard(plan: ShardPlan, boot: Boot, report: Report) {
     }
     let shard = boot.shard;
     let pool = Pool::new();
-    let ring = match Ring::new(RingOptions::default(), &pool) {
-        Ok(ring) => ring,
+    let driver = match plan.driver.open(&pool) {
+        Ok(driver) => driver,
         Err(error) => {
             let _ = report.send(Err(error.into()));
             std::mem::forget(guard);
             return;
         }
     };
-    let io = Io::new(Box::new(ring), pool);
+    let io = Io::new(driver, pool);
     if shard == 0 {
         tracing::info!(
             strategy = plan.settings.log_write_strategy.name(),

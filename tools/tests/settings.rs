@@ -52,6 +52,7 @@ fn the_doctor_looks_at_all_there_is() {
     for subject in [
         "kernel",
         "io_uring",
+        "I/O driver",
         "log directory",
         "direct I/O",
         "writes",
@@ -67,6 +68,17 @@ fn the_doctor_looks_at_all_there_is() {
     }
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0, "nothing is left behind");
+}
+
+#[test]
+fn the_doctor_says_which_driver_it_will_be() {
+    let output = odradek(&["doctor", "--set", "io.driver=poll"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found = text.split_once("io.driver=poll\n").expect(&text).1;
+    assert!(
+        found.trim().starts_with("-> each shard will use epoll"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 /// Asked for at a time: Kafka's controller takes fewer than 10,000 records of one request.
 const CREATED_AT_ONCE: i32 = 2_500;
+/// Seconds without a record before memory at rest is looked at.
+const REST_S: f64 = 12.0;
 const TOPIC: &str = "many-partitions";
 
 fn run(stage: &mut Stage) -> Result<()> {
@@ -34,10 +36,7 @@ fn run(stage: &mut Stage) -> Result<()> {
     create(stage, server, &topic, partitions)?;
     idle(stage, server, before, partitions)?;
 
-    let all = stage.topic(server, &topic, partitions, &[])?;
-    let began = Instant::now();
-    touch(&topic, &all)?;
-    seconds(stage, "a first record in each", began.elapsed());
+    first_records(stage, server, &topic, partitions, "a first record in each")?;
 
     let load = Load {
         partitions,
@@ -51,12 +50,19 @@ fn run(stage: &mut Stage) -> Result<()> {
         drain_s: 60.0,
         ..stage.new_load(TOPIC)
     };
-    let load = Load { topic, ..load };
+    let load = Load {
+        topic: topic.clone(),
+        ..load
+    };
     stage.load("produce across all", server, &load)?;
+    let taken = Taken::now(server)?;
+    memory(stage, "while written to", server, before, taken, partitions);
+    // What a server lets go of when nobody has used it for some seconds.
+    stage.pause(Duration::from_secs_f64(stage.seconds(REST_S)))?;
     let taken = Taken::now(server)?;
     memory(
         stage,
-        "after being written to",
+        "at rest after being written to",
         server,
         before,
         taken,
@@ -93,13 +99,32 @@ fn run(stage: &mut Stage) -> Result<()> {
         }
     }
 
+    let name = "a record in each after a clean start";
+    first_records(stage, server, &topic, partitions, name)?;
     // So that there is something to recover.
     stage.quiet_load("before the kill", server, &load)?;
     server.kill()?;
     let started = server.restart()?;
     seconds(stage, "start after a kill", started);
+    let name = "a record in each after a kill";
+    first_records(stage, server, &topic, partitions, name)?;
     // Whatever was acked is still there, and more can be written.
     stage.quiet_load("after the kill", server, &load)?;
+    Ok(())
+}
+
+/// A record in each partition, asked for many at a time: what it costs to open them all.
+fn first_records(
+    stage: &mut Stage,
+    server: &Server,
+    topic: &str,
+    partitions: i32,
+    name: &str,
+) -> Result<()> {
+    let all = stage.topic(server, topic, partitions, &[])?;
+    let began = Instant::now();
+    touch(topic, &all)?;
+    seconds(stage, name, began.elapsed());
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! Size-classed, page-aligned blocks, recycled within one shard.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use super::PAGE;
 use crate::limits;
@@ -20,20 +20,58 @@ const CLASSES: [usize; 5] = [
     1024 * 1024 + 64 * 1024,
 ];
 
+/// Recycled blocks are cut from mappings of this length. Not from the heap: there, aligned blocks
+/// leave holes that fit nothing, and what is freed between others in use stays with the process.
+const REGION_BYTES: usize = 16 << 20;
+const _: () = assert!(REGION_BYTES >= CLASSES[CLASSES.len() - 1]);
+
+type Blocks = [Vec<NonNull<u8>>; CLASSES.len()];
+
 struct Shelf {
-    free: RefCell<[Vec<NonNull<u8>>; CLASSES.len()]>,
+    /// Free blocks.
+    free: RefCell<Blocks>,
+    /// Free blocks without memory: it was returned to the system, and comes back on first use.
+    bare: RefCell<Blocks>,
+    /// What is left of the newest region.
+    rest: Cell<Option<(NonNull<u8>, usize)>>,
+    regions: RefCell<Vec<NonNull<u8>>>,
     kept: Cell<usize>,
     lent: Cell<usize>,
+    taken: Cell<u64>,
+}
+
+impl Shelf {
+    /// A block that was never used; `None` where the system has no room.
+    fn cut(&self, capacity: usize) -> Option<NonNull<u8>> {
+        let (start, left) = match self.rest.get().filter(|(_, left)| *left >= capacity) {
+            Some(rest) => rest,
+            None => {
+                let region = map(REGION_BYTES)?;
+                self.regions.borrow_mut().push(region);
+                (region, REGION_BYTES)
+            }
+        };
+        // SAFETY: `left` bytes from `start` on are of one mapping, and these are some of them.
+        let rest = unsafe { start.add(capacity) };
+        self.rest.set(Some((rest, left - capacity)));
+        Some(start)
+    }
+
+    /// Returns a free block's memory to the system, and keeps its address.
+    fn strip(&self, class: usize, ptr: NonNull<u8>) {
+        // SAFETY: the block is whole pages of a region and free: nobody looks at it. Should the
+        // system not take its memory, it is a free block as well.
+        let _ = unsafe { madvise(ptr.cast(), CLASSES[class], MmapAdvise::MADV_DONTNEED) };
+        self.bare.borrow_mut()[class].push(ptr);
+    }
 }
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        for (class, free) in self.free.get_mut().iter_mut().enumerate() {
-            for ptr in free.drain(..) {
-                // SAFETY: every pointer on a shelf came from `alloc_zeroed` with this layout and
-                // has no holder left.
-                unsafe { dealloc(ptr.as_ptr(), layout(CLASSES[class])) }
-            }
+        for region in self.regions.get_mut().drain(..) {
+            // SAFETY: it came from `map` with this length, and the shelf outlives every block.
+            let unmapped = unsafe { munmap(region.cast(), REGION_BYTES) };
+            debug_assert!(unmapped.is_ok());
         }
     }
 }
@@ -42,11 +80,10 @@ fn layout(capacity: usize) -> Layout {
     Layout::from_size_align(capacity, PAGE).expect("capacity is a bounded multiple of a page")
 }
 
-/// Memory of a length that is not recycled, straight from the system: pages that nobody touches
-/// take no room, so a length that was only announced costs nothing. (An aligned `alloc_zeroed`
-/// writes every byte.)
+/// Memory straight from the system: pages that nobody touches take no room, so a length that was
+/// only announced costs nothing. (An aligned `alloc_zeroed` writes every byte.)
 fn map(capacity: usize) -> Option<NonNull<u8>> {
-    let length = NonZeroUsize::new(capacity).expect("above the largest class");
+    let length = NonZeroUsize::new(capacity).expect("a class, a region, or more");
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new private mapping at an address of the kernel's choice overlaps nothing.
     let mapped = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE) };
@@ -68,8 +105,12 @@ impl Pool {
     pub fn new() -> Self {
         Pool(Rc::new(Shelf {
             free: RefCell::default(),
+            bare: RefCell::default(),
+            rest: Cell::new(None),
+            regions: RefCell::default(),
             kept: Cell::new(0),
             lent: Cell::new(0),
+            taken: Cell::new(0),
         }))
     }
 
@@ -100,19 +141,41 @@ impl Pool {
                 ptr
             }
             None if class == u8::MAX => map(capacity)?,
-            None => {
-                // SAFETY: the layout's size is not zero (the smallest class is a page).
-                let raw = unsafe { alloc_zeroed(layout(capacity)) };
-                NonNull::new(raw)?
-            }
+            None => match shelf.bare.borrow_mut()[class as usize].pop() {
+                Some(ptr) => ptr,
+                None => shelf.cut(capacity)?,
+            },
         };
         shelf.lent.set(shelf.lent.get() + capacity);
+        shelf.taken.set(shelf.taken.get() + 1);
         Some(Block(Rc::new(Memory {
             ptr,
             capacity: capacity as u32,
             class,
             home: shelf.clone(),
         })))
+    }
+
+    /// Returns memory that is kept for reuse to the system, all but `keep` bytes, large blocks
+    /// first: for a shard that has gone quiet.
+    pub fn shed(&self, keep: usize) {
+        let shelf = &self.0;
+        for (class, capacity) in CLASSES.iter().enumerate().rev() {
+            let over = shelf.kept.get().saturating_sub(keep).div_ceil(*capacity);
+            let mut free = shelf.free.borrow_mut();
+            // Those that have not been used for longest.
+            let over = over.min(free[class].len());
+            for ptr in free[class].drain(..over) {
+                shelf.strip(class, ptr);
+            }
+            free[class].shrink_to(over);
+            shelf.kept.set(shelf.kept.get() - over * capacity);
+        }
+    }
+
+    /// Blocks taken since the start.
+    pub fn taken(&self) -> u64 {
+        self.0.taken.get()
     }
 
     /// Bytes lent out now.
@@ -147,9 +210,7 @@ impl Drop for Memory {
             let unmapped = unsafe { munmap(self.ptr.cast(), capacity) };
             debug_assert!(unmapped.is_ok());
         } else {
-            // SAFETY: the pointer came from `alloc_zeroed` with this layout; this was its last
-            // holder, operations in flight included.
-            unsafe { dealloc(self.ptr.as_ptr(), layout(capacity)) }
+            home.strip(self.class as usize, self.ptr);
         }
     }
 }
@@ -227,6 +288,40 @@ mod tests {
         drop(first);
         assert_eq!((pool.lent(), pool.kept()), (0, 4096));
         assert_eq!(pool.take(4096).ptr(0), address);
+    }
+
+    #[test]
+    fn what_is_shed_takes_no_memory_and_is_used_again() {
+        let pool = Pool::new();
+        let blocks: Vec<Block> = (0..100).map(|_| pool.take(PAGE)).collect();
+        for block in &blocks {
+            // SAFETY: nobody else holds it.
+            unsafe { block.bytes_mut(0, PAGE) }.fill(7);
+        }
+        let addresses: Vec<_> = blocks.iter().map(|block| block.ptr(0)).collect();
+        drop(blocks);
+        pool.shed(10 * PAGE);
+        assert_eq!(pool.kept(), 10 * PAGE);
+        let again: Vec<Block> = (0..100).map(|_| pool.take(PAGE)).collect();
+        assert_eq!(pool.kept(), 0);
+        let bare = again
+            .iter()
+            .filter(|block| block.bytes(0, PAGE) == [0; PAGE]);
+        assert_eq!(bare.count(), 90, "their memory had gone");
+        assert!(again.iter().all(|block| addresses.contains(&block.ptr(0))));
+    }
+
+    #[test]
+    fn blocks_of_all_sizes_lie_apart() {
+        let pool = Pool::new();
+        let sizes = CLASSES.iter().cycle().take(100);
+        let blocks: Vec<Block> = sizes.map(|size| pool.take(*size)).collect();
+        let mut spans: Vec<(usize, usize)> = blocks
+            .iter()
+            .map(|block| (block.ptr(0) as usize, block.capacity()))
+            .collect();
+        spans.sort_unstable();
+        assert!(spans.windows(2).all(|two| two[0].0 + two[0].1 <= two[1].0));
     }
 
     #[test]

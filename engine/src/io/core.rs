@@ -197,10 +197,20 @@ impl Io {
         self.0.flying.get()
     }
 
-    /// Whether the driver has zero-copy sends and pipes; plain operations take their place where
-    /// not.
-    pub fn extras(&self) -> bool {
-        self.0.driver.borrow().extras()
+    /// Whether the driver has pipes; sendfile takes their place where not.
+    pub fn pipes(&self) -> bool {
+        self.0.driver.borrow().pipes()
+    }
+
+    /// Whether the driver has zero-copy sends; copies take their place where not.
+    pub fn zero_copy(&self) -> bool {
+        self.0.driver.borrow().zero_copy()
+    }
+
+    /// Gives a socket away, to be used through another shard's [`Io`]. No operation on it is in
+    /// flight.
+    pub fn give_away(&self, socket: Handle) {
+        self.0.driver.borrow_mut().give_away(socket);
     }
 
     /// Whether the driver lets go of everything in flight when it is dropped.

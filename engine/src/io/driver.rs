@@ -78,9 +78,18 @@ pub trait Driver {
         false
     }
 
-    /// Whether it has the operations that say so of themselves ([`Op`]). Where not, [`super::Io`]
-    /// offers plain ones in their place.
-    fn extras(&self) -> bool {
+    /// A socket goes to another shard's driver: this one forgets it. No operation on it is in
+    /// flight.
+    fn give_away(&mut self, _socket: Handle) {}
+
+    /// Whether it has [`Op::Pipe`] and the splices. Where not, [`super::Io`] offers sendfile in
+    /// their place.
+    fn pipes(&self) -> bool {
+        false
+    }
+
+    /// Whether it has [`Op::SendZeroCopy`]. Where not, [`super::Io`] sends copies.
+    fn zero_copy(&self) -> bool {
         false
     }
 

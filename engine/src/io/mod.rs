@@ -1,17 +1,20 @@
 //! The seam between deciding and performing.
 //!
 //! A shard's code awaits operations on [`Io`]; a [`Driver`] performs them: [`ring`] on io_uring,
-//! [`sim`] in memory. Operations in flight live in a table that owns their buffers until the driver
-//! is done with them, so a dropped future frees nothing early.
+//! [`poll`] on epoll and threads, [`sim`] in memory. Operations in flight live in a table that owns
+//! their buffers until the driver is done with them, so a dropped future frees nothing early.
 //!
 //! Absent on purpose: what the bytes mean, and any second executor.
 
 mod ahead;
+mod calls;
+mod choice;
 mod core;
 mod driver;
 mod op;
 mod ops;
 mod pipe;
+pub mod poll;
 mod provided;
 pub mod ring;
 mod segment_file;
@@ -20,11 +23,13 @@ pub mod strategy;
 mod timers;
 
 pub use self::ahead::Ahead;
+pub use self::calls::sockets::{close_now as close, listen_now as listen};
+pub use self::choice::{Chosen, DriverChoice, DriverError, DriverKind};
 pub use self::core::{Io, Pending};
 pub use driver::{Completion, Driver, RemoteWake, Token};
 pub use op::{Cache, Done, Errno, Handle, Op, OpenMode};
 pub use ops::Received;
 pub use pipe::Pipe;
 pub use provided::{Provided, ProvidedPool};
-pub use segment_file::{FileRange, LentRange, SegmentFile, Source, SourceRange};
+pub use segment_file::{Doubt, FileRange, LentRange, SegmentFile, Source, SourceRange};
 pub use timers::Sleep;

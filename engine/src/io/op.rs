@@ -22,6 +22,25 @@ impl Errno {
     pub fn io(self) -> std::io::Error {
         std::io::Error::from_raw_os_error(self.0)
     }
+
+    /// Whether it says of a socket that its other end does not listen any more, which no file's
+    /// error does.
+    pub fn of_peer(self) -> bool {
+        use libc::{ECANCELED, ECONNABORTED, ECONNRESET, EHOSTUNREACH, ENETUNREACH};
+        use libc::{ENETDOWN, ENOTCONN, EPIPE, ETIMEDOUT};
+        matches!(
+            self.0,
+            EPIPE
+                | ECONNRESET
+                | ECONNABORTED
+                | ENOTCONN
+                | ETIMEDOUT
+                | ECANCELED
+                | EHOSTUNREACH
+                | ENETUNREACH
+                | ENETDOWN
+        )
+    }
 }
 
 impl std::fmt::Display for Errno {
@@ -100,7 +119,7 @@ pub enum Op {
     Send { socket: Handle, parts: Parts },
     /// Send what follows the first `skip` bytes of a gather list, out of the memory itself: bytes
     /// sent. Completes twice: when the socket has taken it, and when the network lets go of the
-    /// memory, which stays with this operation until then. Only where [`super::Driver::extras`].
+    /// memory, which stays with this operation until then. Only where [`super::Driver::zero_copy`].
     SendZeroCopy {
         socket: Handle,
         parts: Rc<Parts>,
@@ -115,11 +134,11 @@ pub enum Op {
         len: u32,
     },
     /// Make a pipe that holds `len` bytes, if the system allows that many: 0; its ends, to read and
-    /// to write, are left in `ends`. Only where [`super::Driver::extras`].
+    /// to write, are left in `ends`. Only where [`super::Driver::pipes`].
     Pipe { len: u32, ends: [Handle; 2] },
     /// Move a file range into an empty pipe, by reference to page cache: bytes moved. `worker`: a
     /// thread of the kernel's does it, for a range that may not be resident. Only where
-    /// [`super::Driver::extras`].
+    /// [`super::Driver::pipes`].
     SpliceIn {
         file: Handle,
         pos: u64,
@@ -128,7 +147,7 @@ pub enum Op {
         worker: bool,
     },
     /// Move what is in a pipe to a socket without waiting for the peer: bytes moved, EAGAIN when
-    /// its window is full. Only where [`super::Driver::extras`].
+    /// its window is full. Only where [`super::Driver::pipes`].
     SpliceOut {
         pipe: Handle,
         socket: Handle,

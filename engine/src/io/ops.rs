@@ -149,7 +149,7 @@ impl Io {
     /// Sends a gather list whole, out of the memory itself. On return the socket has taken it; the
     /// memory is let go when the network has.
     pub async fn send_zero_copy(&self, socket: Handle, parts: Parts) -> Result<(), Errno> {
-        if !self.extras() {
+        if !self.zero_copy() {
             return self.send(socket, parts).await;
         }
         let (wanted, parts) = (parts_len(&parts), Rc::new(parts));

@@ -14,7 +14,7 @@ impl Pipe {
     /// An empty one that holds `len` bytes, or what the system allows (`fs.pipe-max-size`).
     /// `None` where the driver has none, or there are too many open files.
     pub async fn open(io: &Io, len: usize) -> Option<Pipe> {
-        if !io.extras() {
+        if !io.pipes() {
             return None;
         }
         let op = Op::Pipe {

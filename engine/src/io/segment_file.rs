@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ahead::Ahead;
 use super::strategy::write::WriteStrategy;
@@ -15,6 +17,9 @@ use crate::types::Offset;
 const STEP_MIN: u64 = 64 << 10;
 const STEP_MAX: u64 = 64 << 20;
 
+/// Bytes read at once to see whether that is possible.
+const PROBE_BYTES: usize = 256 << 10;
+
 /// An open segment. Its handles close when the last user lets go.
 pub struct SegmentFile {
     io: Io,
@@ -25,8 +30,21 @@ pub struct SegmentFile {
     cached: Cell<Option<Handle>>,
     direct: Cell<Option<Handle>>,
     allocated: Cell<u64>,
+    doubt: Doubt,
     /// Zeros after the data.
     pub ahead: Ahead,
+}
+
+/// Whether reading the file failed while it was being sent. A reply that has begun cannot say so:
+/// its connection ends, and the next read must find out before it promises bytes.
+#[derive(Clone, Default)]
+pub struct Doubt(Arc<AtomicBool>);
+
+impl Doubt {
+    /// Reading failed.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A range of a segment's file.
@@ -46,6 +64,7 @@ impl FileRange {
             direct: self.file.direct().await?,
             pos: self.pos,
             len: self.len,
+            doubt: self.file.doubt.clone(),
             loan: lender.lend(self.file),
         })
     }
@@ -58,6 +77,7 @@ pub struct LentRange {
     direct: Handle,
     pub pos: u64,
     pub len: u64,
+    doubt: Doubt,
     /// Keeps the handles open.
     loan: Loan,
 }
@@ -66,7 +86,7 @@ pub struct LentRange {
 pub enum Source {
     Own(Rc<SegmentFile>),
     /// Its handles: as it is written, through the page cache, past it.
-    Lent([Handle; 3], #[allow(dead_code)] Loan),
+    Lent([Handle; 3], Doubt, #[allow(dead_code)] Loan),
 }
 
 impl Source {
@@ -74,7 +94,7 @@ impl Source {
     pub fn handle(&self) -> Handle {
         match self {
             Source::Own(file) => file.handle(),
-            Source::Lent([handle, ..], _) => *handle,
+            Source::Lent([handle, ..], ..) => *handle,
         }
     }
 
@@ -82,7 +102,7 @@ impl Source {
     pub async fn cached(&self) -> Result<Handle, Errno> {
         match self {
             Source::Own(file) => file.cached().await,
-            Source::Lent([_, cached, _], _) => Ok(*cached),
+            Source::Lent([_, cached, _], ..) => Ok(*cached),
         }
     }
 
@@ -90,7 +110,15 @@ impl Source {
     pub async fn direct(&self) -> Result<Handle, Errno> {
         match self {
             Source::Own(file) => file.direct().await,
-            Source::Lent([.., direct], _) => Ok(*direct),
+            Source::Lent([.., direct], ..) => Ok(*direct),
+        }
+    }
+
+    /// Where it is told that it could not be read.
+    pub fn doubt(&self) -> &Doubt {
+        match self {
+            Source::Own(file) => &file.doubt,
+            Source::Lent(_, doubt, _) => doubt,
         }
     }
 }
@@ -116,7 +144,7 @@ impl From<LentRange> for SourceRange {
     fn from(range: LentRange) -> Self {
         let handles = [range.handle, range.cached, range.direct];
         SourceRange {
-            file: Source::Lent(handles, range.loan),
+            file: Source::Lent(handles, range.doubt, range.loan),
             pos: range.pos,
             len: range.len,
         }
@@ -142,6 +170,7 @@ impl SegmentFile {
             cached: Cell::new(None),
             direct: Cell::new(None),
             allocated: Cell::new(0),
+            doubt: Doubt::default(),
             ahead: Ahead::default(),
         };
         file.allocated.set(io.size(handle).await?);
@@ -151,6 +180,11 @@ impl SegmentFile {
     /// The handle to write by; aligned if the strategy is.
     pub fn handle(&self) -> Handle {
         self.handle
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How it is written.
@@ -231,6 +265,31 @@ impl SegmentFile {
         Ok(handle)
     }
 
+    /// Whether reading it failed lately while it was being sent.
+    pub fn doubtful(&self) -> bool {
+        self.doubt.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether `[pos, pos + len)` can be read: by reading it, a piece at a time. If so there is no
+    /// doubt any more.
+    ///
+    /// # Errors
+    /// The disk's; EIO where the file ends before it.
+    pub async fn probe(&self, pos: u64, len: u64) -> Result<(), Errno> {
+        let mut at = page_floor(pos);
+        while at < pos + len {
+            let block = self.io.pool().take(PROBE_BYTES);
+            let (got, _) = self.io.read(self.handle, at, block, 0, PROBE_BYTES).await;
+            let got = got? as u64;
+            if got < (PROBE_BYTES as u64).min(pos + len - at) {
+                return Err(Errno(libc::EIO));
+            }
+            at += got;
+        }
+        self.doubt.0.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Reads `[pos, pos + len)`; fewer bytes only at the file's end.
     pub async fn read(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
         self.read_by(self.handle, pos, len).await
@@ -240,11 +299,15 @@ impl SegmentFile {
     /// page cache goes on showing what the disk does not have, and calls it clean, so that no later
     /// flush writes it or tells of it (`fsync(2)`, Errors: EIO).
     pub async fn read_disk(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
-        let handle = match self.direct().await {
-            Err(Errno(libc::EINVAL | libc::EOPNOTSUPP)) => self.handle,
-            handle => handle?,
+        let refused = |error: &Errno| matches!(error.0, libc::EINVAL | libc::EOPNOTSUPP);
+        let read = match self.direct().await {
+            Ok(handle) => self.read_by(handle, pos, len).await,
+            Err(error) => Err(error),
         };
-        self.read_by(handle, pos, len).await
+        match read {
+            Err(error) if refused(&error) => self.read(pos, len).await,
+            read => read,
+        }
     }
 
     async fn read_by(&self, handle: Handle, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {

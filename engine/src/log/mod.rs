@@ -340,10 +340,13 @@ impl Log {
         Some(freed)
     }
 
-    /// Lets go of all memory but the unfinished page, if nothing is pending.
-    pub fn shrink(&mut self, keep: Offset) {
-        self.tail.shrink();
+    /// Lets go of all memory but the unfinished page's bytes; whether it did: not while anything is
+    /// pending.
+    pub fn shrink(&mut self, keep: Offset) -> bool {
+        let shrunk = self.tail.shrink();
         self.forget(keep);
+        self.recent.shrink_to_fit();
+        shrunk
     }
 
     /// The last one stays: a checkpoint names it.

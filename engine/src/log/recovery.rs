@@ -1,14 +1,20 @@
 //! Which bytes after a kill are still the log.
 //!
 //! A batch is accepted only if it is whole, its CRC is right, its base offset is exactly the next
-//! and its leader epoch does not fall. The CRC covers neither offset nor epoch, and stale but
-//! valid batches may lie beyond a torn tail, so all four are asked.
+//! and its leader epoch does not fall, and is the one that the partition's epoch checkpoint has for
+//! that offset, if it has one. The CRC covers neither offset nor epoch, and stale but valid batches
+//! may lie beyond a torn tail, so all of this is asked. An epoch is in the checkpoint, durably,
+//! before the first batch of it is written.
 
 use crate::mutant::{self, Mutant};
 use crate::record::{
     BatchHeader, BatchInfo, HEADER_BYTES, RecordError, Rules, batch_end, validate, validate_header,
 };
 use crate::types::{Epoch, Offset};
+
+/// The usual ends: of the data, where the file ends or was allocated ahead.
+pub const END_OF_FILE: &str = "the file ends";
+pub const ZEROS: &str = "zeros";
 
 /// What stands at a position.
 #[derive(Debug)]
@@ -21,19 +27,28 @@ pub enum Step {
     End(&'static str),
 }
 
+/// Leader epochs as far as they are known before a batch is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochBound {
+    /// Of the batch before it.
+    pub least: Epoch,
+    /// What the checkpoint has for its offset.
+    pub told: Option<Epoch>,
+}
+
 /// Judges the bytes at the end of what has been accepted. `last`: no more bytes follow.
 ///
 /// `gaps`: offsets may be missing (a compacted segment), so the base offset may be later.
-pub fn step(bytes: &[u8], next: Offset, epoch: Epoch, gaps: bool, last: bool) -> Step {
+pub fn step(bytes: &[u8], next: Offset, epoch: EpochBound, gaps: bool, last: bool) -> Step {
     if bytes.len() < HEADER_BYTES {
         return match last {
-            true if bytes.is_empty() => Step::End("the file ends"),
+            true if bytes.is_empty() => Step::End(END_OF_FILE),
             true => Step::End("a batch header is cut off"),
             false => Step::More(HEADER_BYTES),
         };
     }
     if bytes[..HEADER_BYTES].iter().all(|&byte| byte == 0) {
-        return Step::End("zeros");
+        return Step::End(ZEROS);
     }
     let size = match batch_end(bytes) {
         Ok(Some(size)) => size,
@@ -49,7 +64,10 @@ pub fn step(bytes: &[u8], next: Offset, epoch: Epoch, gaps: bool, last: bool) ->
         Ok(info) if !gaps && info.base_offset != next => {
             Step::End("an offset that is not the next")
         }
-        Ok(info) if info.leader_epoch < epoch => Step::End("a leader epoch that falls"),
+        Ok(info) if info.leader_epoch < epoch.least => Step::End("a leader epoch that falls"),
+        Ok(info) if epoch.told.is_some_and(|told| told != info.leader_epoch) => {
+            Step::End("a leader epoch that is not the checkpoint's")
+        }
         Ok(info) => Step::Batch(info),
         Err(RecordError::Crc { .. }) if mutant::is(Mutant::SkipCrc) => {
             let header = BatchHeader::view(bytes).expect("checked above");

@@ -5,8 +5,11 @@
 //! next one is right (it took the unfinished page over).
 //!
 //! Invariants: no two writes ever cover one page at once; a page in flight is never modified (an
-//! unfinished page that goes to disk is sealed, and its bytes are copied into its successor);
-//! writes start in order of position, so marks can advance over completed prefixes.
+//! unfinished page that goes to disk is sealed: what is appended before it has arrived there goes
+//! into a successor that its bytes are copied into); writes start in order of position, so marks
+//! can advance over completed prefixes.
+//!
+//! A tail at rest holds the bytes of the unfinished page alone, and no block.
 //!
 //! Absent on purpose: what the bytes mean, and I/O.
 
@@ -86,6 +89,8 @@ pub struct Tail {
     /// Direct writes: whole pages from aligned memory.
     aligned: bool,
     extents: VecDeque<Extent>,
+    /// The bytes of the unfinished page, as long as there is no extent.
+    resting: Box<[u8]>,
     /// Next byte to submit.
     cursor: Written,
     /// Segments that were rolled and are not wholly submitted: (segment, end, next segment).
@@ -108,10 +113,16 @@ impl Tail {
     /// `page` holds that page's bytes up to `pos`.
     pub fn new(pool: &Pool, aligned: bool, segment: Offset, pos: u64, page: &[u8]) -> Self {
         let at = Written { segment, pos };
-        let mut tail = Tail {
+        let resting = if aligned { page } else { &[] };
+        assert!(
+            resting.is_empty() || pos - page_floor(pos) == resting.len() as u64,
+            "the unfinished page, whole"
+        );
+        Tail {
             pool: pool.clone(),
             aligned,
             extents: VecDeque::new(),
+            resting: resting.into(),
             cursor: at,
             rolled: VecDeque::new(),
             end: at,
@@ -121,27 +132,7 @@ impl Tail {
             page_due: false,
             next_id: 0,
             bytes: 0,
-        };
-        if aligned && !page.is_empty() {
-            let floor = page_floor(pos);
-            assert_eq!(pos - floor, page.len() as u64, "the unfinished page, whole");
-            let block = tail.take(PAGE);
-            // SAFETY: the block is new.
-            let kept = unsafe { block.bytes_mut(0, page.len()) };
-            kept.copy_from_slice(page);
-            if mutant::is(Mutant::ForgetTailRewrite) {
-                kept.fill(0);
-            }
-            tail.extents.push_back(Extent {
-                segment,
-                pos: floor,
-                block,
-                at: 0,
-                len: page.len(),
-                sealed: true,
-            });
         }
-        tail
     }
 
     fn take(&mut self, len: usize) -> Block {
@@ -154,6 +145,7 @@ impl Tail {
     pub fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let end = self.end;
+            self.unseal();
             let open = self.extents.back().is_some_and(|last| {
                 !last.sealed
                     && last.segment == end.segment
@@ -172,6 +164,15 @@ impl Tail {
             last.len += n;
             self.end.pos += n as u64;
             bytes = &bytes[n..];
+        }
+    }
+
+    /// The unfinished page can be gone on with where it is, once nothing is in flight.
+    fn unseal(&mut self) {
+        if self.flying.is_empty()
+            && let Some(last) = self.extents.back_mut()
+        {
+            last.sealed = false;
         }
     }
 
@@ -195,10 +196,9 @@ impl Tail {
             (last.block.clone(), at)
         });
         let reused = rest.filter(|(block, at)| block.capacity().saturating_sub(*at) >= wanted);
-        let carry: Option<(Block, usize)> = (carried > 0).then(|| {
-            let last = previous.expect("an unfinished page is in memory");
-            (last.block.clone(), last.at + last.len - carried)
-        });
+        let carry: Option<(Block, usize)> = previous
+            .filter(|_| carried > 0)
+            .map(|last| (last.block.clone(), last.at + last.len - carried));
         let (block, at) = match reused {
             Some(reused) => reused,
             // Grows with use: a quiet partition holds a page or four, a busy one whole blocks.
@@ -208,9 +208,18 @@ impl Tail {
                 (self.take(want), 0)
             }
         };
-        if let Some((from, start)) = carry {
+        if carried > 0 {
+            let resting = std::mem::take(&mut self.resting);
+            let page = match &carry {
+                Some((from, start)) => from.bytes(*start, carried),
+                None => &resting,
+            };
             // SAFETY: the target is past everything used of its block.
-            unsafe { block.bytes_mut(at, carried) }.copy_from_slice(from.bytes(start, carried));
+            let kept = unsafe { block.bytes_mut(at, carried) };
+            kept.copy_from_slice(page);
+            if carry.is_none() && mutant::is(Mutant::ForgetTailRewrite) {
+                kept.fill(0);
+            }
         }
         self.extents.push_back(Extent {
             segment: end.segment,
@@ -226,6 +235,7 @@ impl Tail {
     pub fn roll(&mut self, next: Offset) {
         self.rolled
             .push_back((self.end.segment, self.end.pos, next));
+        self.resting = Box::default();
         self.end = Written {
             segment: next,
             pos: 0,
@@ -345,6 +355,13 @@ impl Tail {
     /// The memory of `[start, end)` of a segment, if all of it is here.
     pub fn memory(&self, segment: Offset, start: u64, end: u64) -> Option<Parts> {
         let mut parts = Parts::new();
+        if let Some(pos) = self.resting_from(segment).filter(|pos| start >= *pos) {
+            let part = self
+                .resting
+                .get((start - pos) as usize..(end - pos) as usize)?;
+            parts.push(Part::Owned(part.to_vec()));
+            return Some(parts);
+        }
         let mut at = start;
         // Newest first: where two extents hold a page, the newer one is right and the older one's
         // bytes are equal, so the first extent that holds `at` serves up to its end.
@@ -382,6 +399,13 @@ impl Tail {
             .iter()
             .find(|extent| extent.segment == segment)
             .map(|extent| extent.pos)
+            .or_else(|| self.resting_from(segment))
+    }
+
+    /// Where in a segment the bytes lie that a tail at rest holds.
+    fn resting_from(&self, segment: Offset) -> Option<u64> {
+        let here = !self.resting.is_empty() && self.end.segment == segment;
+        here.then(|| page_floor(self.end.pos))
     }
 
     /// A write completed. Gives the end of the contiguous completed prefix if it moved.
@@ -441,19 +465,18 @@ impl Tail {
         if partial == 0 {
             return Vec::new();
         }
-        let last = self
-            .extents
-            .back()
-            .expect("an unfinished page is in memory");
+        let Some(last) = self.extents.back() else {
+            return self.resting.to_vec();
+        };
         let start = last.at + last.len - partial;
         last.block.bytes(start, partial).to_vec()
     }
 
-    /// Lets go of everything but the unfinished page; for a partition that has gone quiet.
-    /// Nothing must be pending or in flight.
-    pub fn shrink(&mut self) {
+    /// Lets go of everything but the unfinished page's bytes; for a partition that has gone quiet.
+    /// Whether it did: not while anything is pending or in flight.
+    pub fn shrink(&mut self) -> bool {
         if self.pending() || !self.flying.is_empty() {
-            return;
+            return false;
         }
         let page = self.last_page();
         let (segment, pos) = (self.end.segment, self.end.pos);
@@ -461,6 +484,7 @@ impl Tail {
             next_id: self.next_id,
             ..Tail::new(&self.pool, self.aligned, segment, pos, &page)
         };
+        true
     }
 }
 

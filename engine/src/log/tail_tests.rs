@@ -205,3 +205,46 @@ fn after_a_large_write_the_unfinished_page_goes_out_beside_it() {
     tail.append(&[3; 100]);
     assert!(tail.plan(8).is_none(), "a page in flight is not written");
 }
+
+#[test]
+fn a_tail_at_rest_holds_no_block_and_serves_its_page() {
+    let pool = Pool::new();
+    let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
+    tail.append(&[1; 5_000]);
+    let plan = tail.plan(1).expect("a write");
+    assert!(!tail.shrink(), "a write is in flight");
+    let id = plan.id;
+    drop(plan);
+    tail.wrote(id);
+    assert!(tail.shrink());
+    assert_eq!((tail.bytes(), pool.lent()), (0, 0));
+    let page = page_floor(5_000);
+    assert_eq!(tail.memory_start(Offset(0)), Some(page));
+    let held = tail.memory(Offset(0), page + 4, 5_000).expect("held");
+    assert_eq!(flat(&held), vec![1; 5_000 - page as usize - 4]);
+    assert!(tail.memory(Offset(0), page - 1, 5_000).is_none());
+    // The next segment's first page is another one.
+    tail.roll(Offset(9));
+    assert_eq!(tail.memory_start(Offset(9)), None);
+    tail.append(b"new");
+    let plan = tail.plan(1).expect("a write");
+    assert_eq!((plan.segment, plan.pos), (Offset(9), 0));
+    assert_eq!(flat(&plan.parts)[..3], *b"new");
+}
+
+#[test]
+fn appends_that_come_one_by_one_stay_in_one_page_until_it_is_full() {
+    let pool = Pool::new();
+    let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
+    let mut expected = Vec::new();
+    for number in 0..40u8 {
+        tail.append(&[number; 100]);
+        expected.extend([number; 100]);
+        let plan = tail.plan(8).expect("a write");
+        assert_eq!(flat(&plan.parts)[..expected.len()], expected);
+        let id = plan.id;
+        drop(plan);
+        tail.wrote(id);
+        assert_eq!(pool.lent(), PAGE, "after {number}");
+    }
+}

@@ -35,6 +35,13 @@ fn append(log: &mut Log, records: usize, time: i64) -> BatchInfo {
     }
 }
 
+fn least(epoch: Epoch) -> recovery::EpochBound {
+    recovery::EpochBound {
+        least: epoch,
+        told: None,
+    }
+}
+
 fn everything(log: &Log) -> ReadLimits {
     ReadLimits {
         bytes_max: 1 << 20,
@@ -256,7 +263,7 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
             torn.resize(cut + padding, 0);
             let (mut at, mut next, mut epoch) = (0, Offset(0), Epoch(0));
             while let recovery::Step::Batch(info) =
-                recovery::step(&torn[at..], next, epoch, false, true)
+                recovery::step(&torn[at..], next, least(epoch), false, true)
             {
                 at += info.size;
                 next = info.next_offset();
@@ -268,10 +275,20 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
             assert_eq!(Some(at), whole, "cut at {cut}");
         }
     }
+    // Right by itself, but of another epoch than wrote this offset.
+    let first = &bytes[..ends[1]];
+    for (told, accepted) in [(1, false), (2, true), (3, false)] {
+        let epoch = recovery::EpochBound {
+            told: Some(Epoch(told)),
+            ..least(Epoch(0))
+        };
+        let step = recovery::step(first, Offset(0), epoch, false, true);
+        assert_eq!(matches!(step, recovery::Step::Batch(_)), accepted);
+    }
     // A stale batch of another place is valid by itself and refused here.
     let stale = &bytes[ends[3]..ends[4]];
     assert!(matches!(
-        recovery::step(stale, Offset(3), Epoch(2), false, true),
+        recovery::step(stale, Offset(3), least(Epoch(2)), false, true),
         recovery::Step::End(_)
     ));
 }

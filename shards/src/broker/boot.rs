@@ -90,6 +90,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         tail_bytes_max: settings.memory_tail_bytes.max(1 << 20) as usize,
         tail_bytes: Cell::new(0),
         root: Default::default(),
+        lively: RefCell::default(),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
         troubles: Quiet::default(),
@@ -236,7 +237,7 @@ fn new_owners(image: &Image, shards: u32, clean: bool) -> Vec<MetadataRecord<'st
 /// Strategies that do not work here are said so now, not by the first write.
 async fn try_out(io: &Io, settings: &Settings) -> Result<(), BootError> {
     let read = settings.log_read_strategy;
-    if read.needs_extras() && !io.extras() {
+    if !read.available(io) {
         let name = read.name();
         tracing::warn!(
             "log.read.strategy={name} is not available here (it needs io_uring of Linux 6.1): \

@@ -1,9 +1,11 @@
 //! What a shard does by itself, and how it stops.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use odradek_engine::limits::PARTITIONS_AT_ONCE;
+use odradek_engine::limits::{PARTITIONS_AT_ONCE, POOL_QUIET_BYTES_MAX};
+use odradek_engine::task::yield_now;
 use odradek_engine::types::Timestamp;
 
 use super::boot::mark_clean;
@@ -13,8 +15,10 @@ use crate::runtime::abreast;
 
 /// How often the flusher looks, and the tails are trimmed.
 const FLUSHER: Duration = Duration::from_millis(100);
-/// Partitions rest whenever their shard had this many more quiet looks.
-const REST_LOOKS: u32 = 50;
+/// The same while nothing needs it.
+const FLUSHER_QUIET: Duration = Duration::from_millis(500);
+/// A shard that has not taken a buffer for so long keeps few.
+const SHED_AFTER: Duration = Duration::from_secs(5);
 
 /// Bytes written by a shard after which its state file is due before the interval's end: recovery
 /// reads about as much.
@@ -22,34 +26,28 @@ const CHECKPOINT_BYTES: u64 = 256 << 20;
 /// How often the shard looks whether it is due: the shortest time between two.
 const CHECKPOINT_LOOK: Duration = Duration::from_secs(1);
 
-/// Bytes become durable within the lag, whether or not anybody waits.
+/// Bytes become durable within the lag, whether or not anybody waits, and memory that is not used
+/// goes back.
 ///
-/// It looks only while something may be lagging: an idle shard sleeps for long.
+/// It looks at partitions that are written to: an idle shard sleeps for long.
 pub(super) async fn flush_forever(broker: Rc<Broker>) {
-    let (mut quiet, mut last) = (0, 0);
+    let (io, ground) = (&broker.io, broker.holdings.ground());
+    let (mut taken, mut taken_at) = (0, io.now());
+    let mut lively = false;
     loop {
-        let pause = if quiet > REST_LOOKS {
-            FLUSHER * 5
-        } else {
-            FLUSHER
+        let pause = match lively {
+            true => FLUSHER,
+            false => FLUSHER_QUIET,
         };
-        broker.io.sleep(pause).await;
-        broker.holdings.ground().trim();
+        io.sleep(pause).await;
+        ground.trim();
         broker.lender.reclaim();
-        let mut end = 0;
-        for hosted in broker.holdings.open_partitions() {
-            hosted.partition.flush_if_due();
-            end += hosted.partition.standing().next.0;
-        }
-        if let Some(controller) = &broker.controller {
-            controller.log().flush_if_due();
-        }
-        quiet = if end == last { quiet + 1 } else { 0 };
-        last = end;
-        if quiet > 0 && quiet.is_multiple_of(REST_LOOKS) {
-            for hosted in broker.holdings.open_partitions() {
-                hosted.partition.rest();
-            }
+        lively = ground.look();
+        let now = io.pool().taken();
+        if now != taken {
+            (taken, taken_at) = (now, io.now());
+        } else if io.now().saturating_sub(taken_at) >= SHED_AFTER.as_nanos() as u64 {
+            io.pool().shed(POOL_QUIET_BYTES_MAX);
         }
     }
 }
@@ -62,11 +60,15 @@ pub(super) async fn retain_forever(broker: Rc<Broker>) {
         broker.io.sleep(pause).await;
         let now = Timestamp(broker.io.wall_clock());
         let producers_ms = i64::from(broker.settings.producer_id_expiration_ms);
-        for hosted in broker.holdings.open_partitions() {
-            if let Err(error) = hosted.partition.expire(now, producers_ms).await {
-                let name = hosted.partition.name();
-                tracing::error!("retention of {name} failed: {error}");
+        let open = broker.holdings.open_partitions();
+        for some in open.chunks(PARTITIONS_AT_ONCE) {
+            for hosted in some {
+                if let Err(error) = hosted.partition.expire(now, producers_ms).await {
+                    let name = hosted.partition.name();
+                    tracing::error!("retention of {name} failed: {error}");
+                }
             }
+            yield_now().await;
         }
     }
 }
@@ -111,7 +113,7 @@ pub async fn until_stopped(broker: Rc<Broker>) {
     stop(&broker).await;
     if last && broker.unclean.get() {
         return tracing::warn!(
-            "stopped in the middle of a move: the next start recovers what was moving"
+            "not everything could be closed: the next start recovers it, and begins new leader epochs"
         );
     }
     if last && let Err(error) = mark_clean(&broker.io, &broker.settings).await {
@@ -119,30 +121,44 @@ pub async fn until_stopped(broker: Rc<Broker>) {
     }
 }
 
-async fn close(partition: &Partition) {
+/// Whether its files need no recovery now.
+async fn close(partition: &Partition) -> bool {
     if let Err(error) = partition.close().await {
         tracing::error!("closing {} failed: {error}", partition.name());
+        return false;
     }
+    partition.poisoned().is_none()
 }
 
 /// Stops taking requests, writes everything out, leaves files that need no recovery.
 async fn stop(broker: &Rc<Broker>) {
     broker.holdings.begin_stop();
     broker.groups.stop();
-    let moving = broker.holdings.moving() > 0;
+    let doubtful = broker.holdings.moving() > 0 || broker.holdings.any_failed();
+    let unclean = Rc::new(Cell::new(doubtful));
     let open = broker.holdings.open_partitions().into_iter();
-    let closing = open.map(|hosted| async move { close(&hosted.partition).await });
+    let told = unclean.clone();
+    let closing = open.map(move |hosted| {
+        let told = told.clone();
+        async move {
+            if !close(&hosted.partition).await {
+                told.set(true);
+            }
+        }
+    });
     abreast(&broker.spawner, PARTITIONS_AT_ONCE, closing).await;
-    if let Some(controller) = &broker.controller {
-        close(controller.log()).await;
+    if let Some(controller) = &broker.controller
+        && !close(controller.log()).await
+    {
+        unclean.set(true);
     }
     // All is durable now; the next life may be killed. What was taken earlier is not the end.
     broker.holdings.keep_checkpoints().await;
     broker.holdings.take_checkpoints().await;
     broker.holdings.keep_checkpoints().await;
     broker.holdings.write_checkpoints().await;
-    if moving {
-        // It stops last.
+    if unclean.get() {
+        // What is recovered begins a new leader epoch. The first shard stops last.
         let told = move |first: Rc<Broker>| Box::pin(async move { first.unclean.set(true) }) as _;
         let _ = broker.mail.call(&broker.io, 0, told).await;
     }

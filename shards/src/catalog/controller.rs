@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_lock::{Mutex, MutexGuard};
-use odradek_engine::io::Io;
+use odradek_engine::io::{Errno, Io};
 use odradek_engine::log::Appended;
 use odradek_engine::record::{Origin, Rules, validate};
 use odradek_engine::types::{Offset, Timestamp};
@@ -124,7 +124,13 @@ impl Change<'_> {
         // A change that finds the disk full is refused; the log stays as it is.
         let room = self.controller.log.prepare(batch.len()).await;
         room.map_err(|error| {
-            ControllerError::Log(format!("no room for {} bytes: {error}", batch.len()))
+            let why = match error {
+                Errno(libc::EROFS) => {
+                    "it takes nothing more: the node stops, or a write failed".to_owned()
+                }
+                error => format!("no room for {} bytes: {error}", batch.len()),
+            };
+            ControllerError::Log(why)
         })?;
         let appended = self
             .controller

@@ -1,5 +1,6 @@
 //! Settings whose value is one of a few words.
 
+use odradek_engine::io::DriverChoice;
 use odradek_engine::io::strategy::{read::ReadStrategy, write::Durability, write::WriteStrategy};
 
 use super::value::{Field, Kind, Value};
@@ -49,7 +50,7 @@ macro_rules! strategies {
         }
     )+ };
 }
-strategies!(WriteStrategy, Durability, ReadStrategy);
+strategies!(WriteStrategy, Durability, ReadStrategy, DriverChoice);
 
 choices! {
     /// What clients are told about: each core, or the node as one.

@@ -5,6 +5,7 @@
 //! A default of `None` is Kafka's null: another setting, or the node, decides then.
 //! Where a default differs from Apache Kafka's, the tests list it with the reason.
 
+use odradek_engine::io::DriverChoice;
 use odradek_engine::io::strategy::{read::ReadStrategy, write::Durability, write::WriteStrategy};
 
 use super::choice::{Advertise, CompressionType, FactorExcess, RecordValidation, TimestampType};
@@ -57,6 +58,9 @@ settings! {
     /// Number of shards: threads with a ring of their own, each pinned to a core. No value: the
     /// CPUs the process is allowed to use.
     pub shards: Option<i32> = "shards", None, Between(1, SHARDS_MAX), ReadOnly;
+    /// How shards reach disks and sockets: ring by io_uring, poll by epoll and a few threads, auto
+    /// by io_uring unless the system refuses it, as Docker's default seccomp profile does.
+    pub io_driver: DriverChoice = "io.driver", Some("auto"), OneOf(DriverChoice::NAMES), ReadOnly;
     /// What clients see: core makes every shard a broker with a port of its own, node makes the
     /// node one broker under the listener's port, with id node.id: requests go on to the shards
     /// they concern, which costs more. It can be switched between starts.

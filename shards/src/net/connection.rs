@@ -121,6 +121,7 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
     server.idle.leave(socket);
     if let (Ok(gone), false) = (read, replies.broken()) {
         tracing::debug!(?address, "connection goes to shard {}", gone.shard);
+        server.io.give_away(socket);
         let connection = HandOver {
             socket,
             address,

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use odradek_engine::io::{Errno, Handle, ring};
+use odradek_engine::io::{self, Errno, Handle};
 
 use super::NodeError;
 use crate::broker::Endpoint;
@@ -43,7 +43,7 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, NodeError> {
 fn listen(address: SocketAddr, shared: bool) -> Result<(Handle, SocketAddr), NodeError> {
     let mut tries = IN_USE_TRIES;
     loop {
-        match ring::listen(address, shared) {
+        match io::listen(address, shared) {
             Err(Errno(libc::EADDRINUSE)) if tries > 0 => {
                 tries -= 1;
                 std::thread::sleep(IN_USE_PAUSE);
@@ -120,7 +120,7 @@ fn drop_probe(address: SocketAddr) -> Result<(), NodeError> {
         return Ok(());
     }
     let (probe, _) = listen(address, false)?;
-    ring::close(probe);
+    io::close(probe);
     Ok(())
 }
 
@@ -134,7 +134,7 @@ fn free_range(address: SocketAddr, count: u16) -> Result<Vec<(Handle, u16)>, Nod
             let Some(port) = start.checked_add(next) else {
                 break;
             };
-            match ring::listen(SocketAddr::new(address.ip(), port), false) {
+            match io::listen(SocketAddr::new(address.ip(), port), false) {
                 Ok((handle, _)) => range.push((handle, port)),
                 Err(_) => break,
             }
@@ -143,7 +143,7 @@ fn free_range(address: SocketAddr, count: u16) -> Result<Vec<(Handle, u16)>, Nod
             return Ok(range);
         }
         for (handle, _) in range {
-            ring::close(handle);
+            io::close(handle);
         }
     }
     Err(NodeError::NoPorts { count })

@@ -158,18 +158,6 @@ impl Partition {
         Ok(())
     }
 
-    /// Gives memory back, as nothing has been appended for a while, unless it was read since the
-    /// last call.
-    pub fn rest(&self) {
-        let mut state = self.state.borrow_mut();
-        if std::mem::take(&mut state.tail_read) {
-            return;
-        }
-        let keep = state.progress.durable();
-        state.log.shrink(keep);
-        self.account(&mut state);
-    }
-
     /// Takes no more, writes everything, and leaves files that need no recovery.
     pub async fn close(&self) -> Result<(), Errno> {
         {

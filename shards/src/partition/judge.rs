@@ -4,7 +4,7 @@ use std::path::Path;
 
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::index::SegmentIndex;
-use odradek_engine::log::recovery::{Step, step};
+use odradek_engine::log::recovery::{END_OF_FILE, EpochBound, Step, ZEROS, step};
 use odradek_engine::log::{Recent, Segment, file_stem};
 use odradek_engine::record::{BatchInfo, HEADER_BYTES};
 use odradek_engine::types::{Offset, Position, Timestamp};
@@ -54,6 +54,9 @@ impl Walk<'_> {
             }
             None => Segment::new(base),
         };
+        // From here on the batches tell. What began before must keep its beginning: the first batch
+        // here may be of an epoch that began in an earlier segment, with later ones behind it.
+        self.found.epochs.truncate_from_end(self.found.next);
         let mut index = segment.index.take().unwrap_or(SegmentIndex::new(base));
         let end = file.allocated();
         let from = segment.size;
@@ -65,7 +68,11 @@ impl Walk<'_> {
             want = CHUNK_BYTES;
             let mut walked = 0;
             loop {
-                match step(&bytes[walked..], self.found.next, self.epoch, false, last) {
+                let epoch = EpochBound {
+                    least: self.epoch,
+                    told: self.told.epoch_for(self.found.next),
+                };
+                match step(&bytes[walked..], self.found.next, epoch, false, last) {
                     Step::Batch(info) => {
                         let pos = at + walked as u64;
                         index.on_append(&info, Position(pos), &self.opening.rules.index);
@@ -84,8 +91,15 @@ impl Walk<'_> {
                     Step::More(_) => break,
                     Step::End(why) => {
                         at += walked as u64;
-                        if why != "zeros" {
-                            tracing::info!(position = at, "recovery ends a segment: {why}");
+                        if why != END_OF_FILE && why != ZEROS {
+                            tracing::warn!(
+                                partition = %self.opening.name,
+                                "the log ends at offset {}, position {at} of segment {}: {why} \
+                                 there; the {} bytes from there on are cut off",
+                                self.found.next.0,
+                                base.0,
+                                end - at
+                            );
                         }
                         break 'file;
                     }

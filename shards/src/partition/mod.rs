@@ -22,8 +22,10 @@ mod open;
 mod progress;
 mod read;
 mod recover;
+mod rest;
 mod side_files;
 mod stray;
+mod tails;
 mod undurable;
 mod waiters;
 mod walk;
@@ -51,7 +53,9 @@ pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
+use self::rest::Looked;
 pub use self::stray::remove_directory;
+pub use self::tails::Tails;
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
 use crate::runtime::{DirectorySync, Gate, Notice, Quiet};
@@ -83,8 +87,10 @@ pub struct Ground {
     pub troubles: Quiet,
     /// Of the directory that holds the partitions'.
     pub root: DirectorySync,
+    /// Those that are looked at.
+    pub lively: RefCell<Vec<Weak<Partition>>>,
     /// Partitions in the order in which they took memory.
-    pub tails: RefCell<std::collections::VecDeque<Weak<Partition>>>,
+    pub tails: RefCell<Tails>,
 }
 
 /// The name of a partition.
@@ -133,8 +139,11 @@ struct State {
     undurable: Undurable,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
-    /// Somebody read from memory since the last look.
+    /// Somebody read from memory since it last rested, or could have.
     tail_read: bool,
+    looked: Looked,
+    /// How often it has given its tail's memory back.
+    rested: u32,
     /// Writes, finishing of segments and retention under way: they touch the files.
     busy: usize,
     closed: bool,
@@ -262,6 +271,7 @@ impl Partition {
             .map_err(AppendError::Record)?;
         if matches!(appended, Appended::Stored(_)) {
             self.account(&mut state);
+            self.enliven(&mut state);
             self.kick(&mut state);
         }
         Ok(appended)
@@ -389,19 +399,6 @@ impl Partition {
             _ => self.check(state),
         }
     }
-
-    /// Keeps the shard's account of tail memory, letting the oldest go past the bound.
-    fn account(&self, state: &mut State) {
-        let now = state.log.tail_bytes();
-        let before = std::mem::replace(&mut state.tail_bytes, now);
-        let ground = &self.ground;
-        ground
-            .tail_bytes
-            .set(ground.tail_bytes.get() + now - before);
-        if now > before {
-            ground.tails.borrow_mut().push_back(self.me.clone());
-        }
-    }
 }
 
 impl State {
@@ -449,36 +446,6 @@ impl State {
             return Some(Ok(()));
         }
         self.abandoned.then_some(Err(Failed))
-    }
-}
-
-impl Ground {
-    /// Lets go of the oldest tails' memory while there is more than allowed.
-    pub fn trim(&self) {
-        let mut tries = self.tails.borrow().len();
-        while self.tail_bytes.get() > self.tail_bytes_max && tries > 0 {
-            tries -= 1;
-            let Some(oldest) = self.tails.borrow_mut().pop_front() else {
-                break;
-            };
-            let Some(partition) = oldest.upgrade() else {
-                continue;
-            };
-            let Ok(mut state) = partition.state.try_borrow_mut() else {
-                continue;
-            };
-            let keep = state.progress.durable();
-            let freed = state.log.evict(keep);
-            let held = state.log.tail_bytes();
-            let before = std::mem::replace(&mut state.tail_bytes, held);
-            self.tail_bytes.set(self.tail_bytes.get() - (before - held));
-            // What could not be let go now (not written yet) is asked again later.
-            if freed.is_none() && held > 64 << 10 {
-                self.tails.borrow_mut().push_back(oldest);
-            } else if freed == Some(0) {
-                self.tails.borrow_mut().push_front(oldest);
-            }
-        }
     }
 }
 

@@ -180,6 +180,8 @@ impl Partition {
                 checkpoint: None,
                 indexing: Default::default(),
                 tail_read: false,
+                looked: Default::default(),
+                rested: 0,
                 closed: false,
                 abandoned: false,
                 leaving: None,
@@ -191,6 +193,9 @@ impl Partition {
         {
             let mut state = partition.state.borrow_mut();
             partition.account(&mut state);
+            if state.undurable.since().is_some() {
+                partition.enliven(&mut state);
+            }
         }
         Ok(partition)
     }

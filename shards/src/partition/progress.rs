@@ -112,6 +112,11 @@ impl Progress {
         self.settle();
     }
 
+    /// Gives back memory that waits for more than there is.
+    pub(super) fn shrink(&mut self) {
+        self.ranges.shrink_to_fit();
+    }
+
     fn settle(&mut self) {
         while let Some(&(end, durable)) = self.ranges.front() {
             if end > self.durable {

@@ -6,7 +6,7 @@ use odradek_engine::log::{Found, ReadLimits, ReadPlan};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate};
 use odradek_engine::types::{Offset, Timestamp};
 
-use super::{Mark, Partition, Poisoned};
+use super::{Mark, Partition, Poisoned, SegmentFile};
 
 /// A piece of what was read, in order.
 pub enum Piece {
@@ -91,6 +91,9 @@ impl Partition {
                             Err(_) if self.expired(offset) => continue,
                             opened => opened?,
                         };
+                        if opened.doubtful() {
+                            self.probe(&opened, file.0, file.1).await?;
+                        }
                         read.pieces.push(Piece::File(FileRange {
                             file: opened,
                             pos: file.0,
@@ -122,6 +125,23 @@ impl Partition {
                 }
             }
         }
+    }
+
+    /// Reads what is about to be promised from a file that could not be read before.
+    async fn probe(&self, file: &SegmentFile, pos: u64, len: u64) -> Result<(), Errno> {
+        let probed = file.probe(pos, len).await;
+        self.ground.troubles.log(self.io(), || {
+            let outcome = match &probed {
+                Ok(()) => "and could be read the second time".to_owned(),
+                Err(error) => format!("and cannot be read again: {error}"),
+            };
+            let file = file.path().display();
+            tracing::error!(
+                partition = %self.name,
+                "{file} could not be read from {pos} to {} while it was sent, {outcome}", pos + len
+            );
+        });
+        probed
     }
 
     /// Whether retention took `offset` away while it was looked for.

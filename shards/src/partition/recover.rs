@@ -104,7 +104,7 @@ async fn start(
     }
     let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, true);
     let file = file.await?;
-    let epochs = read_epochs(&ground.io, &opening.directory).await;
+    let epochs = read_epochs(&ground.io, &opening.directory).await?;
     Ok(match verify(checkpoint, &file, epochs.as_ref()).await? {
         Ok(start) => Some(start),
         Err(error) => {
@@ -161,9 +161,9 @@ async fn verify(
     }))
 }
 
-pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Option<Epochs> {
+pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Result<Option<Epochs>, Errno> {
     let bytes = read_side(io, &directory.join("leader-epoch-checkpoint")).await?;
-    Epochs::from_checkpoint(&bytes).ok()
+    Ok(bytes.and_then(|bytes| Epochs::from_checkpoint(&bytes).ok()))
 }
 
 /// Removes files that say more than the log now holds; for good once the directory is synced.
@@ -174,8 +174,10 @@ async fn clear(
     found: &mut Recovered,
 ) -> Result<(), Errno> {
     let directory = &opening.directory;
-    for base in listing.snapshots.iter().filter(|base| **base > found.next) {
-        // Of records that are gone. The newest snapshot is taken for the log's end.
+    let active = found.segments.back().expect("at least one segment").base;
+    for base in listing.snapshots.iter().filter(|base| **base > active) {
+        // The newest snapshot is taken for the end of a segment that was finished. If this one is
+        // finished again and a loss of power takes the newer snapshot, this must not be there.
         remove(
             io,
             &directory.join(format!("{}.snapshot", file_stem(*base))),
@@ -183,8 +185,7 @@ async fn clear(
         .await?;
     }
     // The active segment is unfinished from now on; its index must not say otherwise.
-    let active = found.segments.back().expect("at least one segment");
-    remove_indexes(io, directory, active.base).await?;
+    remove_indexes(io, directory, active).await?;
     // The directory is synced before the partition serves, also if nothing was there: a life that
     // was killed may have removed it and not come there, and a loss of power would bring it back.
     for closed in found.segments.iter_mut().rev().skip(1) {

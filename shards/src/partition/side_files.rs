@@ -10,9 +10,17 @@ use odradek_engine::types::{Offset, Position};
 /// Largest index, snapshot or checkpoint file that is believed.
 const SIDE_FILE_BYTES_MAX: usize = 64 << 20;
 
-/// A file beside a segment, if it can be read.
-pub(super) async fn read_side(io: &Io, path: &Path) -> Option<Vec<u8>> {
-    io.read_file(path, SIDE_FILE_BYTES_MAX).await.ok()
+/// A file beside a segment; `None` if there is none, or none that is believed.
+///
+/// # Errors
+/// The disk's, or too many open files: what it says is not known then, and must not be taken for
+/// nothing.
+pub(super) async fn read_side(io: &Io, path: &Path) -> Result<Option<Vec<u8>>, Errno> {
+    match io.read_file(path, SIDE_FILE_BYTES_MAX).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Errno(libc::ENOENT | libc::EFBIG)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The `.index` comes last: its presence says that the segment is whole.
@@ -28,7 +36,8 @@ pub(super) async fn write_index(
         .await
 }
 
-/// A segment's index from its two files, if they are there and sane.
+/// A segment's index from its two files, if they can be read and are sane; else the segment says
+/// the same.
 pub(super) async fn read_index(
     io: &Io,
     stem: &Path,
@@ -36,8 +45,10 @@ pub(super) async fn read_index(
     size: u64,
     next: Offset,
 ) -> Option<SegmentIndex> {
-    let offsets = read_side(io, &stem.with_extension("index")).await?;
-    let times = read_side(io, &stem.with_extension("timeindex")).await?;
+    let offsets = read_side(io, &stem.with_extension("index")).await.ok()??;
+    let times = read_side(io, &stem.with_extension("timeindex"))
+        .await
+        .ok()??;
     let offsets = OffsetIndex::parse(base, &offsets, Position(size)).ok()?;
     let times = TimeIndex::parse(base, &times, next).ok()?;
     Some(SegmentIndex::from_parts(offsets, times))

@@ -26,7 +26,14 @@ pub(super) async fn is_foreign(io: &Io, opening: &Opening) -> Result<bool, Errno
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
     let id = lines.find_map(|line| line.strip_prefix("topic_id:"));
-    Ok(id.is_some_and(|id| id.trim() != opening.topic_id))
+    Ok(id.is_some_and(|id| differ(id.trim(), &opening.topic_id)))
+}
+
+/// Whether these are two topics' ids. They are random: two that are alike in most places are one, and
+/// it is damaged; nothing is removed for that.
+fn differ(one: &str, other: &str) -> bool {
+    let alike = one.bytes().zip(other.bytes()).filter(|(a, b)| a == b);
+    one.len() == other.len() && alike.count() * 2 < one.len()
 }
 
 /// Removes all of a partition's files but what says whose they are; durable on return.
@@ -50,4 +57,18 @@ pub async fn remove_directory(io: &Io, directory: &Path) -> Result<(), Errno> {
         Err(error) => return Err(error),
     }
     io.remove_dir(directory).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_damaged_is_not_another_topics() {
+        let id = "mM1vQzqGQ4u0wVd3kXn8Bw";
+        assert!(differ("b7Jt2rIyR9eHcF5sLZaTUg", id));
+        for same in [id, "mM1vQzqGQ5u0wVd3kXn8Bw", "mM1vQzqG", ""] {
+            assert!(!differ(same, id), "{same}");
+        }
+    }
 }

@@ -60,6 +60,11 @@ impl Undurable {
         }
     }
 
+    /// Gives back memory that waits for more than there is.
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// How many there are.
     pub(super) fn bytes(&self) -> u64 {
         self.entries.iter().map(|entry| entry.bytes).sum()

@@ -108,6 +108,11 @@ impl Waiters {
         }
     }
 
+    /// Gives back memory that waits for more than there is.
+    pub(super) fn shrink(&mut self) {
+        self.queue.shrink_to_fit();
+    }
+
     /// The mark will not move any more.
     pub fn fail(&mut self) {
         for (_, slot) in self.queue.drain(..) {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use odradek_engine::bytes::page_floor;
 use odradek_engine::io::{Errno, Io, SegmentFile};
+use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
 use odradek_engine::log::{Recovered, file_stem};
 use odradek_engine::mutant::{self, Mutant};
@@ -24,6 +25,8 @@ pub(super) struct Walk<'a> {
     pub(super) opening: &'a Opening,
     pub(super) found: Recovered,
     pub(super) epoch: Epoch,
+    /// Epochs as their own file has them; none if it cannot be believed.
+    pub(super) told: Epochs,
     /// Producers' batches before this are in the snapshot.
     pub(super) replay_from: Offset,
     /// Bytes of batches judged.
@@ -36,17 +39,17 @@ async fn newest_snapshot(
     directory: &Path,
     snapshots: &[Offset],
     unfinished: Option<Offset>,
-) -> Option<(Offset, Producers)> {
+) -> Result<Option<(Offset, Producers)>, Errno> {
     let usable = |base: &&Offset| unfinished.is_none_or(|first| **base <= first);
     for base in snapshots.iter().rev().filter(usable) {
         let path = directory.join(format!("{}.snapshot", file_stem(*base)));
-        if let Some(bytes) = read_side(io, &path).await
+        if let Some(bytes) = read_side(io, &path).await?
             && let Ok(producers) = Producers::from_snapshot(&bytes)
         {
-            return Some((*base, producers));
+            return Ok(Some((*base, producers)));
         }
     }
-    None
+    Ok(None)
 }
 
 /// Takes in segment after segment. `None`: the log ends before the checkpoint.
@@ -69,18 +72,19 @@ pub(super) async fn walk(
             let end = start.checkpoint.end.offset;
             (end, start.producers.clone(), None)
         }
-        None => match newest_snapshot(io, directory, &listing.snapshots, first).await {
+        None => match newest_snapshot(io, directory, &listing.snapshots, first).await? {
             Some((base, producers)) => (base, producers, Some(base)),
             None => (bases[0], Producers::new(), None),
         },
     };
+    let told = read_epochs(io, directory).await?.unwrap_or_default();
     let mut walk = Walk {
         opening,
         found: Recovered {
             segments: VecDeque::new(),
             log_start,
             next: bases[0],
-            epochs: read_epochs(io, directory).await.unwrap_or_default(),
+            epochs: told.clone(),
             producers: match mutant::is(Mutant::ForgetProducers) {
                 true => Producers::new(),
                 false => producers,
@@ -90,6 +94,7 @@ pub(super) async fn walk(
             last_page: Vec::new(),
         },
         epoch: Epoch(0),
+        told,
         replay_from,
         judged: 0,
     };

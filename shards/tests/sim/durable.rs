@@ -38,6 +38,7 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         tail_bytes_max: 1 << 20,
         tail_bytes: Default::default(),
         root: Default::default(),
+        lively: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
         troubles: Default::default(),
@@ -45,6 +46,11 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
 }
 
 pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> {
+    open_of(ground, index, epoch, "id").await
+}
+
+/// The same of the topic of this id.
+pub async fn open_of(ground: &Rc<Ground>, index: i32, epoch: i32, id: &str) -> Rc<Partition> {
     let opening = Opening {
         name: PartitionName {
             topic: "t".into(),
@@ -64,14 +70,14 @@ pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> 
         },
         always_durable: false,
         log_start: Offset(0),
-        topic_id: "id".into(),
+        topic_id: id.into(),
         checkpoint: None,
     };
     let opened = Partition::open(ground, opening).await;
     opened.unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn append(partition: &Partition, len: usize) {
+pub fn append(partition: &Partition, len: usize) {
     let mut builder = BatchBuilder::new();
     let value = vec![7; len];
     builder

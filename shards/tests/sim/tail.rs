@@ -32,5 +32,8 @@ fn a_tail_that_is_read_stays_in_memory_and_another_does_not() {
         }
         broker.io.sleep(Duration::from_secs(120)).await;
         assert!(!in_memory(&broker).await, "nobody had read it for long");
+        let ground = broker.holdings.ground();
+        assert_eq!(ground.tail_bytes.get(), 0, "all partitions rest");
+        assert!(!ground.look(), "and nobody looks at them");
     });
 }

@@ -54,7 +54,10 @@ class Env:
     def _node(self, name, **options):
         if self.kind == "kafka":
             return Oracle(self.directory / name, **options)
-        return Odradek(self.directory / name, shards=self.variant.shards, mode=self.variant.mode, **options)
+        variant = self.variant
+        return Odradek(
+            self.directory / name, shards=variant.shards, mode=variant.mode, driver=variant.driver, **options
+        )
 
     def oracle(self):
         """An Apache Kafka to compare with: the node under test itself if it is one."""

@@ -13,9 +13,10 @@ class Odradek:
 
     name = "odradek"
 
-    def __init__(self, directory=None, port=0, settings=None, shards=2, mode="core"):
+    def __init__(self, directory=None, port=0, settings=None, shards=2, mode="core", driver="auto"):
         self.shards = shards
         self.mode = mode
+        self.driver = driver
         self.own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="compat-odradek-")).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -35,6 +36,7 @@ class Odradek:
             "log.dirs": str(self.log_dir),
             "shards": str(self.shards),
             **({} if self.mode == "core" else {"shards.advertise": self.mode}),
+            **({} if self.driver == "auto" else {"io.driver": self.driver}),
             "metrics.listener": "127.0.0.1:0",
             **COMMON,
             **self.settings,

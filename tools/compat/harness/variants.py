@@ -1,4 +1,4 @@
-"""How the node runs: how many shards, advertised as one broker each or as one in all."""
+"""How the node runs: how many shards, advertised as one broker each or as one in all, by which driver."""
 import dataclasses
 import tempfile
 
@@ -13,16 +13,19 @@ class Variant:
     shards: int = 2
     mode: str = "core"
     clients: tuple | None = None
+    driver: str = "auto"
 
     def __str__(self):
-        return "Apache Kafka" if self.kind == "kafka" else f"{self.shards} {self.mode}"
+        if self.kind == "kafka":
+            return "Apache Kafka"
+        return f"{self.shards} {self.mode}" + ("" if self.driver == "auto" else f" {self.driver}")
 
     def refused(self):
         """Why the node under test cannot run so, or None."""
         if self.kind == "kafka" or self.mode == "core":
             return None
         with tempfile.TemporaryDirectory(prefix="compat-probe-") as directory:
-            node = Odradek(directory, shards=self.shards, mode=self.mode)
+            node = Odradek(directory, shards=self.shards, mode=self.mode, driver=self.driver)
             try:
                 node.start()
             except NotReady as why:
@@ -35,17 +38,21 @@ class Variant:
         return None
 
 
-SHARDS, MODES = (1, 2, 4), ("core", "node")
+SHARDS, MODES, DRIVERS = (1, 2, 4), ("core", "node"), ("auto", "ring", "poll")
 # Clients that know brokers each in a way of its own.
 ELSEWHERE = ("kcat", "Java clients")
 
 
-def plan(kind, shards, mode, full):
+def plan(kind, shards, mode, driver, full):
     """What one run goes through."""
     if kind == "kafka":
         return [Variant("kafka")]
+    driver = driver or "auto"
     if full:
-        return [Variant(kind, s, m) for m in MODES for s in SHARDS]
+        return [Variant(kind, s, m, driver=driver) for m in MODES for s in SHARDS]
     if shards or mode:
-        return [Variant(kind, shards or 2, mode or "core")]
-    return [Variant(kind), Variant(kind, 1, "core", ELSEWHERE), Variant(kind, 4, "node", ELSEWHERE)]
+        return [Variant(kind, shards or 2, mode or "core", driver=driver)]
+    elsewhere = [Variant(kind, s, m, ELSEWHERE, driver) for s, m in ((1, "core"), (4, "node"))]
+    # What needs no io_uring is looked at by one client, unless it is what is asked for.
+    without_ring = [Variant(kind, clients=("kcat",), driver="poll")] if driver != "poll" else []
+    return [Variant(kind, driver=driver), *elsewhere, *without_ring]

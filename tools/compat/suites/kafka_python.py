@@ -222,15 +222,17 @@ def two_members_share(env):
         Member(topic, bootstrap_servers=env.bootstrap, group_id=group, auto_offset_reset="earliest",
                heartbeat_interval_ms=300, session_timeout_ms=10_000, metadata_max_age_ms=500)
         for _ in range(2)]
-    for member in members:
-        member.start()
-
     def state():
         for member in members:
             assert member.error is None, member.error
         return [m.assigned for m in members], members[0].seen + members[1].seen
 
-    wait_until("both have half", lambda: state()[0] == [2, 2])
+    # One after the other: where both join at once, kafka-python 3.0.12 now and then gets its
+    # SyncGroup answer with an assignment (its own debug log says so) and never takes it on.
+    for count, member in enumerate(members, 1):
+        member.start()
+        shared = [4 // count if other < count else 0 for other in range(2)]
+        wait_until(f"each of {count} has its share", lambda: state()[0] == shared)
     producer = KafkaProducer(bootstrap_servers=env.bootstrap)
     for partition in range(4):
         send_all(producer, topic, [b"x"] * 50, partition=partition)

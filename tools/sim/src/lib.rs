@@ -5,6 +5,7 @@
 //!
 //! A run is decided by its seed. One that fails says how to run it again, and can be
 //! [made smaller](shrink).
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a program around the node
 
 mod admin;
 mod chaos;

@@ -50,6 +50,8 @@ pub struct Length {
     /// Steps of tasks after which it ends by itself.
     pub steps: u64,
     pub end: End,
+    /// It was asked to stop so long before its end, which then comes in the middle of that.
+    pub asked: Option<Duration>,
     /// All clients come to their end, all logs are read once more.
     pub last: bool,
     pub pace: u64,
@@ -62,6 +64,8 @@ struct Serving {
     busy: Cell<bool>,
     /// It does not start, as storage fails.
     failed: Cell<bool>,
+    /// It was asked to stop.
+    asked: Cell<bool>,
 }
 
 /// Completes with `None` if `future` does not in time.
@@ -97,6 +101,7 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     );
     machine.spawners[0].spawn(serve).detach();
     let (time, end, last) = (length.time, length.end, length.last);
+    let (asked, spawner) = (length.asked, machine.spawners[0].clone());
     let director = {
         let (site, serving, over) = (site.clone(), serving.clone(), over.clone());
         let mut rng = rng.fork();
@@ -104,6 +109,17 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
             site.io.sleep(time).await;
             if end.is_stop() {
                 stop(&site, &serving, last, &mut rng).await;
+            } else if let Some(asked) = asked {
+                serving.asked.set(true);
+                let brokers = serving.brokers.borrow().clone();
+                let stopping = async move {
+                    for broker in brokers.into_iter().rev() {
+                        broker.request_stop(broker.shard == 0);
+                        until_stopped(broker).await;
+                    }
+                };
+                spawner.spawn(stopping).detach();
+                site.io.sleep(asked).await;
             }
             over.set(true);
         }
@@ -128,7 +144,7 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     chaos::calm(world);
     let now = world.now();
     let mut oracle = cast.oracle.borrow_mut();
-    oracle.ended(end, now, started, &standings);
+    oracle.ended(end, now, started, serving.asked.get(), &standings);
 }
 
 /// Stops the node once it serves; in the last life, not before its clients have come to an end.

@@ -239,12 +239,13 @@ impl Oracle {
     }
 
     /// A life has ended so, with the partitions that were open standing so, `true` with those whose
-    /// storage had failed.
+    /// storage had failed. `asked`: it may have been stopping.
     pub fn ended(
         &mut self,
         end: End,
         now: u64,
         started: bool,
+        asked: bool,
         standings: &[(Partition, Standing, bool)],
     ) {
         for (partition, standing, poisoned) in standings {
@@ -261,6 +262,8 @@ impl Oracle {
                 log.promised.values_mut().for_each(|one| one.safe = true);
             }
         }
+        // What could not be closed is recovered, under a new epoch.
+        let unclosed = standings.iter().any(|(.., poisoned)| *poisoned);
         let (life, lag, rough) = (self.life, self.lag_ns + LAG_SLACK_NS, self.rough);
         let mut troubled = false;
         for log in self.logs.values_mut() {
@@ -279,9 +282,11 @@ impl Oracle {
         }
         self.lossy |= (end == End::Cut || troubled) && !self.durable;
         self.clean = match end {
+            End::Stop | End::StopThenCut if started && unclosed => (false, true),
             End::Stop | End::StopThenCut => (true, troubled || rough),
             // The marker may have been taken away, or not yet.
             _ if !started => (self.clean.0, true),
+            _ if asked => (true, true),
             _ => (false, true),
         };
         self.rough = false;

@@ -29,6 +29,8 @@ pub struct Report {
     pub hash: u64,
     /// Of what there was how much: faults, requests, lives.
     pub counts: BTreeMap<String, u64>,
+    /// Simulated time.
+    pub nanos: u64,
 }
 
 impl Report {
@@ -41,6 +43,7 @@ impl Report {
         for (what, count) in &other.counts {
             self.count(what, *count);
         }
+        self.nanos += other.nanos;
     }
 }
 
@@ -57,7 +60,8 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
     let cast = Rc::new(cast(&mut plan, script));
     let mut rng = plan.rng.clone();
     let (plan, mut old) = (&cast.plan, None);
-    let until = world.now() + (hours * HOUR_NS as f64) as u64;
+    let begun = world.now();
+    let until = begun + (hours * HOUR_NS as f64) as u64;
     let mut report = Report::default();
     for life in 0.. {
         let mut rng = rng.fork();
@@ -69,12 +73,21 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
         story::tell(
             world.now(),
             format_args!(
-                "life {life}: {} shards, at most {:?} or {} steps, then {:?}",
-                plan.shards, length.time, length.steps, length.end
+                "life {life}: {} shards, at most {:?} or {} steps, then {:?}{}",
+                plan.shards,
+                length.time,
+                length.steps,
+                length.end,
+                length
+                    .asked
+                    .map_or(String::new(), |asked| format!(" {asked:?} into a stop"))
             ),
         );
         live(&world, &cast, rng.fork(), &length);
         report.count(&format!("{:?}", length.end), 1);
+        if length.asked.is_some() {
+            report.count("stops cut off", 1);
+        }
         if last {
             break;
         }
@@ -86,6 +99,7 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
         }
     }
     report.hash = world.trace_hash();
+    report.nanos = world.now() - begun;
     sum_up(&mut report, &world, &cast);
     report
 }
@@ -174,6 +188,10 @@ fn length(rng: &mut crate::plan::Rng, last: bool, long: bool) -> Length {
         true => rng.pick(&[100, 1_000, 10_000]),
         false => u64::MAX,
     };
+    let asked = match !last && !end.is_stop() && rng.one_in(6) {
+        true => Some(Duration::from_micros(rng.range(1, 10_000))),
+        false => None,
+    };
     Length {
         time: Duration::from_micros(micros * pace),
         steps: match steps {
@@ -181,6 +199,7 @@ fn length(rng: &mut crate::plan::Rng, last: bool, long: bool) -> Length {
             most => rng.range(1, most),
         },
         end,
+        asked,
         last,
         pace,
     }

@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Once;
 
+use odradek_engine::mutant;
+
 use crate::run::{Report, run};
 use crate::script::Script;
 use crate::story;
@@ -70,12 +72,25 @@ fn listen() {
     });
 }
 
-/// Runs a seed without what is `dropped`.
+/// Runs a seed without what is `dropped`, as this thread's [mutant](odradek_engine::mutant) if it has
+/// one.
 ///
 /// # Errors
 /// It failed; nothing was printed.
 pub fn attempt(seed: u64, hours: f64, dropped: BTreeSet<String>) -> Result<Report, Box<Failure>> {
     listen();
+    let broken = mutant::broken();
+    // A thread of its own: tasks are queued by thread, and a run that panics leaves some behind.
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            mutant::set(broken);
+            watched(seed, hours, dropped)
+        });
+        run.join().expect("its panics are caught")
+    })
+}
+
+fn watched(seed: u64, hours: f64, dropped: BTreeSet<String>) -> Result<Report, Box<Failure>> {
     let script = Rc::new(Script::without(dropped.clone()));
     SAID.set(Some(None));
     let result = catch_unwind(AssertUnwindSafe(|| run(seed, hours, &script, true)));

@@ -1,6 +1,6 @@
 //! `odradek doctor`: what a node would find on this machine, and what it would make of it.
 //!
-//! Nothing is guessed: rings are made, the file system is written to (a file without a name, gone
+//! Nothing is guessed: rings and drivers are made, the file system is written to (a file without a name, gone
 //! at once). Every finding says what will be used, and why.
 
 mod kernel;
@@ -102,7 +102,7 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
 /// All findings for a node of these settings.
 pub fn examine(settings: &Settings) -> Vec<Finding> {
     let cpus = machine::cpus_allowed();
-    let mut findings = kernel::examine();
+    let mut findings = kernel::examine(settings);
     findings.extend(storage::examine(settings));
     findings.extend(machine::examine(settings, &cpus));
     findings

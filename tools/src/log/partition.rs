@@ -1,12 +1,15 @@
 //! A partition's segments in a row: do they make one log?
 //!
 //! Offsets go on without overlap and, unless compaction may have taken some, without a gap; a
-//! segment is named after its first offset; epochs do not fall; every batch is whole.
+//! segment is named after its first offset; epochs do not fall, and are those of the epoch
+//! checkpoint; every batch is whole.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use odradek_engine::log::epochs::Epochs;
 use odradek_engine::record::{BatchInfo, OpenBatch, Rules};
 use odradek_engine::types::{Epoch, Offset};
 
@@ -99,9 +102,11 @@ pub fn verify_partition(directory: &Path, checks: Checks) -> anyhow::Result<Repo
         records: checks.records,
         next: None,
         epoch: Epoch::NONE,
+        told: Epochs::default(),
         report: Report::default(),
         scratch: Vec::new(),
     };
+    walk.read_epochs(&directory.join("leader-epoch-checkpoint"))?;
     let paths = segments(directory)?;
     for (index, path) in paths.iter().enumerate() {
         walk.segment(path, index + 1 == paths.len())?;
@@ -115,11 +120,32 @@ struct Walk {
     /// The offset that must come next; none at the start and behind a fault.
     next: Option<Offset>,
     epoch: Epoch,
+    /// Which epoch wrote what, by the checkpoint; empty without one.
+    told: Epochs,
     report: Report,
     scratch: Vec<u8>,
 }
 
 impl Walk {
+    fn read_epochs(&mut self, path: &Path) -> anyhow::Result<()> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        match Epochs::from_checkpoint(&bytes) {
+            Ok(epochs) => self.told = epochs,
+            Err(error) => self.fault(Fault {
+                path: path.to_owned(),
+                position: 0,
+                reason: error.to_string(),
+            }),
+        }
+        Ok(())
+    }
+
     fn segment(&mut self, path: &Path, last: bool) -> anyhow::Result<()> {
         let mut segment = Segment::open(path)?;
         let base = segment.base_offset();
@@ -208,6 +234,15 @@ impl Walk {
         } else if info.leader_epoch < self.epoch {
             let (epoch, before) = (info.leader_epoch, self.epoch);
             wrong = Some(format!("the epoch falls from {before} to {epoch}"));
+        } else if let Some(told) = self
+            .told
+            .epoch_for(base)
+            .filter(|told| *told != info.leader_epoch)
+        {
+            let epoch = info.leader_epoch;
+            wrong = Some(format!(
+                "its epoch is {epoch}, and {told} in the epoch checkpoint"
+            ));
         } else if self.records {
             wrong = OpenBatch::open(bytes, *info, &mut self.scratch)
                 .and_then(|batch| batch.check(&Rules::LOG, false))

@@ -1,5 +1,6 @@
 //! The real binary in a directory of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -10,6 +11,7 @@ use std::time::Instant;
 
 use nix::sys::resource::{Resource, setrlimit};
 use odradek_wire::ErrorCode;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tempfile::TempDir;
 
 use super::{Client, PATIENCE, wait_for, wait_until};
@@ -24,6 +26,8 @@ pub struct TestNode {
     log_level: &'static str,
     /// What the process may take, and not raise.
     limits: Vec<(Resource, u64)>,
+    /// What the process may call; none: everything.
+    filter: Option<BpfProgram>,
 }
 
 struct Running {
@@ -63,11 +67,16 @@ impl TestNode {
             starts: 0,
             log_level: "info",
             limits: Vec::new(),
+            filter: None,
         };
         node.set("listeners", "PLAINTEXT://127.0.0.1:0");
         node.set("shards.port.base", "0");
         node.set("shards", "1");
         node.set("metrics.listener", "127.0.0.1:0");
+        // All tests on another driver: `tools/test --driver poll`.
+        if let Ok(driver) = std::env::var("ODRADEK_TEST_IO_DRIVER") {
+            node.set("io.driver", &driver);
+        }
         for (key, value) in settings {
             node.set(key, value);
         }
@@ -88,6 +97,18 @@ impl TestNode {
     /// The process may take so much of something, and not raise that.
     pub fn limit(&mut self, what: Resource, most: u64) {
         self.limits.push((what, most));
+    }
+
+    /// From the next start on system call `number` is refused with EPERM, or not any more.
+    pub fn forbid(&mut self, number: Option<i64>) {
+        self.filter = number.map(|number| {
+            let rules = BTreeMap::from([(number, Vec::new())]);
+            let refused = SeccompAction::Errno(libc::EPERM as u32);
+            let here = std::env::consts::ARCH.try_into().expect("a known machine");
+            SeccompFilter::new(rules, SeccompAction::Allow, refused, here)
+                .and_then(BpfProgram::try_from)
+                .expect("a filter")
+        });
     }
 
     /// Puts the data somewhere else than into the node's own directory.
@@ -128,6 +149,11 @@ impl TestNode {
         for (what, most) in self.limits.clone() {
             // SAFETY: system calls and nothing else.
             unsafe { command.pre_exec(move || limit(what, most)) };
+        }
+        if let Some(filter) = self.filter.clone() {
+            let apply = move || seccompiler::apply_filter(&filter).map_err(std::io::Error::other);
+            // SAFETY: two system calls; memory is touched only where they fail.
+            unsafe { command.pre_exec(apply) };
         }
         let data = self.data.display();
         command.arg("--set").arg(format!("log.dirs={data}"));

@@ -71,8 +71,9 @@ fn five_thousand_idle_connections_take_little() {
     assert!(rss <= 64 << 20, "{} MiB", rss >> 20);
     assert_eq!(sum(&series(&node), "odradek_connections{"), 5000.0);
     drop(crowd);
+    // Two segments were opened for their first records.
     wait_until("the connections are given back", || {
-        node.descriptors() <= before + 1
+        node.descriptors() <= before + 2
     });
 }
 

@@ -77,43 +77,10 @@ fn samples() -> Vec<Vec<u8>> {
 }
 
 fn mutate(frame: &mut Vec<u8>, dice: &mut Dice) {
-    const ODD: [i64; 12] = [
-        0,
-        -1,
-        1,
-        2,
-        0x7f,
-        0x80,
-        0xff,
-        0x7fff,
-        0x7fff_ffff,
-        -0x8000_0000,
-        i64::MAX,
-        i64::MIN,
-    ];
     for _ in 0..1 + dice.below(3) {
         // Mostly behind the header: what is refused at the door teaches little.
-        let from = if dice.below(8) == 0 {
-            4
-        } else {
-            12.min(frame.len() - 1)
-        };
-        let at = from + dice.below((frame.len() - from).max(1) as u64) as usize;
-        match dice.below(6) {
-            0 => frame[at] ^= 1 << dice.below(8),
-            1 => frame[at] = dice.next() as u8,
-            2 | 3 => {
-                let value = ODD[dice.below(12) as usize].to_be_bytes();
-                let width = [1, 2, 4, 8][dice.below(4) as usize].min(frame.len() - at);
-                frame[at..at + width].copy_from_slice(&value[8 - width..]);
-            }
-            4 => frame.truncate(at.max(6)),
-            _ => {
-                let len = 1 + dice.below(20) as usize;
-                let more = dice.bytes(len);
-                frame.splice(at..at, more);
-            }
-        }
+        let from = if dice.below(8) == 0 { 4 } else { 12 };
+        dice.mutate(frame, from);
     }
     // A length that lies only ends the connection; seldom.
     if dice.below(50) != 0 {

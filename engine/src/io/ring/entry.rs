@@ -8,7 +8,9 @@ use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 
 use super::direct;
 use crate::bytes::Part;
-use crate::io::op::{Cache, Op, OpenMode};
+use crate::io::calls::files::open_flags;
+use crate::io::calls::{self, sockets};
+use crate::io::op::{Cache, Op};
 
 /// What an operation became.
 #[allow(clippy::large_enum_variant)] // an entry is 64 bytes and lives for a moment
@@ -42,18 +44,7 @@ impl Default for Scratch {
 
 impl Scratch {
     fn gather(&mut self, parts: &[Part], skip: usize) {
-        self.vectors.clear();
-        let mut skip = skip;
-        for part in parts {
-            let bytes = &part.bytes()[skip.min(part.len())..];
-            skip -= part.len() - bytes.len();
-            if !bytes.is_empty() {
-                self.vectors.push(libc::iovec {
-                    iov_base: bytes.as_ptr() as *mut _,
-                    iov_len: bytes.len(),
-                });
-            }
-        }
+        calls::gather(&mut self.vectors, parts, skip);
     }
 
     /// The entry for `op`, or its result if it was done at once. `group`: provided buffers.
@@ -67,7 +58,7 @@ impl Scratch {
                     .build()
             }
             Op::Connect { address } => {
-                let socket = match direct::socket(*address) {
+                let socket = match sockets::socket(*address) {
                     Ok(socket) => socket,
                     Err(errno) => return Prepared::Finished(-errno),
                 };
@@ -234,35 +225,15 @@ impl Scratch {
     pub(super) fn finish(&mut self, result: i32) -> i32 {
         if let Some(socket) = self.connecting.take() {
             if result < 0 {
-                direct::close(socket);
+                sockets::close(socket);
                 return result;
             }
-            direct::connected(socket);
+            sockets::connected(socket);
             return socket;
         }
         if std::mem::take(&mut self.accepting) && result >= 0 {
-            direct::connected(result);
+            sockets::connected(result);
         }
         result
     }
-}
-
-fn open_flags(mode: OpenMode) -> i32 {
-    let mut flags = libc::O_CLOEXEC;
-    flags |= if mode.write {
-        libc::O_RDWR
-    } else {
-        libc::O_RDONLY
-    };
-    for (wanted, flag) in [
-        (mode.create, libc::O_CREAT),
-        (mode.direct, libc::O_DIRECT),
-        (mode.directory, libc::O_DIRECTORY),
-        (mode.truncate, libc::O_TRUNC),
-    ] {
-        if wanted {
-            flags |= flag;
-        }
-    }
-    flags
 }

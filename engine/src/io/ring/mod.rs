@@ -22,12 +22,12 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use self::buffers::Buffers;
 use self::entry::{Prepared, Scratch};
 use self::wake::EventWake;
+use super::calls::clock::{self, Random};
 use super::driver::{Completion, Driver, RemoteWake, Token};
 use super::op::{Handle, Op};
 use crate::bytes::Pool;
 
-pub use self::direct::{close_now as close, listen_now as listen};
-pub use self::setup::{RingError, RingOptions};
+pub use self::setup::{RingError, RingOptions, probe};
 
 /// User data of completions that belong to no operation.
 const IGNORED: u64 = u64::MAX;
@@ -50,7 +50,7 @@ pub struct Ring {
     wake: Arc<EventWake>,
     wake_word: Box<u64>,
     wake_armed: bool,
-    random: u64,
+    random: Random,
     extras: bool,
     got: String,
 }
@@ -84,7 +84,7 @@ impl Ring {
             wake,
             wake_word: Box::new(0),
             wake_armed: false,
-            random: setup::seed(),
+            random: Random::new(),
             extras,
             got,
         })
@@ -255,27 +255,26 @@ impl Driver for Ring {
     }
 
     fn now(&self) -> u64 {
-        setup::monotonic()
+        clock::monotonic()
     }
 
     fn wall_clock(&self) -> i64 {
-        setup::realtime()
+        clock::realtime()
     }
 
     fn random(&mut self) -> u64 {
-        // SplitMix64, seeded from the kernel.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.random.next()
     }
 
     fn remote(&self) -> Arc<dyn RemoteWake> {
         self.wake.clone()
     }
 
-    fn extras(&self) -> bool {
+    fn pipes(&self) -> bool {
+        self.extras
+    }
+
+    fn zero_copy(&self) -> bool {
         self.extras
     }
 

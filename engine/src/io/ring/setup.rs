@@ -1,8 +1,6 @@
-//! Getting a ring from the kernel, and the clocks and randomness that only a driver may ask for.
-#![allow(clippy::disallowed_methods)] // this is the driver
+//! Getting a ring from the kernel.
 
 use io_uring::{IoUring, Probe, opcode};
-use nix::time::{ClockId, clock_gettime};
 
 /// What to ask for.
 #[derive(Clone, Debug)]
@@ -83,6 +81,14 @@ pub(super) fn ring(options: &RingOptions) -> Result<(IoUring, String), RingError
     ))
 }
 
+/// Asks for the smallest ring, and lets it go again.
+///
+/// # Errors
+/// The kernel's.
+pub fn probe() -> Result<(), std::io::Error> {
+    IoUring::new(1).map(drop)
+}
+
 /// Whether the kernel knows zero-copy sends (of gather lists: Linux 6.1) and splices (5.7).
 pub(super) fn has_extras(ring: &IoUring) -> bool {
     let mut probe = Probe::new();
@@ -90,25 +96,4 @@ pub(super) fn has_extras(ring: &IoUring) -> bool {
         && [opcode::SendMsgZc::CODE, opcode::Splice::CODE]
             .iter()
             .all(|code| probe.is_supported(*code))
-}
-
-pub(super) fn monotonic() -> u64 {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists");
-    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
-}
-
-pub(super) fn realtime() -> i64 {
-    let time = clock_gettime(ClockId::CLOCK_REALTIME).expect("CLOCK_REALTIME exists");
-    time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000
-}
-
-pub(super) fn seed() -> u64 {
-    let mut seed = [0u8; 8];
-    // SAFETY: the buffer is eight bytes long and ours.
-    let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), 8, 0) };
-    assert_eq!(
-        got, 8,
-        "getrandom fails only on a bad address or before boot"
-    );
-    u64::from_ne_bytes(seed)
 }

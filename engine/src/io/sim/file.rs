@@ -131,6 +131,10 @@ impl Page {
         if !any {
         } else if self.resident {
             self.phantom = self.versions.is_empty();
+            // What was written since keeps the page dirty, all of it.
+            for version in &mut self.versions {
+                version.mask = WHOLE;
+            }
         } else {
             // Written past the cache: what shows is what is there.
             self.cached = self.durable.clone();

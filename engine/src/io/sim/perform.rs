@@ -100,7 +100,7 @@ impl World {
                 _ => -libc::EBADFD,
             },
             (Op::Close { .. }, _) => 0,
-            // Nobody asks for them here: see `Driver::extras`.
+            // Nobody asks for them here: see `Driver::pipes`.
             (
                 Op::SendZeroCopy { .. }
                 | Op::Pipe { .. }

@@ -186,6 +186,7 @@ fn settings_unknown_to_kafka_are_ours() {
     let expected = [
         "durable.acks.all",
         "durable.lag.max.ms",
+        "io.driver",
         "log.durable.method",
         "log.read.strategy",
         "log.write.depth",

@@ -13,7 +13,7 @@ mod sendfile;
 mod splice;
 
 use crate::bytes::{Part, Parts, page_ceil, page_floor, parts_len};
-use crate::io::{Errno, Handle, Io, Pipe, SourceRange};
+use crate::io::{Errno, Handle, Io, Pipe, Source, SourceRange};
 
 super::strategies! {
     /// See the module.
@@ -51,9 +51,13 @@ impl ReadStrategy {
         self != ReadStrategy::Memory
     }
 
-    /// Whether it needs what not every driver has ([`Io::extras`]).
-    pub fn needs_extras(self) -> bool {
-        matches!(self, ReadStrategy::Splice | ReadStrategy::SendZc)
+    /// Whether the driver has what it needs; a plain way takes its place where not.
+    pub fn available(self, io: &Io) -> bool {
+        match self {
+            ReadStrategy::Splice => io.pipes(),
+            ReadStrategy::SendZc => io.zero_copy(),
+            _ => true,
+        }
     }
 }
 
@@ -87,29 +91,41 @@ impl Outlet {
     /// Sends a file range whole.
     ///
     /// # Errors
-    /// EIO where the file ends before it: it was cut under the read, the promised length cannot be
-    /// kept.
+    /// The peer's; the file's, in which case it is in [doubt](crate::io::Doubt) from now on. EIO
+    /// where the file ends before it: it was cut under the read, the promised length cannot be kept.
     pub async fn range(&mut self, range: impl Into<SourceRange>) -> Result<(), Errno> {
         let SourceRange { file, pos, len } = range.into();
         let end = pos + len;
         let mut at = pos;
         while at < end {
             let step = STEP_BYTES.min(end - at);
-            let sent = match self.strategy {
-                ReadStrategy::Auto => auto::send(self, &file, at, step).await?,
-                ReadStrategy::Memory => memory::send(self, &file, at, step).await?,
-                ReadStrategy::Sendfile => sendfile::send(self, &file, at, step).await?,
-                ReadStrategy::Splice => splice::send(self, &file, at, step).await?,
-                ReadStrategy::Read => read_send::send(self, &file, at, step).await?,
-                ReadStrategy::Direct => direct::send(self, &file, at, step).await?,
-                ReadStrategy::SendZc => send_zc::send(self, &file, at, step).await?,
+            let sent = match self.step(&file, at, step).await {
+                Ok(0) => Err(Errno(libc::EIO)),
+                sent => sent,
             };
-            if sent == 0 {
-                return Err(Errno(libc::EIO));
+            match sent {
+                Ok(sent) => at += sent,
+                Err(error) => {
+                    if !error.of_peer() {
+                        file.doubt().raise();
+                    }
+                    return Err(error);
+                }
             }
-            at += sent;
         }
         Ok(())
+    }
+
+    async fn step(&mut self, file: &Source, at: u64, step: u64) -> Result<u64, Errno> {
+        match self.strategy {
+            ReadStrategy::Auto => auto::send(self, file, at, step).await,
+            ReadStrategy::Memory => memory::send(self, file, at, step).await,
+            ReadStrategy::Sendfile => sendfile::send(self, file, at, step).await,
+            ReadStrategy::Splice => splice::send(self, file, at, step).await,
+            ReadStrategy::Read => read_send::send(self, file, at, step).await,
+            ReadStrategy::Direct => direct::send(self, file, at, step).await,
+            ReadStrategy::SendZc => send_zc::send(self, file, at, step).await,
+        }
     }
 
     /// Reads `[pos, pos + len)` by `handle` into memory; less only where the file ends.

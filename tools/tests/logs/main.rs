@@ -2,6 +2,8 @@
 //! it is.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod flips;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

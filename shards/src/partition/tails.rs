@@ -1,0 +1,86 @@
+//! The account of the memory that a shard's tails hold, and who gives some back when it is too
+//! much: the oldest.
+
+use std::collections::VecDeque;
+use std::rc::Weak;
+
+use super::{Ground, Partition, State};
+
+/// Entries below which stale ones are left alone.
+const STALE_MIN: usize = 1024;
+
+/// Partitions in the order in which they took memory.
+#[derive(Default)]
+pub struct Tails {
+    /// Each with how often it had rested by then: what it took before it rested is gone.
+    queue: VecDeque<(Weak<Partition>, u32)>,
+    /// Entries past which stale ones are taken out.
+    sweep_at: usize,
+}
+
+impl Tails {
+    fn push(&mut self, partition: &Weak<Partition>, rested: u32) {
+        self.queue.push_back((partition.clone(), rested));
+        if self.queue.len() > self.sweep_at.max(STALE_MIN) {
+            self.queue.retain(|(partition, rested)| {
+                let partition = partition.upgrade();
+                partition.is_some_and(|it| match it.state.try_borrow() {
+                    Ok(state) => state.rested == *rested,
+                    // It is the one that takes memory now.
+                    Err(_) => true,
+                })
+            });
+            self.sweep_at = 2 * self.queue.len();
+        }
+    }
+}
+
+impl Partition {
+    /// Keeps the shard's account of tail memory.
+    pub(super) fn account(&self, state: &mut State) {
+        let now = state.log.tail_bytes();
+        let before = std::mem::replace(&mut state.tail_bytes, now);
+        let ground = &self.ground;
+        ground
+            .tail_bytes
+            .set(ground.tail_bytes.get() + now - before);
+        if now > before {
+            ground.tails.borrow_mut().push(&self.me, state.rested);
+        }
+    }
+}
+
+impl Ground {
+    /// Lets go of the oldest tails' memory while there is more than allowed.
+    pub fn trim(&self) {
+        let mut tries = self.tails.borrow().queue.len();
+        while self.tail_bytes.get() > self.tail_bytes_max && tries > 0 {
+            tries -= 1;
+            let oldest = self.tails.borrow_mut().queue.pop_front();
+            let Some((oldest, rested)) = oldest else {
+                break;
+            };
+            let Some(partition) = oldest.upgrade() else {
+                continue;
+            };
+            let Ok(mut state) = partition.state.try_borrow_mut() else {
+                continue;
+            };
+            if state.rested != rested {
+                continue;
+            }
+            let keep = state.progress.durable();
+            let freed = state.log.evict(keep);
+            let held = state.log.tail_bytes();
+            let before = std::mem::replace(&mut state.tail_bytes, held);
+            self.tail_bytes.set(self.tail_bytes.get() - (before - held));
+            let mut tails = self.tails.borrow_mut();
+            // What could not be let go now (not written yet) is asked again later.
+            if freed.is_none() && held > 64 << 10 {
+                tails.queue.push_back((oldest, rested));
+            } else if freed == Some(0) {
+                tails.queue.push_front((oldest, rested));
+            }
+        }
+    }
+}
