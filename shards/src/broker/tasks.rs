@@ -121,13 +121,13 @@ pub async fn until_stopped(broker: Rc<Broker>) {
     }
 }
 
-/// Whether its files need no recovery now.
+/// Whether it did not fail.
 async fn close(partition: &Partition) -> bool {
     if let Err(error) = partition.close().await {
         tracing::error!("closing {} failed: {error}", partition.name());
         return false;
     }
-    partition.poisoned().is_none()
+    true
 }
 
 /// Stops taking requests, writes everything out, leaves files that need no recovery.
@@ -147,8 +147,13 @@ async fn stop(broker: &Rc<Broker>) {
         }
     });
     abreast(&broker.spawner, PARTITIONS_AT_ONCE, closing).await;
+    let poisoned = |partition: &Partition| partition.poisoned().is_some();
+    let open = broker.holdings.open_partitions();
+    if open.iter().any(|hosted| poisoned(&hosted.partition)) {
+        unclean.set(true);
+    }
     if let Some(controller) = &broker.controller
-        && !close(controller.log()).await
+        && (!close(controller.log()).await || poisoned(controller.log()))
     {
         unclean.set(true);
     }

@@ -41,7 +41,7 @@ impl Partition {
         let io = &self.ground.io;
         let file = self.file(seal.base, false).await?;
         file.cut(seal.size).await?;
-        io.sync(file.handle()).await?;
+        self.syncs.make(io.sync(file.handle())).await?;
         let snapshot = self
             .directory
             .join(format!("{}.snapshot", file_stem(seal.next)));
@@ -189,6 +189,8 @@ impl Partition {
     /// Waits until nothing touches the files of a partition that is closed to what is new. What
     /// retention has let go of was shown to be gone: it must not be back after the next start.
     async fn calm_down(&self) {
+        // One waits at a time: a topic may be deleted while the node stops.
+        let _turn = self.calming.lock().await;
         loop {
             let calm = {
                 let mut state = self.state.borrow_mut();

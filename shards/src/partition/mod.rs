@@ -25,6 +25,7 @@ mod recover;
 mod rest;
 mod side_files;
 mod stray;
+mod syncs;
 mod tails;
 mod undurable;
 mod waiters;
@@ -55,6 +56,7 @@ pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
 use self::rest::Looked;
 pub use self::stray::remove_directory;
+use self::syncs::Syncs;
 pub use self::tails::Tails;
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
@@ -114,6 +116,9 @@ pub struct Partition {
     state: RefCell<State>,
     /// Held while DeleteRecords stores a new log start offset.
     start_moves: async_lock::Mutex<()>,
+    syncs: Syncs,
+    /// Held by whoever waits until nothing touches the files.
+    calming: async_lock::Mutex<()>,
     me: Weak<Partition>,
 }
 

@@ -9,7 +9,7 @@ use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
-use super::recover::recover;
+use super::recover::{begin_again, recover};
 use super::stray::{self, METADATA, is_foreign};
 use super::undurable::Undurable;
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
@@ -91,13 +91,13 @@ impl Partition {
                 let start = log_start::load(io, &opening.directory).await;
                 let start = start.map_err(fail("reading its log start offset"))?;
                 opening.log_start = opening.log_start.max(start);
-                let found = recover(ground, &opening, &names)
+                let mut found = recover(ground, &opening, &names)
                     .await
                     .map_err(fail("recovery"))?;
                 if start > found.next {
-                    log_start::forget(io, &opening.directory)
+                    found = begin_again(io, &opening.directory, start)
                         .await
-                        .map_err(fail("removing its log start offset"))?;
+                        .map_err(fail("removing deleted records"))?;
                 }
                 if !names.iter().any(|name| name.ends_with(".log")) {
                     // A kill may have come while it was being made.
@@ -159,6 +159,8 @@ impl Partition {
             ground: ground.clone(),
             me: me.clone(),
             start_moves: Default::default(),
+            syncs: Default::default(),
+            calming: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
                 progress: Progress::resumed(next, durable, durable_policy),

@@ -14,7 +14,7 @@ use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::{Checkpoint, CheckpointError};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
-use odradek_engine::log::{Recent, Recovered, Segment, file_stem};
+use odradek_engine::log::{Recent, Recovered, Segment, file_stem, parse_file_name};
 use odradek_engine::record::HEADER_BYTES;
 use odradek_engine::types::Offset;
 
@@ -50,10 +50,7 @@ pub(super) async fn recover(
     if listing.bases.is_empty() {
         // Nothing was ever written here: a kill may have come while it was being made.
         make(io, opening).await?;
-        let mut empty = Recovered::empty();
-        empty.segments = VecDeque::from([Segment::new(opening.log_start)]);
-        (empty.log_start, empty.next) = (opening.log_start, opening.log_start);
-        return Ok(empty);
+        return Ok(empty_at(opening.log_start));
     }
     let start = start(ground, opening, &listing).await?;
     let mut walked = None;
@@ -73,6 +70,32 @@ pub(super) async fn recover(
     found.epochs.truncate_from_start(found.log_start);
     clear(io, opening, &listing, &mut found).await?;
     Ok(found)
+}
+
+/// A log that goes on here, and holds nothing.
+fn empty_at(start: Offset) -> Recovered {
+    let mut empty = Recovered::empty();
+    empty.segments = VecDeque::from([Segment::new(start)]);
+    (empty.log_start, empty.next) = (start, start);
+    empty
+}
+
+/// Records were deleted before `start`, and a loss of power has left less than that: all of it is
+/// deleted, and the log goes on at `start`, so that no offset comes to mean another record. For good
+/// once the directory is synced.
+///
+/// Source: Kafka `LogLoader.load`.
+pub(super) async fn begin_again(
+    io: &Io,
+    directory: &Path,
+    start: Offset,
+) -> Result<Recovered, Errno> {
+    for name in io.list(directory).await? {
+        if parse_file_name(&name).is_some() {
+            io.remove(&directory.join(name)).await?;
+        }
+    }
+    Ok(empty_at(start))
 }
 
 async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use odradek_engine::bytes::Pool;
 use odradek_engine::io::sim::{SimDriver, SimFaults, SimWorld};
 use odradek_engine::io::{Errno, Io};
+use odradek_engine::record::{Rules, batch_end, validate};
 use odradek_engine::task::Executor;
+use odradek_engine::types::Offset;
 use odradek_shards::partition::{Ground, Mark, Partition, Standing, remove_directory};
 
 use super::durable::{append, ground, open, open_of};
@@ -124,6 +126,57 @@ fn a_stop_that_is_cut_off_takes_nothing_with_it() {
     }
 }
 
+/// A flush that fails beside the finishing of a segment, or the other way round: one of them is told.
+#[test]
+fn what_is_called_durable_beside_a_failed_flush_can_be_read_after_a_power_cut() {
+    let mut refused = 0;
+    for seed in 0..300 {
+        let (world, mut rng) = machine(seed);
+        let (failing, mut own) = (world.clone(), rng.fork());
+        let (before, failed) = live(&world, &mut rng, true, async move |ground| {
+            let partition = open(&ground, 0, 0).await;
+            store(&partition, 3_000).await;
+            failing.set_faults(|faults| faults.sync_fails = 3);
+            for _ in 0..own.range(2, 12) {
+                append(&partition, own.range(50_000, 250_000) as usize);
+                let pause = Duration::from_micros(own.range(1, 1_500));
+                ground.io.sleep(pause).await;
+                if own.one_in(2) {
+                    let end = partition.standing().next;
+                    let waiting = partition.clone();
+                    let wait = async move { waiting.wait(Mark::Visible, end).done().await };
+                    ground.spawner.spawn(wait).detach();
+                }
+                if partition.poisoned().is_some() {
+                    break;
+                }
+            }
+            ground.io.sleep(Duration::from_millis(20)).await;
+            (partition.standing(), partition.poisoned().is_some())
+        });
+        refused += u64::from(failed);
+        world.set_faults(|faults| *faults = SimFaults::default());
+        live(&world, &mut rng, true, async move |ground| {
+            let partition = open(&ground, 0, 1).await;
+            let found = partition.standing();
+            assert!(
+                found.next >= before.durable,
+                "seed {seed}: {before:?}, then {found:?}"
+            );
+            let mut next = Offset(0);
+            while next < found.next {
+                let bytes = partition.copy(next, 1 << 20).await.expect("it can be read");
+                let size = batch_end(&bytes).expect("a batch").expect("a whole one");
+                let info = validate(&bytes[..size], &Rules::LOG);
+                let info = info.unwrap_or_else(|error| panic!("seed {seed}, {next:?}: {error}"));
+                assert_eq!(info.base_offset, next, "seed {seed}");
+                next = info.next_offset();
+            }
+        });
+    }
+    assert!(refused > 0, "no flush failed");
+}
+
 async fn names(io: &Io) -> Result<Vec<String>, Errno> {
     io.list(Path::new(DIRECTORY)).await
 }
@@ -149,6 +202,24 @@ fn what_is_under_way_when_a_topic_is_deleted_makes_no_files_afterwards() {
             ground.io.sleep(Duration::from_secs(5)).await;
             assert_eq!(names(&ground.io).await, before, "seed {seed}: later");
             assert_eq!(next.standing().next.0, 0, "seed {seed}");
+        });
+    }
+}
+
+#[test]
+fn a_topic_can_be_deleted_while_the_node_stops() {
+    for seed in 0..50 {
+        let (world, mut rng) = machine(seed);
+        let lens = [rng.range(1, 90_000), 550_000, rng.range(1, 300_000)];
+        live(&world, &mut rng, false, async move |ground| {
+            let partition = open(&ground, 0, 0).await;
+            for len in lens {
+                append(&partition, len as usize);
+            }
+            let closing = partition.clone();
+            let close = ground.spawner.spawn(async move { closing.close().await });
+            partition.destroy().await.expect("destroyed");
+            let _ = close.await;
         });
     }
 }
@@ -180,5 +251,37 @@ fn a_topic_does_not_begin_with_what_a_deleted_one_of_its_name_has_left() {
             open_of(&ground, 0, 0, SECOND).await.standing()
         });
         assert_eq!(again.next.0, 0, "seed {seed}, after a power cut: {again:?}");
+    }
+}
+
+/// Without a policy of durability a loss of power may leave less than was deleted: the log goes on
+/// where its start was told to be.
+#[test]
+fn deleted_records_stay_deleted_where_the_log_was_cut_off_before() {
+    for seed in 0..60 {
+        let (world, mut rng) = machine(seed);
+        live(&world, &mut rng, true, async move |ground| {
+            let mut ground = Rc::into_inner(ground).expect("nobody else has it");
+            ground.durable_policy = false;
+            let partition = open(&Rc::new(ground), 0, 0).await;
+            for _ in 0..5 {
+                store(&partition, 3_000).await;
+            }
+            let start = partition.delete_before(None).await.expect("deleted");
+            assert_eq!(start.0, 5, "seed {seed}");
+        });
+        let (begun, next) = live(&world, &mut rng, true, async |ground| {
+            let partition = open(&ground, 0, 1).await;
+            let begun = partition.standing();
+            store(&partition, 3_000).await;
+            (begun, partition.standing().next)
+        });
+        assert_eq!(
+            (begun.log_start.0, begun.next.0, next.0),
+            (5, 5, 6),
+            "seed {seed}"
+        );
+        let again = recovered(&world, &mut rng, 2, false);
+        assert_eq!((again.log_start.0, again.next.0), (5, 6), "seed {seed}");
     }
 }

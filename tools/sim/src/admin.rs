@@ -14,13 +14,15 @@ const OUT_OF_RANGE: i16 = 1;
 /// The topic whose records are deleted, and a setting of which changes.
 const CUT: &str = "cut";
 const SETTING: &str = "delete.retention.ms";
-const UNKNOWN_FATE: i64 = -1;
+const NONE: i64 = -1;
 
 /// What an administrator remembers over all lives.
 pub struct Admin {
     rng: Rng,
-    /// The setting's value as it was answered last, and as it was asked for last.
-    setting: (i64, i64),
+    /// The setting's value as it was answered last.
+    setting: i64,
+    /// Those asked for in this life of which no answer came: any of them may be carried out yet.
+    doubtful: Vec<i64>,
     pub moves: u64,
     pub deletions: u64,
     pub changes: u64,
@@ -30,7 +32,8 @@ impl Admin {
     pub fn new(rng: Rng) -> Admin {
         Admin {
             rng,
-            setting: (UNKNOWN_FATE, UNKNOWN_FATE),
+            setting: NONE,
+            doubtful: Vec::new(),
             moves: 0,
             deletions: 0,
             changes: 0,
@@ -39,13 +42,14 @@ impl Admin {
 
     /// The setting that a start shows; one that was answered is kept.
     pub fn shown(&mut self, value: Option<i64>) {
-        let value = value.unwrap_or(UNKNOWN_FATE);
-        let (answered, asked) = self.setting;
+        let value = value.unwrap_or(NONE);
+        let (answered, doubtful) = (self.setting, &self.doubtful);
         assert!(
-            value == answered || value == asked,
-            "{SETTING} of {CUT} is {value}; {answered} was answered, {asked} asked for"
+            value == answered || doubtful.contains(&value),
+            "{SETTING} of {CUT} is {value}; {answered} was answered, no answer came for {doubtful:?}"
         );
-        self.setting = (value, value);
+        self.setting = value;
+        self.doubtful.clear();
     }
 
     /// The setting's name, and its topic's.
@@ -116,7 +120,7 @@ async fn delete(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(),
 async fn change(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(), Lost> {
     let value = admin.rng.range(1, 1_000_000) as i64;
     let shard = admin.rng.range(0, u64::from(site.plan.shards) - 1) as u32;
-    admin.setting.1 = value;
+    admin.doubtful.push(value);
     let setting = (SETTING, &*value.to_string());
     let error = alter_topic(links.to(shard).await?, CUT, setting).await?;
     story::tell(
@@ -125,7 +129,8 @@ async fn change(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(),
     );
     match error {
         0 => {
-            admin.setting.0 = value;
+            admin.setting = value;
+            admin.doubtful.retain(|doubtful| *doubtful != value);
             admin.changes += 1;
             Ok(())
         }
