@@ -295,6 +295,21 @@ impl SegmentFile {
         self.read_by(self.handle, pos, len).await
     }
 
+    /// The same from the disk itself, where the file system can: for recovery. After a failed flush
+    /// page cache goes on showing what the disk does not have, and calls it clean, so that no later
+    /// flush writes it or tells of it (`fsync(2)`, Errors: EIO).
+    pub async fn read_disk(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let refused = |error: &Errno| matches!(error.0, libc::EINVAL | libc::EOPNOTSUPP);
+        let read = match self.direct().await {
+            Ok(handle) => self.read_by(handle, pos, len).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Err(error) if refused(&error) => self.read(pos, len).await,
+            read => read,
+        }
+    }
+
     /// The same out of page cache if all of it is there, else as by [`read`](Self::read): a page
     /// that is there costs a copy, the disk an interrupt and a wait.
     pub async fn read_near(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {

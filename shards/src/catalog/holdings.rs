@@ -231,6 +231,12 @@ impl Holdings {
         }
     }
 
+    /// Whether opening one failed, and was not tried again with success.
+    pub fn any_failed(&self) -> bool {
+        let hosted = self.hosted.borrow();
+        hosted.values().any(|slot| matches!(slot, Slot::Failed(_)))
+    }
+
     /// All open partitions of this shard.
     pub fn open_partitions(&self) -> Vec<Rc<Hosted>> {
         self.hosted

@@ -40,7 +40,7 @@ impl Partition {
 
     async fn flush(self: Rc<Self>) {
         let upto = self.state.borrow().progress.written();
-        let result = self.sync_files().await;
+        let result = self.syncs.make(self.sync_files()).await;
         let mut state = self.state.borrow_mut();
         state.flushing = false;
         if let Err(error) = result {

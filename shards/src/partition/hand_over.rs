@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use odradek_engine::log::Recovered;
+use odradek_engine::mutant::{self, Mutant};
 
 use super::open::Entries;
 use super::{Ground, OpenError, Opening, Partition};
@@ -86,7 +87,9 @@ impl Partition {
                     return None;
                 }
                 let settled = state.quiet() && state.log.settled();
-                if settled && state.progress.durable() < state.log.next() {
+                let flushed = state.progress.durable() >= state.log.next();
+                let careless = mutant::is(Mutant::MoveUnflushed);
+                if settled && !flushed && !careless {
                     self.start_flush(&mut state);
                 } else if settled {
                     state.handed_over = true;

@@ -9,7 +9,8 @@ use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::log_start;
-use super::recover::recover;
+use super::recover::{begin_again, recover};
+use super::stray::{self, METADATA, is_foreign};
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
@@ -67,17 +68,35 @@ impl Partition {
         let io = &ground.io;
         let mut entries = Entries::Inside;
         let found = match io.list(&opening.directory).await {
+            Ok(_)
+                if is_foreign(io, &opening)
+                    .await
+                    .map_err(fail("asking whose it is"))? =>
+            {
+                tracing::warn!(
+                    partition = %name,
+                    "its directory is a deleted topic's: what is in it is removed"
+                );
+                stray::empty(io, &opening.directory)
+                    .await
+                    .map_err(fail("removing a deleted topic's files"))?;
+                make(io, &opening)
+                    .await
+                    .map_err(fail("making its directory"))?;
+                entries = Entries::AndItself;
+                Recovered::empty()
+            }
             Ok(names) => {
                 let start = log_start::load(io, &opening.directory).await;
                 let start = start.map_err(fail("reading its log start offset"))?;
                 opening.log_start = opening.log_start.max(start);
-                let found = recover(ground, &opening, &names)
+                let mut found = recover(ground, &opening, &names)
                     .await
                     .map_err(fail("recovery"))?;
                 if start > found.next {
-                    log_start::forget(io, &opening.directory)
+                    found = begin_again(io, &opening.directory, start)
                         .await
-                        .map_err(fail("removing its log start offset"))?;
+                        .map_err(fail("removing deleted records"))?;
                 }
                 if !names.iter().any(|name| name.ends_with(".log")) {
                     // A kill may have come while it was being made.
@@ -134,6 +153,8 @@ impl Partition {
             ground: ground.clone(),
             me: me.clone(),
             start_moves: Default::default(),
+            syncs: Default::default(),
+            calming: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
                 progress: Progress::new(next, durable_policy),
@@ -177,6 +198,6 @@ impl Partition {
 pub(super) async fn make(io: &Io, opening: &Opening) -> Result<(), Errno> {
     io.make_dir(&opening.directory).await?;
     let metadata = format!("version: 0\ntopic_id: {}", opening.topic_id);
-    let path = opening.directory.join("partition.metadata");
+    let path = opening.directory.join(METADATA);
     io.place_file(&path, metadata.into_bytes()).await
 }

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::Offset;
 
 /// A point on the line.
@@ -110,7 +111,7 @@ impl Progress {
     fn settle(&mut self) {
         while let Some(&(end, durable)) = self.ranges.front() {
             if end > self.durable {
-                if !durable {
+                if !durable && !mutant::is(Mutant::DurableOverGap) {
                     break;
                 }
                 self.durable = end;

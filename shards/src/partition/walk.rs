@@ -10,6 +10,7 @@ use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
 use odradek_engine::log::{Recovered, file_stem};
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::Ground;
@@ -95,7 +96,10 @@ pub(super) async fn walk(
             log_start,
             next: bases[0],
             epochs: told.clone(),
-            producers,
+            producers: match mutant::is(Mutant::ForgetProducers) {
+                true => Producers::new(),
+                false => producers,
+            },
             replayed_from: replay_from,
             last: None,
             last_page: Vec::new(),
@@ -146,7 +150,9 @@ pub(super) async fn walk(
             return Ok(None);
         }
         // Stale bytes behind the end must not be met by the next recovery.
-        file.cut(segment.size).await?;
+        if !mutant::is(Mutant::LogicalTruncation) {
+            file.cut(segment.size).await?;
+        }
         if !trusted {
             io.data_sync(file.handle()).await?;
         }

@@ -114,6 +114,7 @@ impl Partition {
             .await;
         self.state.borrow_mut().ended();
         if let Err(error) = result {
+            self.syncs.fail();
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
         }

@@ -46,6 +46,11 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
 }
 
 pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> {
+    open_of(ground, index, epoch, "id").await
+}
+
+/// The same of the topic of this id.
+pub async fn open_of(ground: &Rc<Ground>, index: i32, epoch: i32, id: &str) -> Rc<Partition> {
     let opening = Opening {
         name: PartitionName {
             topic: "t".into(),
@@ -65,14 +70,14 @@ pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> 
         },
         always_durable: false,
         log_start: Offset(0),
-        topic_id: "id".into(),
+        topic_id: id.into(),
         checkpoint: None,
     };
     let opened = Partition::open(ground, opening).await;
     opened.unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn append(partition: &Partition, len: usize) {
+pub fn append(partition: &Partition, len: usize) {
     let mut builder = BatchBuilder::new();
     let value = vec![7; len];
     builder

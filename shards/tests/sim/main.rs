@@ -9,6 +9,7 @@ mod beside;
 mod clean_start;
 mod client;
 mod durable;
+mod left_behind;
 mod moves;
 mod oracle;
 mod plan;
