@@ -6,7 +6,7 @@ use odradek_sim::Report;
 use odradek_sim::shrink::{attempt, shrink};
 
 /// As many as take half a minute.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 60;
 /// Runs by which a failure is made smaller.
 const TRIES: u32 = 60;
 
