@@ -40,7 +40,7 @@ impl Partition {
 
     async fn flush(self: Rc<Self>) {
         let upto = self.state.borrow().progress.written();
-        let result = self.syncs.make(self.sync_files()).await;
+        let result = self.sync_files().await;
         let mut state = self.state.borrow_mut();
         state.flushing = false;
         if let Err(error) = result {
@@ -69,11 +69,12 @@ impl Partition {
             bases.drain(..first);
             bases
                 .iter()
-                .filter_map(|base| state.files.get(base).cloned())
+                .filter_map(|base| Some((*base, state.files.get(base)?.clone())))
                 .collect()
         };
-        for file in files {
-            self.ground.io.data_sync(file.handle()).await?;
+        for (base, file) in files {
+            let sync = self.ground.io.data_sync(file.handle());
+            self.syncs.make(base, sync).await?;
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ impl Partition {
             state.log.finished(seal.base);
             state.ended();
         }
+        if finished.is_ok() {
+            self.syncs.forget(seal.base);
+        }
         if let Err(error) = finished {
             let directory = self.directory.display();
             let why = format!("finishing segment {} in {directory} failed", seal.base.0);
@@ -41,7 +44,7 @@ impl Partition {
         let io = &self.ground.io;
         let file = self.file(seal.base, false).await?;
         file.cut(seal.size).await?;
-        self.syncs.make(io.sync(file.handle())).await?;
+        self.syncs.make(seal.base, io.sync(file.handle())).await?;
         let snapshot = self
             .directory
             .join(format!("{}.snapshot", file_stem(seal.next)));
@@ -148,6 +151,7 @@ impl Partition {
     /// The `.log` goes first: an index without its segment is ignored, a segment without its
     /// index would be read again.
     async fn remove_segment(&self, base: Offset) -> Result<(), Errno> {
+        self.syncs.forget(base);
         let stem = self.directory.join(file_stem(base));
         for extension in ["log", "index", "timeindex", "snapshot"] {
             match self.ground.io.remove(&stem.with_extension(extension)).await {
