@@ -106,6 +106,15 @@ pub(super) async fn checkpoint_forever(broker: Rc<Broker>) {
     }
 }
 
+/// The first step of a stop, on shard 0: the change of metadata that is under way is finished, later
+/// ones are refused. So no shard stops in the middle of a move.
+pub async fn end_changes(broker: Rc<Broker>) {
+    let controller = broker.controller();
+    let last = controller.begin().await;
+    close(controller.log()).await;
+    drop(last);
+}
+
 /// Serves until asked to stop, then stops.
 pub async fn until_stopped(broker: Rc<Broker>) {
     let last = broker.stop_requested().await;
@@ -135,7 +144,9 @@ async fn stop(broker: &Rc<Broker>) {
     let open = broker.holdings.open_partitions().into_iter();
     let closing = open.map(|hosted| async move { close(&hosted.partition).await });
     abreast(&broker.spawner, PARTITIONS_AT_ONCE, closing).await;
-    if let Some(controller) = &broker.controller {
+    if let Some(controller) = &broker.controller
+        && !controller.log().closed()
+    {
         close(controller.log()).await;
     }
     // All is durable now; the next life may be killed. What was taken earlier is not the end.
