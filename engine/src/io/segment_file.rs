@@ -205,7 +205,9 @@ impl SegmentFile {
             return Ok(());
         }
         let step = have.clamp(STEP_MIN, STEP_MAX);
-        let wanted = page_ceil(end).max((have + step).min(page_ceil(segment_bytes)));
+        // Whole pages: a write of the last one would make the file longer than is known here, and
+        // then its padding would not be cut off.
+        let wanted = page_ceil(end).max(page_ceil((have + step).min(segment_bytes)));
         let least = page_ceil(end);
         let reached = match self.io.allocate(self.handle, have, wanted - have).await {
             // A disk that is almost full may have room for what is needed now.

@@ -113,6 +113,17 @@ pub(super) async fn checkpoint_forever(broker: Rc<Broker>) {
     }
 }
 
+/// The first step of a stop, on shard 0: the change of metadata that is under way is finished, later
+/// ones are refused. So no shard stops in the middle of a move.
+pub async fn end_changes(broker: Rc<Broker>) {
+    let controller = broker.controller();
+    let last = controller.begin().await;
+    if !close(controller.log()).await {
+        broker.unclean.set(true);
+    }
+    drop(last);
+}
+
 /// Serves until asked to stop, then stops.
 pub async fn until_stopped(broker: Rc<Broker>) {
     let last = broker.stop_requested().await;
@@ -159,10 +170,11 @@ async fn stop(broker: &Rc<Broker>) {
     if open.iter().any(|hosted| poisoned(&hosted.partition)) {
         unclean.set(true);
     }
-    if let Some(controller) = &broker.controller
-        && (!close(controller.log()).await || poisoned(controller.log()))
-    {
-        unclean.set(true);
+    if let Some(controller) = &broker.controller {
+        let log = controller.log();
+        if !log.closed() && !close(log).await || poisoned(log) {
+            unclean.set(true);
+        }
     }
     // All is durable now; the next life may be killed. What was taken earlier is not the end.
     broker.holdings.keep_checkpoints().await;

@@ -359,6 +359,11 @@ impl Partition {
         }
     }
 
+    /// Whether it has been closed, or is being closed.
+    pub fn closed(&self) -> bool {
+        self.state.borrow().closed
+    }
+
     /// Why it takes nothing more, if it does not.
     pub fn poisoned(&self) -> Option<Poisoned> {
         let state = self.state.borrow();

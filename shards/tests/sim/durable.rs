@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use odradek_engine::bytes::Pool;
-use odradek_engine::io::Io;
+use odradek_engine::bytes::{PAGE, Pool};
 use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::io::strategy::write::WriteStrategy;
+use odradek_engine::io::{Io, SegmentFile};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
@@ -158,6 +158,32 @@ fn what_is_called_durable_survives_a_power_cut() {
             assert!(after.next <= before.next, "seed {seed}: out of nowhere");
         }
     }
+}
+
+/// Where an earlier cut left off in the middle of a page: the last write covers all of its page, and
+/// what is not known to be there is not cut off.
+#[test]
+fn a_file_grows_by_whole_pages() {
+    let world = SimWorld::new(1);
+    world.make_dir("/data");
+    let io = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
+    let executor = Executor::new(io.clone());
+    executor.run(async move {
+        for size in [100, 70_001, 353_850] {
+            let open = || async {
+                let strategy = WriteStrategy::ALL[0];
+                let file = SegmentFile::open(&io, "/data".as_ref(), Offset(size), strategy, true);
+                file.await.expect("a file")
+            };
+            let file = open().await;
+            file.reserve(size as u64, 1 << 20).await.expect("room");
+            file.cut(size as u64).await.expect("cut");
+            let file = open().await;
+            file.reserve(size as u64 + 1, 1 << 20).await.expect("room");
+            let allocated = file.allocated() as usize;
+            assert!(allocated.is_multiple_of(PAGE), "{size}: {allocated}");
+        }
+    });
 }
 
 /// So a move has the less to wait for once the partition has left; until then it serves.

@@ -20,7 +20,7 @@ use odradek_engine::record::BatchBuilder;
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use odradek_shards::api::topics::{self, NewTopic};
-use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
+use odradek_shards::broker::{Boot, Broker, Endpoint, end_changes, start, until_stopped};
 use odradek_shards::config::Settings;
 use odradek_shards::net::Gate;
 use odradek_shards::runtime::Mailboxes;
@@ -147,9 +147,11 @@ fn live(world: &SimWorld, cast: &Rc<Cast>, rng: Rng, length: Duration, end: End)
                     io.sleep(Duration::from_millis(1)).await;
                 }
                 let brokers: Vec<Rc<Broker>> = serving.borrow().clone();
+                end_changes(brokers[0].clone()).await;
                 for broker in brokers.into_iter().rev() {
                     broker.request_stop(broker.shard == 0);
-                    until_stopped(broker).await;
+                    until_stopped(broker.clone()).await;
+                    assert!(!broker.unclean.get(), "a stop in the middle of a move");
                 }
             }
             over.set(true);
