@@ -33,6 +33,9 @@ impl Partition {
     /// long: it goes on serving meanwhile, and [`hand_over`](Self::hand_over) has the less to wait
     /// for.
     pub async fn flush_ahead(&self) {
+        if mutant::is(Mutant::MoveUnflushed) {
+            return;
+        }
         let upto = self.standing().written;
         for _ in 0..AHEAD.as_millis() / LOOK.as_millis() {
             {
