@@ -41,12 +41,17 @@ impl Syncs {
         if file.failed.get() {
             return Err(Errno(libc::EIO));
         }
-        match sync.await {
-            Err(_) if mutant::is(Mutant::TrustFailedFlush) => Ok(()),
-            synced => {
-                file.failed.set(synced.is_err());
-                synced
-            }
+        let synced = sync.await;
+        if mutant::is(Mutant::TrustFailedFlush) {
+            return Ok(());
+        }
+        if synced.is_err() {
+            file.failed.set(true);
+        }
+        // A write may have failed meanwhile.
+        match file.failed.get() {
+            true => Err(synced.err().unwrap_or(Errno(libc::EIO))),
+            false => Ok(()),
         }
     }
 
