@@ -12,8 +12,8 @@
 //! Absent on purpose: whose log it is, the file that keeps it, I/O.
 
 use super::index::{OffsetPosition, SegmentIndex, TimestampOffset};
-use super::producers::{Producers, SnapshotError, snapshot_bytes};
-use super::transactions::{Aborted, AbortedList};
+use super::producers::{Producers, SnapshotError};
+use super::transactions::{Aborted, AbortedList, ENTRY_BYTES};
 use super::{Log, Segment};
 use crate::record::{BatchHeader, BatchInfo, HEADER_BYTES, Rules, validate};
 use crate::types::{Epoch, Offset, Position, Timestamp};
@@ -34,7 +34,7 @@ pub struct Checkpoint {
     /// As the segment's own.
     pub started: Timestamp,
     pub latest: TimestampOffset,
-    /// Content of a producer snapshot at that offset.
+    /// The producers at that offset, as [`Producers::to_recent`] has them.
     pub producers: Vec<u8>,
     /// The segment's aborted transactions before it.
     pub aborted: Vec<Aborted>,
@@ -60,8 +60,8 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Appends its bytes: big-endian fields in order, then the producers, and the aborted
-    /// transactions as in a `.txnindex`.
+    /// Appends its bytes: big-endian fields in order, how many aborted transactions (u32) and these
+    /// as in a `.txnindex`, then the producers.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for number in [self.segment.0, self.end.offset.0] {
             out.extend_from_slice(&number.to_be_bytes());
@@ -77,8 +77,10 @@ impl Checkpoint {
         ] {
             out.extend_from_slice(&number.to_be_bytes());
         }
-        out.extend_from_slice(&self.producers);
+        let count = u32::try_from(self.aborted.len()).expect("bounded");
+        out.extend_from_slice(&count.to_be_bytes());
         out.extend_from_slice(&Aborted::to_index(&self.aborted));
+        out.extend_from_slice(&self.producers);
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
@@ -86,10 +88,13 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`] for whatever no log would have said of itself.
     pub fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let (fixed, producers) = bytes
+        let (fixed, rest) = bytes
             .split_first_chunk::<FIXED_BYTES>()
             .ok_or(CheckpointError::Size)?;
-        let (producers, aborted) = producers.split_at(snapshot_bytes(producers));
+        let (count, rest) = rest.split_first_chunk().ok_or(CheckpointError::Size)?;
+        let length = (u32::from_be_bytes(*count) as usize).checked_mul(ENTRY_BYTES);
+        let parts = length.and_then(|length| rest.split_at_checked(length));
+        let (aborted, producers) = parts.ok_or(CheckpointError::Size)?;
         let aborted = Aborted::from_index(aborted).ok_or(CheckpointError::Contradiction)?;
         let number = |at: usize| {
             let (_, rest) = fixed.split_at(at);
@@ -168,7 +173,7 @@ impl Checkpoint {
         if !right {
             return Err(CheckpointError::OtherBatch);
         }
-        Ok((info, Producers::from_snapshot(&self.producers)?))
+        Ok((info, Producers::from_recent(&self.producers)?))
     }
 
     /// The segment as it stood then, without index entries.
@@ -204,7 +209,7 @@ impl Log {
             epoch: self.epochs.epoch_for(last.base)?,
             started: active.started,
             latest: active.latest,
-            producers: self.producers.to_snapshot(),
+            producers: self.producers.to_recent(),
             aborted: active.aborted.known().to_vec(),
         })
     }

@@ -31,6 +31,7 @@ use crate::record::{BatchInfo, EndTransactionMarker, Origin};
 use crate::types::{Epoch, Map, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 mod entry;
+mod recent;
 mod snapshot;
 
 #[cfg(test)]
@@ -38,7 +39,6 @@ mod tests;
 
 pub use entry::{BATCHES_KEPT, BatchMark, ProducerEntry};
 pub use snapshot::SnapshotError;
-pub(super) use snapshot::snapshot_bytes;
 
 /// What to do with a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -20,7 +20,7 @@ use crate::record::{BatchInfo, EndTransactionMarker, RecordError};
 use crate::types::{Epoch, Offset, Position, ProducerId, Timestamp};
 
 const VERSION: i16 = 0;
-const ENTRY_BYTES: usize = 34;
+pub(super) const ENTRY_BYTES: usize = 34;
 
 /// A transaction that has aborted, as a segment's `.txnindex` tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

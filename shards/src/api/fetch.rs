@@ -110,6 +110,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
     let notice = Rc::new(Notice::default());
     let limits = Limits {
+        least,
         bytes_max: max,
         isolation: isolation(request.isolation_level),
     };
@@ -171,6 +172,8 @@ fn forgotten(request: &FetchRequest<'_>, by_ids: bool) -> Vec<(TopicKey, i32)> {
 /// What holds for all partitions of an answer.
 #[derive(Clone, Copy)]
 struct Limits {
+    /// Bytes that the answer waits for.
+    least: u64,
     bytes_max: u64,
     isolation: Isolation,
 }
@@ -182,7 +185,8 @@ struct Answer {
     failed: bool,
 }
 
-/// Plans every partition once. `notice` is raised by the next progress of any that had nothing.
+/// Plans every partition once. `notice` is raised by the next progress of any that had nothing, and
+/// of any at all if they have too little together.
 async fn gather(
     broker: &Rc<Broker>,
     limits: Limits,
@@ -226,6 +230,9 @@ async fn gather(
         answer.failed |= slice.error != ErrorCode::None;
         answer.slices.push(slice);
     }
+    if answer.bytes < limits.least && !answer.failed {
+        watch_begun(broker, &image, wanted, &answer.slices, notice);
+    }
     answer
 }
 
@@ -243,6 +250,29 @@ async fn open_all(broker: &Rc<Broker>, image: &Image, wanted: &[Wanted]) {
         Some((topic.clone(), partition.index))
     });
     broker.holdings.open_all(wanted).await;
+}
+
+/// Watches those partitions, too, that have something.
+fn watch_begun(
+    broker: &Rc<Broker>,
+    image: &Image,
+    wanted: &[Wanted],
+    slices: &[Slice],
+    notice: &Rc<Notice>,
+) {
+    for (wanted, slice) in wanted.iter().zip(slices) {
+        if slice.bytes == 0 {
+            continue;
+        }
+        match topic_of(image, &wanted.topic).and_then(|topic| broker.open_now(topic, wanted.index))
+        {
+            // What came while it was read is not waited for.
+            Some(open) if open.partition.standing().visible.0 == slice.visible => {
+                open.partition.watch(notice);
+            }
+            _ => notice.raise(),
+        }
+    }
 }
 
 async fn slice(
@@ -313,6 +343,7 @@ async fn read(
     let Limits {
         bytes_max,
         isolation,
+        ..
     } = limits;
     let read = partition
         .read_as(isolation, offset, bytes_max, first)

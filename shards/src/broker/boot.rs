@@ -13,6 +13,7 @@ use std::sync::Arc;
 use odradek_engine::io::{Errno, Handle, Io};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
@@ -204,7 +205,8 @@ async fn first(
     )
     .await?;
     let (controller, image) = Controller::load(io.clone(), log).await?;
-    let change = new_owners(&image, shards, clean);
+    let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);
+    let change = new_owners(&image, shards, keep_epochs);
     if !clean && image.topic_count() > 0 {
         tracing::info!(
             partitions = image.partition_count(),

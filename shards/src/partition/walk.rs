@@ -11,6 +11,7 @@ use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
 use odradek_engine::log::transactions::Undecided;
 use odradek_engine::log::{AbortedList, Recovered, file_stem};
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::Ground;
@@ -57,6 +58,14 @@ async fn newest_snapshot(
     Ok(None)
 }
 
+/// What a snapshot has no place for, by the last checkpoint.
+fn recall(opening: &Opening, producers: &mut Producers) {
+    let kept = opening.checkpoint.as_ref();
+    if let Some(Ok(known)) = kept.map(|kept| Producers::from_recent(&kept.producers)) {
+        producers.recall(&known);
+    }
+}
+
 /// Takes in segment after segment. `None`: the log ends before the checkpoint.
 pub(super) async fn walk(
     ground: &Rc<Ground>,
@@ -78,7 +87,10 @@ pub(super) async fn walk(
             (end, start.producers.clone(), None)
         }
         None => match newest_snapshot(io, directory, &listing.snapshots, first).await? {
-            Some((base, producers)) => (base, producers, Some(base)),
+            Some((base, mut producers)) => {
+                recall(opening, &mut producers);
+                (base, producers, Some(base))
+            }
             None => (bases[0], Producers::new(), None),
         },
     };
@@ -101,7 +113,10 @@ pub(super) async fn walk(
             log_start,
             next: bases[0],
             epochs: told.clone(),
-            producers,
+            producers: match mutant::is(Mutant::ForgetProducers) {
+                true => Producers::new(),
+                false => producers,
+            },
             replayed_from: replay_from,
             last: None,
             last_page: Vec::new(),
@@ -165,7 +180,9 @@ pub(super) async fn walk(
             return Ok(None);
         }
         // Stale bytes behind the end must not be met by the next recovery.
-        file.cut(segment.size).await?;
+        if !mutant::is(Mutant::LogicalTruncation) {
+            file.cut(segment.size).await?;
+        }
         if !trusted {
             io.data_sync(file.handle()).await?;
         }

@@ -43,7 +43,7 @@ pub struct ProducerEntry {
     /// Markers seen since it is known here; not kept in snapshots.
     pub(super) markers: u32,
     /// The oldest first; `None`s behind.
-    batches: [Option<BatchMark>; BATCHES_KEPT],
+    pub(super) batches: [Option<BatchMark>; BATCHES_KEPT],
 }
 
 impl ProducerEntry {
@@ -89,7 +89,7 @@ impl ProducerEntry {
     }
 
     /// The oldest first.
-    pub fn batches(&self) -> impl DoubleEndedIterator<Item = BatchMark> {
+    pub fn batches(&self) -> impl DoubleEndedIterator<Item = BatchMark> + Clone {
         self.batches.iter().copied().flatten()
     }
 
@@ -223,6 +223,20 @@ impl ProducerEntry {
             self.epoch = epoch;
             self.batches = [None; BATCHES_KEPT];
         }
+    }
+
+    /// Puts batches, the oldest first, before the only one that is known, of which they come before.
+    /// Whether that can be.
+    pub(super) fn precede<'a>(&mut self, earlier: impl Iterator<Item = &'a BatchMark>) -> bool {
+        let last = self.last_batch();
+        self.batches = [None; BATCHES_KEPT];
+        let mut rising = true;
+        for mark in earlier.copied().chain(last) {
+            let before = self.last_batch();
+            rising &= before.is_none_or(|before| before.last_offset < mark.base_offset());
+            self.push(mark);
+        }
+        rising && (last.is_some() || self.last_batch().is_none())
     }
 
     pub(super) fn push(&mut self, mark: BatchMark) {
