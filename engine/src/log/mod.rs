@@ -8,6 +8,7 @@
 //! never spans segments; what is not yet written is in memory.
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod epochs;
 pub mod index;
 pub mod producers;

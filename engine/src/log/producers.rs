@@ -120,6 +120,17 @@ impl Producers {
         self.entries.is_empty()
     }
 
+    /// In no order.
+    pub fn entries(&self) -> impl Iterator<Item = &ProducerEntry> {
+        self.entries.values()
+    }
+
+    /// The first offset of the earliest open transaction.
+    pub fn first_undecided(&self) -> Option<Offset> {
+        let open = self.entries.values();
+        open.filter_map(ProducerEntry::transaction_first_offset).min()
+    }
+
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {
         self.entries.get(&id)
     }

@@ -16,6 +16,7 @@ mod header;
 mod open;
 mod partitioner;
 mod records;
+mod retain;
 mod split;
 mod stamp;
 mod validate;
@@ -38,6 +39,7 @@ pub use header::{
 pub use open::{Depth, OpenBatch, validate_produce};
 pub use partitioner::{murmur2, partition_of_key};
 pub use records::{Headers, Record, RecordIter};
+pub use retain::{Retained, write_emptied};
 pub use split::{Batches, batch_end, headers, sole_batch};
 pub use stamp::{Stamp, stamp};
 pub use validate::{BatchInfo, Origin, Rules, TimestampRule, validate, validate_header};

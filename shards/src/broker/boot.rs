@@ -18,6 +18,7 @@ use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 use odradek_wire::metadata_records::MetadataRecord;
 
+use super::compaction::compact_forever;
 use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::placement::Load;
@@ -130,6 +131,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(flush_forever(broker.clone())).detach();
     spawner.spawn(retain_forever(broker.clone())).detach();
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
+    spawner.spawn(compact_forever(broker.clone())).detach();
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
     spawner.spawn(close_idle(server.clone())).detach();

@@ -65,7 +65,11 @@ impl Hosted {
 pub(super) fn log_rules(config: &TopicConfig) -> LogRules {
     LogRules {
         segment_bytes: config.segment_size().max(1) as u64,
-        roll_ms: config.segment_ms,
+        // What is in the active segment is not compacted.
+        roll_ms: match config.compacts() {
+            true => config.segment_ms.min(config.max_compaction_lag_ms),
+            false => config.segment_ms,
+        },
         index: IndexRules {
             interval_bytes: config.index_interval_bytes.max(0) as u64,
             index_bytes_max: config.segment_index_bytes.max(0) as usize,

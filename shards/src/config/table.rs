@@ -13,7 +13,7 @@ use super::layers::Layers;
 use super::row::{Role, Row, Update};
 use super::value::{Check, Field};
 use super::{ConfigError, NODE_ID_MAX, SHARDS_MAX};
-use Check::{Among, Any, AtLeast, Between, GzipLevel, NotEmpty, OneOf, SomeAmong};
+use Check::{Among, Any, AtLeast, Between, Fraction, GzipLevel, NotEmpty, OneOf, SomeAmong};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 
 macro_rules! settings {
@@ -215,8 +215,8 @@ settings! {
     pub log_retention_bytes: i64 = "log.retention.bytes", Some("-1"), Any, ClusterWide;
     /// Milliseconds between two looks for segments past their retention.
     pub log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms", Some("300000"), AtLeast(1), ReadOnly;
-    /// What becomes of old segments: delete removes them, compact keeps the last record of each key
-    /// (accepted; compaction comes later). Nothing: they stay.
+    /// What becomes of old segments: delete removes them, compact keeps the last record of each key.
+    /// Nothing: they stay.
     pub log_cleanup_policy: Vec<String> = "log.cleanup.policy", Some("delete"), Among(&["compact", "delete"]), ClusterWide;
     /// Milliseconds between a segment's removal from the log and the deletion of its files.
     pub log_segment_delete_delay_ms: i64 = "log.segment.delete.delay.ms", Some("60000"), AtLeast(0), ClusterWide;
@@ -224,6 +224,29 @@ settings! {
     pub log_index_interval_bytes: i32 = "log.index.interval.bytes", Some("4096"), AtLeast(0), ClusterWide;
     /// Largest index file in bytes; a full index begins a new segment.
     pub log_index_size_max_bytes: i32 = "log.index.size.max.bytes", Some("10485760"), AtLeast(4), ClusterWide;
+}
+"Compaction" {
+    /// Whether topics of cleanup.policy=compact are compacted.
+    pub log_cleaner_enable: bool = "log.cleaner.enable", Some("true"), Any, ReadOnly;
+    /// Milliseconds between two looks for logs to compact when nothing was to be done.
+    pub log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms", Some("15000"), AtLeast(0), ClusterWide;
+    /// Bytes of memory for the keys of the logs that are compacted, shared among the shards; a key
+    /// takes 24. Where they do not suffice a log is compacted in several passes.
+    pub log_cleaner_dedupe_buffer_size: i64 = "log.cleaner.dedupe.buffer.size", Some("134217728"), Any, ClusterWide;
+    /// How full that memory may become.
+    pub log_cleaner_io_buffer_load_factor: f64 = "log.cleaner.io.buffer.load.factor", Some("0.9"), Any, ClusterWide;
+    /// Bytes of a log that compaction reads and writes at once, together.
+    pub log_cleaner_io_buffer_size: i32 = "log.cleaner.io.buffer.size", Some("524288"), AtLeast(0), ClusterWide;
+    /// Bytes a second that compaction reads and writes, at most, shared among the shards.
+    pub log_cleaner_io_max_bytes_per_second: f64 = "log.cleaner.io.max.bytes.per.second", Some("1.7976931348623157E308"), Any, ClusterWide;
+    /// Share of a log that is not compacted at which compaction begins.
+    pub log_cleaner_min_cleanable_ratio: f64 = "log.cleaner.min.cleanable.ratio", Some("0.5"), Fraction(0.0, 1.0), ClusterWide;
+    /// Shortest time in milliseconds for which a record is left uncompacted.
+    pub log_cleaner_min_compaction_lag_ms: i64 = "log.cleaner.min.compaction.lag.ms", Some("0"), AtLeast(0), ClusterWide;
+    /// Longest time in milliseconds for which a record may escape compaction.
+    pub log_cleaner_max_compaction_lag_ms: i64 = "log.cleaner.max.compaction.lag.ms", Some("9223372036854775807"), AtLeast(1), ClusterWide;
+    /// Milliseconds for which compaction keeps the mark of a deleted key.
+    pub log_cleaner_delete_retention_ms: i64 = "log.cleaner.delete.retention.ms", Some("86400000"), AtLeast(0), ClusterWide;
 }
 "Consumer groups" {
     /// Partitions of __consumer_offsets; fixed once the topic exists.

@@ -96,6 +96,10 @@ impl Partition {
             }
             let visible = state.progress.visible();
             state.log.expire_producers(now, producers_ms);
+            if state.compacting() {
+                // Its turn comes when the cleaning has ended.
+                return Ok(state.log.log_start());
+            }
             let gone = state.log.expire(now, visible);
             for segment in &gone {
                 state.files.remove(&segment.base);
@@ -209,6 +213,7 @@ impl Partition {
             self.abandon(&mut state);
             state.files.clear();
         }
+        self.stop_compacting().await;
         let io = &self.ground.io;
         let _none_moves = self.start_moves.lock().await;
         for name in io.list(&self.directory).await? {

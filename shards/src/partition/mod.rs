@@ -9,6 +9,7 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
+mod compaction;
 mod files;
 mod flush;
 mod hand_over;
@@ -45,6 +46,8 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::compaction::Compaction;
+pub use self::compaction::{CleanError, Cleaned, Means, Pace};
 pub use self::hand_over::HandOver;
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
@@ -149,6 +152,7 @@ struct State {
     checkpoint: Option<Checkpoint>,
     /// Indexes that are being made.
     indexing: BTreeMap<Offset, Rc<Gate>>,
+    compaction: Compaction,
     /// The marks move no more.
     abandoned: bool,
     /// It moves to another shard; raised whenever less touches the files than before.

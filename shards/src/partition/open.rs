@@ -72,7 +72,8 @@ impl Partition {
                 let start = log_start::load(io, &opening.directory).await;
                 let start = start.map_err(fail("reading its log start offset"))?;
                 opening.log_start = opening.log_start.max(start);
-                let found = recover(ground, &opening, &names)
+                let began = names.iter().any(|name| name.ends_with(".log"));
+                let found = recover(ground, &opening, names)
                     .await
                     .map_err(fail("recovery"))?;
                 if start > found.next {
@@ -80,7 +81,7 @@ impl Partition {
                         .await
                         .map_err(fail("removing its log start offset"))?;
                 }
-                if !names.iter().any(|name| name.ends_with(".log")) {
+                if !began {
                     // A kill may have come while it was being made.
                     entries = Entries::AndItself;
                 }
@@ -160,6 +161,7 @@ impl Partition {
                 checkpoint_at: kept,
                 checkpoint: None,
                 indexing: Default::default(),
+                compaction: Default::default(),
                 tail_read: false,
                 looked: Default::default(),
                 rested: 0,

@@ -19,6 +19,7 @@ use odradek_engine::record::HEADER_BYTES;
 use odradek_engine::types::Offset;
 
 use super::Ground;
+use super::compaction;
 use super::listing::Listing;
 use super::open::{Opening, make};
 use super::side_files::read_side;
@@ -36,10 +37,11 @@ pub(super) struct Start {
 pub(super) async fn recover(
     ground: &Rc<Ground>,
     opening: &Opening,
-    names: &[String],
+    names: Vec<String>,
 ) -> Result<Recovered, Errno> {
     let io = &ground.io;
-    let listing = Listing::of(names);
+    let names = compaction::recover(io, &opening.directory, names).await?;
+    let listing = Listing::of(&names);
     for name in &listing.litter {
         io.remove(&opening.directory.join(name)).await?;
     }

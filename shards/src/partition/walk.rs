@@ -13,6 +13,7 @@ use odradek_engine::log::{Recovered, file_stem};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::Ground;
+use super::compaction::load_gaps;
 use super::judge::trust;
 use super::listing::Listing;
 use super::open::Opening;
@@ -28,6 +29,8 @@ pub(super) struct Walk<'a> {
     pub(super) told: Epochs,
     /// Producers' batches before this are in the snapshot.
     pub(super) replay_from: Offset,
+    /// Compaction may have taken out offsets before this.
+    pub(super) gaps: Offset,
     /// Bytes of batches judged.
     pub(super) judged: u64,
 }
@@ -92,6 +95,7 @@ pub(super) async fn walk(
         epoch: Epoch(0),
         told,
         replay_from,
+        gaps: load_gaps(io, directory).await?,
         judged: 0,
     };
     let mut active = None;
@@ -127,7 +131,7 @@ pub(super) async fn walk(
             }
             None => {
                 let here = start.filter(|start| start.checkpoint.segment == base);
-                walk.judge(&file, base, here).await?
+                walk.judge(&file, base, following, here).await?
             }
         };
         let damaged = following.is_some_and(|following| walk.found.next != following);
