@@ -36,7 +36,7 @@ pub use header::{
     Attributes, BatchHeader, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_EXCLUDES_BYTES, MAGIC,
     MAGIC_END_BYTES, TimestampType,
 };
-pub use open::{Depth, OpenBatch, validate_produce};
+pub use open::{Depth, OpenBatch, keyless, validate_produce};
 pub use partitioner::{murmur2, partition_of_key};
 pub use records::{Headers, Record, RecordIter};
 pub use retain::{Retained, write_emptied};

@@ -8,6 +8,7 @@
 mod beside;
 mod clean_start;
 mod client;
+mod compaction;
 mod durable;
 mod moves;
 mod oracle;
