@@ -81,7 +81,11 @@ fn passes(c: &mut Criterion) {
         let log = log(codec);
         let opened = BATCHES * RECORDS_PER_BATCH * (VALUE_BYTES as u64 + 16);
         let stored: u64 = log.iter().map(|batch| batch.len() as u64).sum();
-        let bytes = if codec == Compression::None { stored } else { opened };
+        let bytes = if codec == Compression::None {
+            stored
+        } else {
+            opened
+        };
         group.throughput(Throughput::Bytes(bytes));
         let learned = BenchmarkId::new("learn the keys", codec.name());
         group.bench_function(learned, |b| b.iter(|| learn(&log).0.len()));

@@ -9,6 +9,7 @@
 mod backfill;
 mod cell;
 mod closed;
+mod compaction;
 pub(crate) mod core;
 mod durable_acks;
 mod findings;
@@ -53,6 +54,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     many_partitions::SCENARIO,
     idle_consumers::SCENARIO,
     hot_partition::SCENARIO,
+    compaction::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

@@ -211,7 +211,8 @@ mod tests {
         assert_eq!(info.size, bytes.len());
         let mut scratch = Vec::new();
         let open = OpenBatch::open(bytes, info, &mut scratch).expect("opens");
-        open.check(&Rules::LOG, true).expect("its records are right");
+        open.check(&Rules::LOG, true)
+            .expect("its records are right");
         let records = open.records().map(|record| {
             let record = record.expect("a record");
             (

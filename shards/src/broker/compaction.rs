@@ -124,7 +124,9 @@ async fn clean(
                 tracing::error!("compacting {name} failed and is tried again: {error}");
             });
         }
-        Err(error) => tracing::error!("{name} is not compacted any more until it is opened again: {error}"),
+        Err(error) => {
+            tracing::error!("{name} is not compacted any more until it is opened again: {error}")
+        }
     }
     if cleaned.is_ok() && hosted.config.deletes() {
         let producers_ms = i64::from(broker.settings.producer_id_expiration_ms);
@@ -151,6 +153,9 @@ fn tell(name: &str, cleaned: &Cleaned, took_ns: u64) {
         cleaned.segments.1
     );
     if stats.keyless > 0 {
-        tracing::warn!("{name}: {} records without a key were dropped", stats.keyless);
+        tracing::warn!(
+            "{name}: {} records without a key were dropped",
+            stats.keyless
+        );
     }
 }

@@ -12,9 +12,9 @@ use Check::{Any, AtLeast, Between, Fraction, NotEmpty, OneOf, OneOfAnyCase, Some
 use Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use Why::{
-    Authorization, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics,
-    NoCounterpart, Plugin, Purgatory, Quorum, Quotas, Replication, Security, ShareGroups,
-    StreamsGroups, Threads, Tiered, Transactions, Unstable,
+    Authorization, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics, NoCounterpart, Plugin,
+    Purgatory, Quorum, Quotas, Removal, Replication, Security, ShareGroups, StreamsGroups, Threads,
+    Tiered, Transactions, Unstable,
 };
 
 /// Why a setting has no effect.
@@ -44,6 +44,8 @@ pub enum Why {
     Quorum,
     /// No quotas yet.
     Quotas,
+    /// Files that are read keep their content without a name.
+    Removal,
     /// No followers yet.
     Replication,
     /// No TLS and no SASL yet.
@@ -78,6 +80,7 @@ impl Why {
             Purgatory => "waiting requests are woken by progress and leave nothing to purge",
             Quorum => "the controller is embedded in the node",
             Quotas => "quotas are not enforced yet",
+            Removal => "files are removed at once, and who reads them keeps them until then",
             Replication => "partitions have no followers yet",
             Security => "only PLAINTEXT listeners are supported yet",
             ShareGroups => "share groups are not supported",
@@ -278,14 +281,11 @@ pub static IDLE: &[Row] = &[
     internal("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0), ClusterWide, Replication),
     row("log.cleaner.threads", Int, Some("1"), AtLeast(0), ClusterWide, Threads),
     row("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1), ReadOnly, LogDirs),
-    row("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1), ClusterWide, Flush),
-    row("log.flush.interval.ms", Long, None, Any, ClusterWide, Flush),
-    row("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any, ReadOnly, Flush),
     row("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0), ReadOnly, Flush),
     internal("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0), ReadOnly, NoCounterpart),
     row("log.local.retention.bytes", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
     row("log.local.retention.ms", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
-    row("log.preallocate", Boolean, Some("false"), Any, ClusterWide, NoCounterpart),
+    row("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0), ClusterWide, Removal),
     row("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide, Quotas),
     row("max.connections.per.ip.overrides", String, Some(""), Any, ClusterWide, Quotas),
     row("metadata.log.dir", String, None, Any, ReadOnly, Quorum),

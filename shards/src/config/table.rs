@@ -157,6 +157,16 @@ settings! {
     /// Milliseconds after which every written byte is made to survive a loss of power, whether or
     /// not anyone waits for it.
     pub durable_lag_max_ms: i64 = "durable.lag.max.ms", Some("1000"), AtLeast(1), ReadOnly;
+    /// Records after which a partition is flushed before the last of them is acknowledged, if that is
+    /// not done sooner.
+    pub log_flush_interval_messages: i64 = "log.flush.interval.messages", Some("9223372036854775807"), AtLeast(1), ClusterWide;
+    /// Milliseconds after which a partition is flushed, if that is sooner than durable.lag.max.ms. No
+    /// value: log.flush.scheduler.interval.ms.
+    pub(super) log_flush_interval_ms_given: Option<i64> = "log.flush.interval.ms", None, Any, ClusterWide;
+    /// The same, where log.flush.interval.ms has no value.
+    pub(super) log_flush_scheduler_interval_ms: i64 = "log.flush.scheduler.interval.ms", Some("9223372036854775807"), Any, ReadOnly;
+    /// Whether a segment's file has its whole length from the first write on; else it grows ahead.
+    pub log_preallocate: bool = "log.preallocate", Some("false"), Any, ClusterWide;
     /// Milliseconds between two writings of the state file, from which recovery after a kill learns
     /// what need not be read; sooner where much is written.
     pub log_flush_offset_checkpoint_interval_ms: i32 = "log.flush.offset.checkpoint.interval.ms", Some("60000"), AtLeast(0), ReadOnly;
@@ -218,8 +228,6 @@ settings! {
     /// What becomes of old segments: delete removes them, compact keeps the last record of each key.
     /// Nothing: they stay.
     pub log_cleanup_policy: Vec<String> = "log.cleanup.policy", Some("delete"), Among(&["compact", "delete"]), ClusterWide;
-    /// Milliseconds between a segment's removal from the log and the deletion of its files.
-    pub log_segment_delete_delay_ms: i64 = "log.segment.delete.delay.ms", Some("60000"), AtLeast(0), ClusterWide;
     /// Bytes of log between two entries of the offset index.
     pub log_index_interval_bytes: i32 = "log.index.interval.bytes", Some("4096"), AtLeast(0), ClusterWide;
     /// Largest index file in bytes; a full index begins a new segment.

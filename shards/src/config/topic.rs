@@ -71,12 +71,13 @@ topics! {
     pub compression_zstd_level: i32 = "compression.zstd.level", Some("3"), Between(-131_072, 22), &[("compression.zstd.level", 1)], None;
     /// Milliseconds for which compaction keeps the mark of a deleted key.
     pub delete_retention_ms: i64 = "delete.retention.ms", Some("86400000"), AtLeast(0), &[("log.cleaner.delete.retention.ms", 1)], None;
-    /// Milliseconds between a segment's removal from the log and the deletion of its files.
-    pub file_delete_delay_ms: i64 = "file.delete.delay.ms", Some("60000"), AtLeast(0), &[("log.segment.delete.delay.ms", 1)], None;
-    /// Records after which Kafka flushes a log.
-    pub flush_messages: i64 = "flush.messages", Some("9223372036854775807"), AtLeast(1), &[("log.flush.interval.messages", 1)], Some(Why::Flush);
-    /// Milliseconds after which Kafka flushes a log.
-    pub flush_ms: i64 = "flush.ms", Some("9223372036854775807"), AtLeast(0), &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)], Some(Why::Flush);
+    /// Milliseconds between a segment's removal from the log and the deletion of its files in Kafka.
+    pub file_delete_delay_ms: i64 = "file.delete.delay.ms", Some("60000"), AtLeast(0), &[("log.segment.delete.delay.ms", 1)], Some(Why::Removal);
+    /// Records after which a log is flushed before the last of them is acknowledged, if that is not
+    /// done sooner: durable.acks.all and durable.lag.max.ms decide, too.
+    pub flush_messages: i64 = "flush.messages", Some("9223372036854775807"), AtLeast(1), &[("log.flush.interval.messages", 1)], None;
+    /// Milliseconds after which a log is flushed, if that is sooner than durable.lag.max.ms.
+    pub flush_ms: i64 = "flush.ms", Some("9223372036854775807"), AtLeast(0), &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)], None;
     /// Replicas whose fetching is throttled.
     pub follower_replication_throttled_replicas: Vec<String> = "follower.replication.throttled.replicas", Some(""), ThrottledReplicas, &[], Some(Why::Replication);
     /// Bytes of log between two entries of the offset index.
@@ -105,8 +106,8 @@ topics! {
     pub min_compaction_lag_ms: i64 = "min.compaction.lag.ms", Some("0"), AtLeast(0), &[("log.cleaner.min.compaction.lag.ms", 1)], None;
     /// Replicas that must be in sync for a write with acks=all.
     pub min_insync_replicas: i32 = "min.insync.replicas", Some("1"), AtLeast(1), &[("min.insync.replicas", 1)], None;
-    /// Whether Kafka allocates a segment whole; here segments always grow ahead of their tail.
-    pub preallocate: bool = "preallocate", Some("false"), Any, &[("log.preallocate", 1)], Some(Why::NoCounterpart);
+    /// Whether a segment's file has its whole length from the first; else it grows ahead of its tail.
+    pub preallocate: bool = "preallocate", Some("false"), Any, &[("log.preallocate", 1)], None;
     /// Whether copying to remote storage is paused.
     pub remote_log_copy_disable: bool = "remote.log.copy.disable", Some("false"), Any, &[], Some(Why::Tiered);
     /// Whether remote data is deleted when remote storage is switched off.

@@ -139,7 +139,8 @@ impl Walk<'_> {
         let told = self.told.entries().iter();
         let told = told.filter(|told| told.epoch == info.leader_epoch);
         let began = told.map(|told| told.start_offset).next();
-        let began = began.filter(|began| *began <= info.base_offset && info.base_offset < self.gaps);
+        let began =
+            began.filter(|began| *began <= info.base_offset && info.base_offset < self.gaps);
         let began = began.unwrap_or(info.base_offset);
         found.epochs.assign(info.leader_epoch, began);
         if info.has_producer_id() && info.base_offset >= self.replay_from {

@@ -12,6 +12,7 @@
 mod compaction;
 mod files;
 mod flush;
+mod habits;
 mod hand_over;
 mod housekeeping;
 mod index;
@@ -48,6 +49,7 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
+pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
@@ -153,6 +155,7 @@ struct State {
     /// Indexes that are being made.
     indexing: BTreeMap<Offset, Rc<Gate>>,
     compaction: Compaction,
+    habits: Habits,
     /// The marks move no more.
     abandoned: bool,
     /// It moves to another shard; raised whenever less touches the files than before.
@@ -284,7 +287,7 @@ impl Partition {
         if let Some(outcome) = state.settled(mark, offset) {
             return Wait::over(outcome);
         }
-        let mark = state.effective(mark);
+        let mark = state.effective(mark, offset);
         let wait = match mark {
             Mark::Written => state.written.add(offset),
             Mark::Visible => state.visible.add(offset),
@@ -301,7 +304,7 @@ impl Partition {
     /// Somebody will [`wait`](Self::wait) for this: what must be durable for it is written so.
     pub fn want(&self, mark: Mark, offset: Offset) {
         let mut state = self.state.borrow_mut();
-        if state.effective(mark) == Mark::Visible {
+        if state.effective(mark, offset) == Mark::Visible {
             state.wanted = state.wanted.max(offset);
             self.hurry(&mut state);
         }
@@ -403,14 +406,6 @@ impl Partition {
 }
 
 impl State {
-    /// The mark that an ack waits for: internal topics know only the strongest.
-    fn effective(&self, mark: Mark) -> Mark {
-        match self.always_durable {
-            true => Mark::Visible,
-            false => mark,
-        }
-    }
-
     fn left(&self) -> bool {
         self.leaving.is_some()
     }
@@ -440,7 +435,7 @@ impl State {
     }
 
     fn settled(&self, mark: Mark, offset: Offset) -> Option<Result<(), Failed>> {
-        if self.progress.at(self.effective(mark)) >= offset {
+        if self.progress.at(self.effective(mark, offset)) >= offset {
             return Some(Ok(()));
         }
         self.abandoned.then_some(Err(Failed))

@@ -162,6 +162,7 @@ impl Partition {
                 checkpoint: None,
                 indexing: Default::default(),
                 compaction: Default::default(),
+                habits: Default::default(),
                 tail_read: false,
                 looked: Default::default(),
                 rested: 0,

@@ -146,7 +146,11 @@ impl Partition {
 
     /// The base of the segment after this one.
     fn segment_behind(&self, segment: Offset) -> Option<Offset> {
-        let bases = |log: &Log| log.segments().map(|one| one.base).find(|base| *base > segment);
+        let bases = |log: &Log| {
+            log.segments()
+                .map(|one| one.base)
+                .find(|base| *base > segment)
+        };
         self.with_log(bases)
     }
 

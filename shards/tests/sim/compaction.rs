@@ -122,7 +122,10 @@ fn check(seen: &[i64], written: &Written, end: i64) {
         latest.insert(*key, *offset);
     }
     for (key, offset) in latest {
-        assert!(seen.contains(&offset), "the last record of key {key}, at {offset}");
+        assert!(
+            seen.contains(&offset),
+            "the last record of key {key}, at {offset}"
+        );
     }
     assert!(seen.is_sorted());
 }
@@ -151,7 +154,9 @@ async fn compact(partition: &Partition, map_bytes: usize) -> Result<(), CleanErr
         if !found.is_due(&RULES) {
             return Ok(());
         }
-        partition.compact(found, &RULES, Timestamp(5), &means).await?;
+        partition
+            .compact(found, &RULES, Timestamp(5), &means)
+            .await?;
     }
 }
 
@@ -239,7 +244,11 @@ fn judge(world: &SimWorld, seed: u64, life: &Life) {
         executor.run(async move {
             let partition = open(&ground, epoch).await;
             let end = partition.standing().next.0;
-            let all = written.borrow().keys().next_back().map_or(0, |last| last + 1);
+            let all = written
+                .borrow()
+                .keys()
+                .next_back()
+                .map_or(0, |last| last + 1);
             assert_eq!(end, all, "all was durable");
             let names = io.list(&PathBuf::from(DIRECTORY)).await.expect("listed");
             let left = |name: &&String| name.ends_with(".cleaned") || name.ends_with(".swap");

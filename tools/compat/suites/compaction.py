@@ -1,5 +1,5 @@
 """Compacted topics: of every key the last value stays, and Kafka's own tool reads what is left."""
-import pathlib
+import os
 import re
 
 from harness import topics
@@ -35,13 +35,13 @@ def update(node, topic, values, deleted=(), **config):
         for key in values:
             last = n == UPDATES - 1
             # Does not compress away: segments must roll.
-            producer.produce(topic, values[key] if last else f"{key} {n} {pathlib.os.urandom(300).hex()}", key)
+            producer.produce(topic, values[key] if last else f"{key} {n} {os.urandom(300).hex()}", key)
             producer.poll(0)
     for key in deleted:
         producer.produce(topic, None, key)
     assert producer.flush(60) == 0
     for n in range(4 * 1024):
-        producer.produce(topic, pathlib.os.urandom(512), f"filler {n % 7}")
+        producer.produce(topic, os.urandom(512), f"filler {n % 7}")
         producer.poll(0)
     assert producer.flush(60) == 0
 
@@ -81,7 +81,7 @@ def compacted(node, topic, keys):
     return wait_until("it is compacted", once, 60)
 
 
-@test(needs=["python"], limit_s=180)
+@test(needs=["python", "java"], limit_s=180)
 def the_last_value_of_every_key_stays(env):
     node = compacting(env)
     topic = env.name()

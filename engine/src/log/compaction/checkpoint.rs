@@ -44,10 +44,7 @@ mod tests {
     fn only_what_was_written_whole_is_believed() {
         let text = OffsetCheckpoint::text("a-topic", 3, Offset(1234));
         assert_eq!(text, "0\n1\na-topic 3 1234\n");
-        assert_eq!(
-            OffsetCheckpoint::parse(text.as_bytes()),
-            Some(Offset(1234))
-        );
+        assert_eq!(OffsetCheckpoint::parse(text.as_bytes()), Some(Offset(1234)));
         for damaged in [
             &b""[..],
             b"0\n1\n",

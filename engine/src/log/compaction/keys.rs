@@ -143,7 +143,10 @@ mod tests {
         assert_eq!(map.bytes(), 11 * SLOT_BYTES);
         let mut map = KeyMap::new(0, 0.9, 9, (0, 0));
         assert!(map.put(b"", Offset(0)) && map.put(b"", Offset(7)));
-        assert!(!map.put(b"another", Offset(8)), "one key, and one free slot");
+        assert!(
+            !map.put(b"another", Offset(8)),
+            "one key, and one free slot"
+        );
         assert_eq!((map.get(b""), map.get(b"another")), (Some(Offset(7)), None));
     }
 }

@@ -84,7 +84,10 @@ pub fn candidate(
         Some(cleaned) if (bounds.log_start..=bounds.log_end).contains(&cleaned) => cleaned,
         _ => bounds.log_start,
     };
-    let first_dirty = holder(segments, from);
+    let first_dirty = match from >= bounds.closed_end {
+        true => segments.len(),
+        false => holder(segments, from),
+    };
     let dirty = &segments[first_dirty..];
     let mut limit = bounds.settled.min(bounds.closed_end);
     if rules.min_lag_ms > 0 {

@@ -44,7 +44,8 @@ pub fn swap_state(names: &[String]) -> SwapState<'_> {
     for name in names.iter().filter(|name| name.ends_with(SWAP)) {
         let base = based(name, SWAP);
         let pending = state.pending.iter_mut();
-        let mut pending = pending.filter(|(pending, _)| base.is_some_and(|(base, _)| base == *pending));
+        let mut pending =
+            pending.filter(|(pending, _)| base.is_some_and(|(base, _)| base == *pending));
         match (pending.next(), base) {
             (Some(_), Some((_, true))) => {}
             (Some((_, files)), _) => files.push(name),
@@ -62,16 +63,30 @@ mod tests {
     const B: &str = "00000000000000000100";
 
     fn names(all: &[(&str, &str)]) -> Vec<String> {
-        all.iter().map(|(stem, end)| format!("{stem}{end}")).collect()
+        all.iter()
+            .map(|(stem, end)| format!("{stem}{end}"))
+            .collect()
     }
 
     #[test]
     fn before_the_log_is_renamed_nothing_has_happened() {
         for left in [
             &[(A, ".log.cleaned")][..],
-            &[(A, ".log.cleaned"), (A, ".index.cleaned"), (A, ".timeindex.cleaned")],
-            &[(A, ".log.cleaned"), (A, ".index.swap"), (A, ".timeindex.cleaned")],
-            &[(A, ".index.swap"), (A, ".timeindex.swap"), (A, ".txnindex.swap")],
+            &[
+                (A, ".log.cleaned"),
+                (A, ".index.cleaned"),
+                (A, ".timeindex.cleaned"),
+            ],
+            &[
+                (A, ".log.cleaned"),
+                (A, ".index.swap"),
+                (A, ".timeindex.cleaned"),
+            ],
+            &[
+                (A, ".index.swap"),
+                (A, ".timeindex.swap"),
+                (A, ".txnindex.swap"),
+            ],
         ] {
             let mut all = names(left);
             let left = all.clone();

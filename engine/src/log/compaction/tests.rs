@@ -104,7 +104,11 @@ impl World {
             });
         }
         self.next = info(&batch).next_offset().0;
-        self.pieces.last_mut().expect("a segment").batches.push(batch);
+        self.pieces
+            .last_mut()
+            .expect("a segment")
+            .batches
+            .push(batch);
     }
 
     fn builder(&mut self, producer: u8, count: i32) -> BatchBuilder {
@@ -119,7 +123,13 @@ impl World {
         builder
     }
 
-    fn data(&mut self, producer: u8, transactional: bool, records: &[(u8, bool)], codec: Compression) {
+    fn data(
+        &mut self,
+        producer: u8,
+        transactional: bool,
+        records: &[(u8, bool)],
+        codec: Compression,
+    ) {
         // Within an open transaction there is nothing else.
         let transactional = transactional || self.open.contains_key(&producer);
         let mut builder = self
@@ -339,7 +349,10 @@ impl World {
         }
         for (offset, (key, value, time)) in &seen {
             let written = &self.written[offset];
-            assert_eq!((written.key, &written.value, written.time), (*key, value, *time));
+            assert_eq!(
+                (written.key, &written.value, written.time),
+                (*key, value, *time)
+            );
             if let Some(marker) = written.marker {
                 assert!(markers.contains(&marker), "data without its marker");
             }

@@ -44,12 +44,10 @@ impl Transactions {
         while let Some(Reverse(next)) = self.ahead.peek().filter(|next| next.0.first <= offset) {
             let transaction = *next;
             self.ahead.pop();
-            self.aborted
-                .entry(transaction.producer)
-                .or_insert(Aborted {
-                    transaction,
-                    met: false,
-                });
+            self.aborted.entry(transaction.producer).or_insert(Aborted {
+                transaction,
+                met: false,
+            });
         }
     }
 

@@ -15,8 +15,8 @@ use odradek_engine::log::Appended;
 use odradek_engine::record::{Origin, RecordError, keyless, validate_produce};
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
@@ -414,7 +414,10 @@ fn reply(
                 log_append_time_ms: answer.append_time,
                 log_start_offset: answer.log_start,
                 error_message: answer.why.as_deref(),
-                record_errors: answer.keyless.as_deref().map_or_else(Vec::new, Keyless::told),
+                record_errors: answer
+                    .keyless
+                    .as_deref()
+                    .map_or_else(Vec::new, Keyless::told),
                 ..PartitionProduceResponse::default()
             };
             // KIP-951: the new leader at once, without a metadata round trip.

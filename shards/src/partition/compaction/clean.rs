@@ -250,7 +250,9 @@ impl Partition {
                 };
                 match indexed.map_err(|error| damaged(extent, position, error))? {
                     Indexed::Whole(looked_at) => slices.spent(looked_at).await?,
-                    Indexed::Full if indexer.end() > found.from => return Ok((indexer, bytes_read)),
+                    Indexed::Full if indexer.end() > found.from => {
+                        return Ok((indexer, bytes_read));
+                    }
                     Indexed::Full => {
                         let offset = found.from.0;
                         let bytes = map_bytes;

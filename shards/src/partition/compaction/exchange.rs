@@ -130,7 +130,10 @@ const WALK_BYTES: usize = 256 << 10;
 async fn end_of(io: &Io, directory: &Path, base: Offset) -> Result<Offset, Errno> {
     let stem = directory.join(file_stem(base));
     let file = io
-        .open(&with_end(&stem, &format!(".log{SWAP}")), OpenMode::default())
+        .open(
+            &with_end(&stem, &format!(".log{SWAP}")),
+            OpenMode::default(),
+        )
         .await?;
     let walked = async {
         let size = io.size(file).await?;

@@ -28,8 +28,8 @@ use odradek_engine::log::compaction::{
 use odradek_engine::types::{Offset, Timestamp};
 
 pub use self::clean::{CleanError, Cleaned, Means};
-pub use self::pace::Pace;
 pub(super) use self::exchange::recover;
+pub use self::pace::Pace;
 use super::side_files::read_side;
 use super::{Partition, State};
 use crate::runtime::Gate;
@@ -150,9 +150,6 @@ impl Partition {
     async fn keep_offset(&self, file: &str, offset: Offset) -> Result<(), Errno> {
         let text = OffsetCheckpoint::text(&self.name.topic, self.name.index, offset);
         let path = self.directory.join(file);
-        self.ground
-            .io
-            .replace_file(&path, text.into_bytes())
-            .await
+        self.ground.io.replace_file(&path, text.into_bytes()).await
     }
 }

@@ -68,7 +68,10 @@ impl Partition {
             }
             Err((true, error)) => {
                 let directory = self.directory.display();
-                self.poison(format!("exchanging segment {base} in {directory} failed"), error);
+                self.poison(
+                    format!("exchanging segment {base} in {directory} failed"),
+                    error,
+                );
                 Err(CleanError::Stopped)
             }
         }
@@ -88,7 +91,10 @@ impl Partition {
             bases.filter(|old| *old > base && *old < until).collect()
         });
         let stem = file_stem(base);
-        let beside: Vec<String> = ends.iter().map(|end| format!("{stem}{end}{SWAP}")).collect();
+        let beside: Vec<String> = ends
+            .iter()
+            .map(|end| format!("{stem}{end}{SWAP}"))
+            .collect();
         decide(io, directory, base, ends).await?;
         let done = perform(io, directory, base, &old, &beside).await;
         done.map_err(|error| (true, error))
