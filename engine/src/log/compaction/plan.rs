@@ -103,18 +103,23 @@ pub fn candidate(
             .get(holder(segments, limit))
             .map_or(limit, |one| one.base),
     };
-    let bytes = |of: &mut dyn Iterator<Item = &Extent>| of.map(|one| one.size).sum();
     let oldest = dirty.iter().map(|one| one.started.0).filter(|at| *at > 0);
     let until = now.0.saturating_sub(rules.max_lag_ms.max(0));
     Candidate {
         from,
         to,
-        clean_bytes: bytes(&mut segments.iter().take_while(|one| one.base < from)),
-        dirty_bytes: bytes(&mut dirty.iter().take_while(|one| one.base < to)),
+        clean_bytes: bytes(segments, from),
+        dirty_bytes: bytes(dirty, to),
         overdue_ms: oldest
             .min()
             .map_or(0, |oldest| until.saturating_sub(oldest).max(0)),
     }
+}
+
+/// Bytes of those that begin before `end`.
+fn bytes(segments: &[Extent], end: Offset) -> u64 {
+    let within = segments.iter().take_while(|one| one.base < end);
+    within.map(|one| one.size).sum()
 }
 
 /// The number of the segment that holds `offset`, or of the first.

@@ -104,7 +104,8 @@ impl Partition {
             let bytes = read_side(&self.ground.io, &path).await?;
             let cleaned = bytes.and_then(|bytes| OffsetCheckpoint::parse(&bytes));
             let gaps = load_gaps(&self.ground.io, &self.directory).await?;
-            let known = &mut self.state.borrow_mut().compaction;
+            let mut state = self.state.borrow_mut();
+            let known = &mut state.compaction;
             (known.cleaned, known.gaps) = (Some(cleaned), gaps);
         }
         let mut state = self.state.borrow_mut();
