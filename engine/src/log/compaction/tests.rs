@@ -363,7 +363,7 @@ impl World {
         for (offset, written) in &self.written {
             let superseded = self
                 .written
-                .range(offset + 1..end.0)
+                .range(offset + 1..end.0.max(offset + 1))
                 .any(|(_, later)| later.key == written.key && !later.aborted);
             if *offset < end.0 && superseded {
                 assert!(!seen.contains_key(offset), "{offset} was superseded");
