@@ -93,7 +93,7 @@ impl Partition {
                             Err(_) if stale() => continue,
                             opened => opened?,
                         };
-                        if self.exchanged(generation) {
+                        if !self.hold(&opened, segment).await? || self.exchanged(generation) {
                             found = None;
                             continue;
                         }
@@ -137,6 +137,16 @@ impl Partition {
                 }
             }
         }
+    }
+
+    /// Sees to it that a file can be read to its end even if compaction takes its name. `false`: it
+    /// may be losing it already.
+    async fn hold(&self, file: &SegmentFile, segment: Offset) -> Result<bool, Errno> {
+        if file.pinned() || !self.state.borrow().may_be_exchanged() {
+            return Ok(true);
+        }
+        file.pin().await?;
+        Ok(self.state.borrow().exchanging(segment).is_none())
     }
 
     /// Whether segments were exchanged since.
