@@ -49,7 +49,7 @@ fn map(keys: u64) -> KeyMap {
 
 fn learn(log: &[Vec<u8>]) -> (KeyMap, Offset) {
     let map = map(BATCHES * RECORDS_PER_BATCH);
-    let mut indexer = Indexer::new(map, Offset(0), Transactions::default());
+    let mut indexer = Indexer::new(map, Offset(0), []);
     for batch in log {
         let indexed = indexer.batch(batch, &check(batch));
         black_box(indexed.expect("it opens"));

@@ -2,7 +2,7 @@
 //!
 //! Source: Kafka `Cleaner.buildOffsetMap`.
 
-use super::{KeyMap, Transactions};
+use super::{AbortedTransaction, KeyMap, Transactions};
 use crate::record::{BatchInfo, ControlType, OpenBatch, RecordError};
 use crate::types::Offset;
 
@@ -27,11 +27,17 @@ pub struct Indexer {
 }
 
 impl Indexer {
-    /// For what lies from `from` on, with the aborted transactions there.
-    pub fn new(map: KeyMap, from: Offset, transactions: Transactions) -> Self {
+    /// For what lies from `from` on; with all transactions of the log that were aborted.
+    pub fn new(
+        map: KeyMap,
+        from: Offset,
+        aborted: impl IntoIterator<Item = AbortedTransaction>,
+    ) -> Self {
+        // Of one that ended before, the marker is not met: it would go on for ever.
+        let here = aborted.into_iter().filter(|one| one.last >= from);
         Self {
             map,
-            transactions,
+            transactions: Transactions::new(here),
             from,
             end: from,
             records: 0,

@@ -225,8 +225,7 @@ impl World {
             return;
         }
         let keys = KeyMap::new(slots * SLOT_BYTES, 0.9, u64::MAX, (3, 4));
-        let transactions = Transactions::new(self.aborted.iter().copied());
-        let mut indexer = Indexer::new(keys, found.from, transactions);
+        let mut indexer = Indexer::new(keys, found.from, self.aborted.iter().copied());
         'all: for (piece, extent) in self.pieces.iter().zip(&extents) {
             if extent.base >= found.to {
                 break;

@@ -226,9 +226,7 @@ impl Partition {
         let secret = (io.random(), io.random());
         let map = KeyMap::new(means.map_bytes, means.map_load, most, secret);
         let map_bytes = map.bytes();
-        let here = aborted.iter().copied();
-        let here = here.filter(|one| one.last >= found.from && one.first < found.to);
-        let mut indexer = Indexer::new(map, found.from, Transactions::new(here));
+        let mut indexer = Indexer::new(map, found.from, aborted.iter().copied());
         let mut bytes_read = 0;
         for (number, extent) in extents.iter().enumerate() {
             let until = extents.get(number + 1).map_or(found.to, |next| next.base);
