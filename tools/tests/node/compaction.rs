@@ -126,7 +126,7 @@ fn a_record_without_a_key_is_named() {
     let made = client.create_topic("t", 1, &settings("delete,compact"));
     assert_eq!(made, ErrorCode::None);
     let mut builder = BatchBuilder::new();
-    for key in [Some(&b"k"[..]), None, Some(b""), None] {
+    for key in [Some(&b"k"[..]), None, Some(&b""[..]), None] {
         builder
             .append(Timestamp(now_ms()), key, Some(b"v"), &[])
             .expect("a record");

@@ -44,10 +44,12 @@ impl Transactions {
         while let Some(Reverse(next)) = self.ahead.peek().filter(|next| next.0.first <= offset) {
             let transaction = *next;
             self.ahead.pop();
-            self.aborted.entry(transaction.producer).or_insert(Aborted {
-                transaction,
-                met: false,
-            });
+            let known = self.aborted.get(&transaction.producer);
+            if known.is_none_or(|known| known.transaction.last < transaction.first) {
+                let met = false;
+                let aborted = Aborted { transaction, met };
+                self.aborted.insert(transaction.producer, aborted);
+            }
         }
     }
 
@@ -57,7 +59,9 @@ impl Transactions {
         if !batch.is_transactional() {
             return false;
         }
-        match self.aborted.get_mut(&batch.producer_id) {
+        // What lies behind an abort is not of it, even if its marker was never met.
+        let aborted = self.aborted.get_mut(&batch.producer_id);
+        match aborted.filter(|aborted| batch.base_offset <= aborted.transaction.last) {
             Some(aborted) => {
                 aborted.met = true;
                 true
