@@ -128,7 +128,8 @@ impl Producers {
     /// The first offset of the earliest open transaction.
     pub fn first_undecided(&self) -> Option<Offset> {
         let open = self.entries.values();
-        open.filter_map(ProducerEntry::transaction_first_offset).min()
+        open.filter_map(ProducerEntry::transaction_first_offset)
+            .min()
     }
 
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {

@@ -5,6 +5,9 @@
 //! [`walk`](super::walk). In the last segment that begins at the partition's checkpoint, if there
 //! is one and the batch before it stands there as the checkpoint says; so the cost is bounded by
 //! what was written since. What lies past the accepted end is cut before the partition serves.
+//!
+//! An exchange of segments by [compaction](super::compaction) that was cut short is finished or
+//! undone before anything is looked at.
 
 use std::collections::VecDeque;
 use std::path::Path;
