@@ -1,9 +1,12 @@
-//! A closed segment's batches, one after the other, each checked.
+//! A closed segment's batches, one after the other, each checked: also whether it lies where it says.
+//! The CRC does not cover a batch's offset, and by a wrong one the wrong records would be dropped.
 
 use std::rc::Rc;
 
 use odradek_engine::io::{Errno, SegmentFile};
+use odradek_engine::log::compaction::Extent;
 use odradek_engine::record::{BatchInfo, RecordError, Rules, batch_end, validate};
+use odradek_engine::types::Offset;
 
 /// See the module.
 pub(super) struct Batches {
@@ -14,17 +17,23 @@ pub(super) struct Batches {
     bytes: Vec<u8>,
     /// How much of them was given.
     given: usize,
+    /// No batch begins before this,
+    next: Offset,
+    /// nor ends behind this.
+    until: Offset,
 }
 
 impl Batches {
-    /// Those in the first `end` bytes.
-    pub(super) fn new(file: Rc<SegmentFile>, end: u64) -> Self {
+    /// Those of a segment behind which another begins at `until`.
+    pub(super) fn new(file: Rc<SegmentFile>, extent: &Extent, until: Offset) -> Self {
         Batches {
             file,
             at: 0,
-            end,
+            end: extent.size,
             bytes: Vec::new(),
             given: 0,
+            next: extent.base,
+            until,
         }
     }
 
@@ -76,9 +85,15 @@ impl Batches {
             Err(error) => return Some(Err(error)),
         };
         let batch = &rest[..size];
-        Some(validate(batch, &Rules::LOG).map(|info| {
+        let checked = validate(batch, &Rules::LOG).and_then(|info| {
+            if info.base_offset < self.next || info.next_offset() > self.until {
+                let offset = info.base_offset.0;
+                return Err(RecordError::BaseOffset { offset });
+            }
             self.given += size;
-            (info, batch)
-        }))
+            self.next = info.next_offset();
+            Ok((info, batch))
+        });
+        Some(checked)
     }
 }

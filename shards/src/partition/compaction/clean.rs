@@ -233,7 +233,7 @@ impl Partition {
             if until <= found.from || extent.base >= found.to {
                 continue;
             }
-            let mut batches = self.batches(extent).await?;
+            let mut batches = self.batches(extent, until).await?;
             while !batches.ended() {
                 let position = batches.position();
                 let indexed = match batches.next() {
@@ -280,7 +280,8 @@ impl Partition {
         for (number, extent) in group.iter().enumerate() {
             let last_with_bytes = group[number + 1..].iter().all(|later| later.size == 0);
             indexed_aborted |= self.has_aborted_index(extent.base).await?;
-            let mut batches = self.batches(extent).await?;
+            let behind = group.get(number + 1).map_or(until, |next| next.base);
+            let mut batches = self.batches(extent, behind).await?;
             while !batches.ended() {
                 let position = batches.position();
                 let stays: Result<(BatchInfo, Option<BatchInfo>), RecordError> =
@@ -326,12 +327,12 @@ impl Partition {
         self.exchange(segment, until, &ends).await
     }
 
-    async fn batches(&self, extent: &Extent) -> Result<Batches, CleanError> {
+    async fn batches(&self, extent: &Extent, until: Offset) -> Result<Batches, CleanError> {
         let ground = &self.ground;
         let (io, directory) = (&ground.io, &self.directory);
         let file: Rc<SegmentFile> =
             SegmentFile::open(io, directory, extent.base, ground.strategy, false).await?;
-        Ok(Batches::new(file, extent.size))
+        Ok(Batches::new(file, extent, until))
     }
 
     /// Before anything is taken out it is known, durably, where offsets may be missing; and the
