@@ -9,6 +9,7 @@
 mod backfill;
 mod cell;
 mod closed;
+mod compaction;
 pub(crate) mod core;
 mod durable_acks;
 mod findings;
@@ -55,6 +56,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     idle_consumers::SCENARIO,
     hot_partition::SCENARIO,
     one_address::SCENARIO,
+    compaction::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

@@ -4,10 +4,12 @@
 //! batches into the [`tail`]; [`Log::plan_write`] says what goes to disk next; [`Log::plan_read`]
 //! says where an offset's bytes lie. Nothing here makes a system call or reads a clock.
 //!
-//! Invariants: offsets are contiguous from the log start offset to the log end offset; a batch
-//! never spans segments; what is not yet written is in memory.
+//! Invariants: offsets are contiguous from the log start offset to the log end offset, but for those
+//! that [`compaction`] took out of closed segments; a batch never spans segments; what is not yet
+//! written is in memory.
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod epochs;
 pub mod index;
 pub mod producers;

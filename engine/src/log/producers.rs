@@ -133,6 +133,11 @@ impl Producers {
         self.entries.is_empty()
     }
 
+    /// In no order.
+    pub fn entries(&self) -> impl Iterator<Item = &ProducerEntry> {
+        self.entries.values()
+    }
+
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {
         self.entries.get(&id)
     }

@@ -23,14 +23,15 @@ const VERSION: i16 = 0;
 pub(super) const ENTRY_BYTES: usize = 34;
 
 /// A transaction that has aborted, as a segment's `.txnindex` tells it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Aborted {
-    pub producer_id: ProducerId,
     /// Of its first record in this log.
     pub first: Offset,
+    pub producer_id: ProducerId,
     /// Of the marker that ended it.
     pub last: Offset,
-    /// The last stable offset once its end is visible: what aborts later begins at or after it.
+    /// The last stable offset once its end is visible, which may lie before `first`: what aborts
+    /// later begins at or after it.
     pub stable: Offset,
 }
 
@@ -57,7 +58,7 @@ impl Aborted {
         let sane = i16::from_be_bytes(*version) >= VERSION
             && read.producer_id.0 >= 0
             && (0..=read.last.0).contains(&read.first.0)
-            && read.stable > read.first;
+            && read.stable.0 >= 0;
         sane.then_some(read)
     }
 

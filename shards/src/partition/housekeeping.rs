@@ -106,6 +106,10 @@ impl Partition {
             }
             let visible = state.progress.visible();
             state.log.expire_producers(now, producers_ms);
+            if state.compacting() {
+                // Its turn comes when the cleaning has ended.
+                return Ok(state.log.log_start());
+            }
             let gone = state.log.expire(now, visible);
             for segment in &gone {
                 state.files.remove(&segment.base);
@@ -231,6 +235,7 @@ impl Partition {
         }
         // What is under way would make files again that are gone by then.
         self.calm_down().await;
+        self.stop_compacting().await;
         let io = &self.ground.io;
         let _none_moves = self.start_moves.lock().await;
         remove_directory(io, &self.directory).await?;

@@ -9,8 +9,10 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
+mod compaction;
 mod files;
 mod flush;
+mod habits;
 mod hand_over;
 mod housekeeping;
 mod index;
@@ -49,6 +51,9 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::compaction::Compaction;
+pub use self::compaction::{CleanError, Cleaned, Means, Pace};
+pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
@@ -159,6 +164,8 @@ struct State {
     checkpoint: Option<Checkpoint>,
     /// Indexes that are being made.
     indexing: BTreeMap<Offset, Rc<Gate>>,
+    compaction: Compaction,
+    habits: Habits,
     /// The marks move no more.
     abandoned: bool,
     /// It moves to another shard; raised whenever less touches the files than before.
@@ -293,7 +300,7 @@ impl Partition {
         if let Some(outcome) = state.settled(mark, offset) {
             return Wait::over(outcome);
         }
-        let mark = state.effective(mark);
+        let mark = state.effective(mark, offset);
         let wait = match mark {
             Mark::Written => state.written.add(offset),
             Mark::Visible => state.visible.add(offset),
@@ -310,7 +317,7 @@ impl Partition {
     /// Somebody will [`wait`](Self::wait) for this: what must be durable for it is written so.
     pub fn want(&self, mark: Mark, offset: Offset) {
         let mut state = self.state.borrow_mut();
-        if state.effective(mark) == Mark::Visible {
+        if state.effective(mark, offset) == Mark::Visible {
             state.wanted = state.wanted.max(offset);
             self.hurry(&mut state);
         }
@@ -457,7 +464,7 @@ impl State {
     }
 
     fn settled(&self, mark: Mark, offset: Offset) -> Option<Result<(), Failed>> {
-        if self.progress.at(self.effective(mark)) >= offset {
+        if self.progress.at(self.effective(mark, offset)) >= offset {
             return Some(Ok(()));
         }
         self.abandoned.then_some(Err(Failed))

@@ -71,23 +71,36 @@ impl Partition {
     /// The aborted transactions with records in what was read from `from` on: who reads committed
     /// records only must leave them out.
     pub async fn aborted(&self, from: Offset, read: &Read) -> Result<Vec<Aborted>, ReadError> {
-        let Some((segment, end)) = read.reach else {
+        let Some(reach) = read.reach else {
             return Ok(Vec::new());
         };
-        let to = self
-            .with_log(|log| log.bound(segment, end))
-            .min(read.stable);
+        let to = reach.min(read.stable);
+        let mut generation = self.generation();
         let mut search = AbortedSearch::new(from, to);
         loop {
-            let segment = {
+            let (segment, exchange) = {
                 let state = self.state.borrow();
                 self.check_read(&state)?;
-                state.log.search_aborted(&mut search)
+                if state.generation() != generation {
+                    // Compaction has put segments together: a list may be another's part now. What
+                    // it took out is of no record that was read.
+                    generation = state.generation();
+                    search = AbortedSearch::new(from, to);
+                }
+                let segment = state.log.search_aborted(&mut search);
+                (segment, segment.and_then(|segment| state.exchanging(segment)))
             };
             let Some(segment) = segment else {
                 return Ok(search.finish());
             };
+            if let Some(exchange) = exchange {
+                exchange.passed().await;
+                continue;
+            }
             let read = read_aborted(self.io(), &self.directory, segment).await?;
+            if self.exchanged(generation) || self.state.borrow().exchanging(segment).is_some() {
+                continue;
+            }
             let gone = self.with_log(|log| log.log_start() > segment);
             let all = match read {
                 Some(all) => all,

@@ -15,6 +15,7 @@ use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::Ground;
+use super::compaction::load_gaps;
 use super::judge::trust;
 use super::listing::Listing;
 use super::open::Opening;
@@ -35,6 +36,8 @@ pub(super) struct Walk<'a> {
     pub(super) undecided_from: Offset,
     pub(super) io: &'a Io,
     listing: &'a Listing<'a>,
+    /// Compaction may have taken out offsets before this.
+    pub(super) gaps: Offset,
     /// Bytes of batches judged.
     pub(super) judged: u64,
 }
@@ -128,6 +131,7 @@ pub(super) async fn walk(
         undecided_from,
         io,
         listing,
+        gaps: load_gaps(io, directory).await?,
         judged: 0,
     };
     let mut active = None;
@@ -172,7 +176,7 @@ pub(super) async fn walk(
             }
             None => {
                 let here = start.filter(|start| start.checkpoint.segment == base);
-                walk.judge(&file, base, here).await?
+                walk.judge(&file, base, following, here).await?
             }
         };
         let damaged = following.is_some_and(|following| walk.found.next != following);

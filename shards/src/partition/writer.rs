@@ -31,7 +31,7 @@ impl Partition {
 
     async fn write_pending(self: Rc<Self>) {
         loop {
-            let (plan, durable, segment_bytes) = {
+            let (plan, durable, segment_bytes, preallocate) = {
                 let mut state = self.state.borrow_mut();
                 let plan = match state.poisoned {
                     Some(_) => None,
@@ -42,7 +42,8 @@ impl Partition {
                     return state.quieter();
                 };
                 let durable = self.durable_wanted(&state);
-                (plan, durable, state.log.rules().segment_bytes)
+                let segment_bytes = state.log.rules().segment_bytes;
+                (plan, durable, segment_bytes, state.habits.preallocate)
             };
             let file = match self.file(plan.segment, true).await {
                 Ok(file) => file,
@@ -51,7 +52,11 @@ impl Partition {
                     return self.give_up(why, error);
                 }
             };
-            if let Err(error) = file.reserve(plan.end, segment_bytes).await {
+            let end = match preallocate {
+                true => plan.end.max(segment_bytes),
+                false => plan.end,
+            };
+            if let Err(error) = file.reserve(end, segment_bytes).await {
                 let directory = self.directory.display();
                 let why = format!("cannot grow segment {} in {directory}", plan.segment.0);
                 return self.give_up(why, error);

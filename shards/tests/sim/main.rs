@@ -8,6 +8,7 @@
 
 mod beside;
 mod clean_start;
+mod compaction;
 mod durable;
 mod left_behind;
 mod moves;

@@ -8,6 +8,7 @@ mod bad_batches;
 mod bad_frames;
 mod checkpoints;
 mod commands;
+mod compaction;
 mod crowd;
 mod deletion;
 mod directories;

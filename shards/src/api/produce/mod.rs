@@ -13,11 +13,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::log::Appended;
-use odradek_engine::record::{Depth, Origin, RecordError, recompress, validate_produce};
+use odradek_engine::record::{
+    Depth, Origin, RecordError, keyless, recompress, validate_produce,
+};
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
@@ -42,11 +44,24 @@ struct Answer {
     index: i32,
     error: ErrorCode,
     why: Option<String>,
+    keyless: Option<Box<Keyless>>,
     base_offset: i64,
     append_time: i64,
     log_start: i64,
     leader: Option<(u32, i32)>,
 }
+
+/// Records of a refused batch that want a key.
+#[derive(Clone)]
+struct Keyless {
+    /// Their numbers in the batch, at most [`KEYLESS_TOLD_MAX`].
+    indexes: Vec<i32>,
+    /// Of each, for the client to show.
+    why: String,
+}
+
+/// Records that one answer names: a message of their own goes with each.
+const KEYLESS_TOLD_MAX: usize = 1000;
 
 /// The same while a mark may be waited for.
 struct Taken {
@@ -271,10 +286,41 @@ async fn store(
         Err((error, why)) => {
             answer.error = error;
             answer.why = why;
+            if error == ErrorCode::InvalidRecord && hosted.config.compacts() {
+                refuse_keyless(&mut answer, &topic.name, records.bytes().unwrap_or(&[]));
+            }
             answer.leader = broker.leader_of(topic.id, index);
         }
     }
     Taken { answer, wait }
+}
+
+/// Names the records of a refused batch that have no key, if that is why. A batch that cannot be
+/// opened was refused for that.
+fn refuse_keyless(answer: &mut Answer, topic: &str, records: &[u8]) {
+    let mut scratch = Vec::new();
+    let Ok(mut indexes) = keyless(records, &mut scratch) else {
+        return;
+    };
+    if indexes.is_empty() {
+        return;
+    }
+    // As Kafka says it (`LogValidator.validateKey`): clients show it.
+    let why = format!(
+        "Compacted topic cannot accept message without key in topic partition {topic}-{}.",
+        answer.index
+    );
+    let shown = indexes.iter().take(3);
+    let shown = shown.map(|index| format!("RecordError(batchIndex={index}, message='{why}')"));
+    let shown: Vec<String> = shown.collect();
+    answer.why = Some(format!(
+        "One or more records have been rejected due to {} record errors in total, and only showing \
+         the first three errors at most: [{}]",
+        indexes.len(),
+        shown.join(", ")
+    ));
+    indexes.truncate(KEYLESS_TOLD_MAX);
+    answer.keyless = Some(Box::new(Keyless { indexes, why }));
 }
 
 /// A batch in the log.
@@ -352,6 +398,16 @@ fn append(
     }
 }
 
+impl Keyless {
+    fn told(&self) -> Vec<BatchIndexAndErrorMessage<'_>> {
+        let told = self.indexes.iter().map(|index| BatchIndexAndErrorMessage {
+            batch_index: *index,
+            batch_index_error_message: Some(&self.why),
+        });
+        told.collect()
+    }
+}
+
 impl Taken {
     fn failed(&self) -> bool {
         self.answer.error != ErrorCode::None
@@ -364,6 +420,7 @@ impl Answer {
             index,
             error,
             why: None,
+            keyless: None,
             base_offset: -1,
             append_time: -1,
             log_start: -1,
@@ -390,6 +447,10 @@ fn reply(
                 log_append_time_ms: answer.append_time,
                 log_start_offset: answer.log_start,
                 error_message: answer.why.as_deref(),
+                record_errors: answer
+                    .keyless
+                    .as_deref()
+                    .map_or_else(Vec::new, Keyless::told),
                 ..PartitionProduceResponse::default()
             };
             // KIP-951: the new leader at once, without a metadata round trip.
