@@ -247,6 +247,17 @@ final class AdminScenarios {
         }
     }
 
+    static void accessControlListsNeedAnAuthorizer(Context c) throws Exception {
+        AclBinding binding = new AclBinding(
+            new ResourcePattern(ResourceType.TOPIC, c.topic(), PatternType.LITERAL),
+            new AccessControlEntry("User:somebody", "*", AclOperation.READ, AclPermissionType.ALLOW));
+        try (Admin admin = c.admin()) {
+            fails(SecurityDisabledException.class, () -> get(admin.describeAcls(AclBindingFilter.ANY).values()));
+            fails(SecurityDisabledException.class, () -> get(admin.createAcls(List.of(binding)).all()));
+            fails(SecurityDisabledException.class, () -> get(admin.deleteAcls(List.of(binding.toFilter())).all()));
+        }
+    }
+
     private static void create(Admin admin, String topic, int partitions, Map<String, String> configs) throws Exception {
         get(admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(configs))).all());
     }
@@ -276,17 +287,6 @@ final class AdminScenarios {
             for (int i = 0; i < count; i++) {
                 producer.send(new ProducerRecord<>(c.topic(), "k" + i, "v" + i));
             }
-        }
-    }
-
-    static void accessControlListsNeedAnAuthorizer(Context c) throws Exception {
-        AclBinding binding = new AclBinding(
-            new ResourcePattern(ResourceType.TOPIC, c.topic(), PatternType.LITERAL),
-            new AccessControlEntry("User:somebody", "*", AclOperation.READ, AclPermissionType.ALLOW));
-        try (Admin admin = c.admin()) {
-            fails(SecurityDisabledException.class, () -> get(admin.describeAcls(AclBindingFilter.ANY).values()));
-            fails(SecurityDisabledException.class, () -> get(admin.createAcls(List.of(binding)).all()));
-            fails(SecurityDisabledException.class, () -> get(admin.deleteAcls(List.of(binding.toFilter())).all()));
         }
     }
 }
