@@ -97,7 +97,8 @@ def _file_to_file(env, victims):
     worker.program.start()
     worker.configure(
         f"{topic}-source", connector_class="org.apache.kafka.connect.file.FileStreamSourceConnector", tasks_max=1,
-        file=source, topic=topic, topic_creation_default_partitions=1, topic_creation_default_replication_factor=1)
+        file=source, topic=topic, exactly_once_support="required", topic_creation_default_partitions=1,
+        topic_creation_default_replication_factor=1)
     worker.configure(
         f"{topic}-sink", connector_class="org.apache.kafka.connect.file.FileStreamSinkConnector", tasks_max=1,
         file=sink, topics=topic)
