@@ -152,9 +152,9 @@ impl Image {
                         // A leader in the record, even the same one, begins a new epoch.
                         if record.leader >= 0 {
                             entry.shard = record.leader as u32;
-                            entry.leader_epoch += 1;
+                            entry.leader_epoch = entry.leader_epoch.saturating_add(1);
                         }
-                        entry.partition_epoch += 1;
+                        entry.partition_epoch = entry.partition_epoch.saturating_add(1);
                     }
                 });
             }
