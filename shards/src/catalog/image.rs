@@ -96,6 +96,11 @@ impl Image {
         self.transaction_version.unwrap_or(TRANSACTION_VERSION_MAX)
     }
 
+    /// The same, if it was ever set.
+    pub fn transaction_version_set(&self) -> Option<i16> {
+        self.transaction_version
+    }
+
     /// Settings of brokers made while running, by id; "" is the default of all.
     pub fn brokers(&self) -> &Arc<BTreeMap<String, Given>> {
         &self.brokers
