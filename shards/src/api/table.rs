@@ -69,6 +69,7 @@ pub static TABLE: &[Row] = &[
     row!(delete_acls),
     row!(describe_configs),
     row!(alter_configs),
+    row!(alter_replica_log_dirs),
     row!(describe_log_dirs),
     row!(create_partitions),
     row!(delete_groups),
