@@ -8,11 +8,11 @@ from .clients import Client
 from .driver import Driver
 from .oracle import Oracle
 
-# Name of the program: the stamp that setup leaves when it is there. The last two are run by their
+# Name of the program: the stamp that setup leaves when it is there. The last three are run by their
 # suites themselves.
 STAMPS = {
     "java": "classes", "java-old": "old-classes", "franz-go": "go", "sarama": "go", "kafkajs": "js", "rdkafka": "rust",
-    "ecosystem": "ecosystem-classes", "registry": "registry-classes",
+    "ecosystem": "ecosystem-classes", "registry": "registry", "registry-client": "registry-classes",
 }
 
 

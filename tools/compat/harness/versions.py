@@ -24,7 +24,7 @@ def version(client, programs):
         if client in PINNED:
             return PINNED[client]
         if client == "Apicurio Registry":
-            return re.search(r"<apicurio.version>(.+)</", REGISTRY_POM.read_text())[1]
+            return re.search(r"<registry.version>(.+)</", REGISTRY_POM.read_text())[1]
         if client in PROGRAMS:
             name = PROGRAMS[client]
             return programs.programs[name].version() if programs.installed(name) else "?"

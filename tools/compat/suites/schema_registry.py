@@ -45,7 +45,7 @@ def registry(env, node):
 
 
 def client(env, node, address, topic):
-    argv = java_command("compat.AvroApp", node.bootstrap, f"http://{address}/apis/registry/v3", topic,
+    argv = java_command("compat.AvroApp", node.bootstrap, f"http://{address}/apis/registry/v2", topic,
                         flags=jvm.FLAGS, classpath=paths.REGISTRY_CLASSPATH)
     return env.own_program(Client("avro", argv, env.own_directory() / "avro.log"))
 
@@ -56,7 +56,7 @@ def ask(program, request):
     return answer
 
 
-@test(needs=["python", "registry"], limit_s=200)
+@test(needs=["python", "registry", "registry-client"], limit_s=200)
 def schemas_outlive_the_registry(env):
     node, topic = env.own_node(shards=4), env.name("payments")
     topics.create(node.bootstrap, topic, 4)
