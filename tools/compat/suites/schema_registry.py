@@ -72,7 +72,7 @@ def schemas_outlive_the_registry(env):
     # One that knows no schema but from the registry.
     found = [json.loads(r) for r in ask(client(env, node, address, topic), {"consume": 2 * RECORDS})["records"]]
     assert sorted(found, key=str) == sorted(first + second, key=str)
-    versions = jvm.http_json(address, f"/apis/registry/v3/groups/default/artifacts/{topic}/versions")
+    versions = jvm.http_json(address, f"/apis/registry/v3/groups/default/artifacts/{topic}-value/versions")
     assert versions[0] == 200 and versions[1]["count"] == 2, versions
     kept = {t for t in AdminClient({"bootstrap.servers": node.bootstrap}).list_topics(timeout=20).topics if "kafkasql" in t}
     assert "kafkasql-journal" in kept, kept
