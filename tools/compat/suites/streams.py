@@ -62,10 +62,10 @@ class Flow:
             into[message.key().decode()].append(message.value().decode())
             self.seen += 1
 
-    def until(self, items, app):
+    def until(self, items, programs):
         def reached():
             self.step()
-            assert app.alive(), "the application ended"
+            assert all(p.alive() for p in programs), "the application ended"
             return self.seen >= self.expected(items)
         wait_until(f"what {items} lines and orders lead to has come out", reached, 60, interval_s=0)
 
@@ -102,14 +102,17 @@ def application(env, node, app):
     return env.own_program(Daemon("Kafka Streams", argv, directory / "streams.log"))
 
 
-def _exactly_once(env, total, victims):
-    """`victims`: who is killed, each after another part of the input."""
+def _exactly_once(env, total, instances, victims):
+    """`victims`: who is killed, each after another part of the input; of several instances another each time."""
     node, app = env.own_node(), env.name("streams")
     prepared(node.bootstrap, app)
-    program, flow = application(env, node, app), Flow(node.bootstrap, app, total)
-    program.start()
+    programs = [application(env, node, app) for _ in range(instances)]
+    flow = Flow(node.bootstrap, app, total)
+    for program in programs:
+        program.start()
     for n, victim in enumerate(victims):
-        flow.until(total * (n + 1) // (len(victims) + 1), program)
+        flow.until(total * (n + 1) // (len(victims) + 1), programs)
+        program = programs[n % instances]
         if "application" in victim:
             program.kill()
         if "node" in victim:
@@ -117,15 +120,15 @@ def _exactly_once(env, total, victims):
             node.start()
         if "application" in victim:
             program.start()
-    flow.until(total, program)
+    flow.until(total, programs)
     flow.check()
 
 
 @test(needs=["python", "ecosystem"], limit_s=150)
 def counts_and_joins_are_exact_whoever_is_killed(env):
-    _exactly_once(env, 400, ["application", "node"])
+    _exactly_once(env, 400, 1, ["application", "node"])
 
 
 @test(needs=["python", "ecosystem"], limit_s=400, full=True)
-def counts_and_joins_are_exact_after_many_kills(env):
-    _exactly_once(env, 2000, ["application", "node", "application and node"] * 3)
+def two_instances_are_exact_after_many_kills(env):
+    _exactly_once(env, 2000, 2, ["application", "node", "application", "application and node"] * 2)
