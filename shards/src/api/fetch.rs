@@ -106,8 +106,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         wait_ms = wait_ms.min(broker.settings.connections_max_idle_ms);
     }
     let deadline = broker.io.now() + wait_ms as u64 * 1_000_000;
-    let least = request.min_bytes.max(0) as u64;
     let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
+    let max = call.fetch_bytes_max(max);
+    let least = (request.min_bytes.max(0) as u64).min(max);
     let notice = Rc::new(Notice::default());
     let limits = Limits {
         least,
@@ -122,6 +123,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
         let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
         if enough || over {
+            if call.fetches_too_much(answer.bytes) {
+                return nothing_yet(&call, kind);
+            }
             return respond(&call, kind, wanted, answer);
         }
         let pause = broker.io.sleep_until(deadline);
@@ -134,6 +138,19 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
 fn session_error(call: &Call<'_>, error: ErrorCode) -> Result<Outcome, Refusal> {
     call.reply(&FetchResponse {
         error_code: error.code(),
+        ..FetchResponse::default()
+    })
+}
+
+/// The client's quota does not allow what there is: it asks again after a while. A session goes on, and
+/// none is begun.
+fn nothing_yet(call: &Call<'_>, kind: Kind) -> Result<Outcome, Refusal> {
+    let session_id = match kind {
+        Kind::Incremental { id, .. } => id,
+        Kind::Sessionless | Kind::Full { .. } => 0,
+    };
+    call.reply(&FetchResponse {
+        session_id,
         ..FetchResponse::default()
     })
 }
