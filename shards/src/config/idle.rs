@@ -12,9 +12,9 @@ use Check::{Any, AtLeast, Between, Fraction, NotEmpty, OneOf, OneOfAnyCase, Some
 use Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use Why::{
-    Authorization, Connections, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics, NoCounterpart, Plugin,
-    Purgatory, Queue, Quorum, Removal, Replication, Security, ShareGroups, StreamsGroups,
-    Threads, Tiered, Transactions, Unstable,
+    Authorization, Connections, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics,
+    NoCounterpart, Plugin, Purgatory, Queue, Quorum, Removal, Replication, Security, ShareGroups,
+    StreamsGroups, Threads, Tiered, Transactions, Unstable,
 };
 
 /// Why a setting has no effect.

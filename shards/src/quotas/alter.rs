@@ -158,7 +158,9 @@ mod tests {
         let entity = entity
             .iter()
             .map(|(kind, name)| ((*kind).to_owned(), name.map(str::to_owned)));
-        let changes = changes.iter().map(|(key, value)| ((*key).to_owned(), *value));
+        let changes = changes
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), *value));
         Asked {
             entity: entity.collect(),
             changes: changes.collect(),
@@ -186,7 +188,10 @@ mod tests {
         let user = [("user", Some("u")), ("client-id", None)];
         let set = asked(
             &user,
-            &[("producer_byte_rate", Some(5.0)), ("request_percentage", Some(0.5))],
+            &[
+                ("producer_byte_rate", Some(5.0)),
+                ("request_percentage", Some(0.5)),
+            ],
         );
         assert_eq!(applied(&mut now, &[set.clone()]), (2, vec![String::new()]));
         assert_eq!(applied(&mut now, &[set]), (0, vec![String::new()]));
@@ -203,7 +208,11 @@ mod tests {
         let user = |name| [("user", Some(name))];
         let cases: [(&str, Option<f64>, &str); 8] = [
             ("no_such_key", Some(1.0), "Invalid configuration key"),
-            ("connection_creation_rate", Some(1.0), "Invalid configuration key"),
+            (
+                "connection_creation_rate",
+                Some(1.0),
+                "Invalid configuration key",
+            ),
             ("producer_byte_rate", Some(0.0), "greater than 0"),
             ("producer_byte_rate", Some(-1.0), "greater than 0"),
             ("producer_byte_rate", Some(f64::NAN), "greater than 0"),
@@ -228,7 +237,10 @@ mod tests {
         let address = [("ip", Some("127.0.0.1"))];
         let (_, told) = applied(&mut now, &[asked(&address, &[(CONNECTIONS, Some(1.0))])]);
         assert!(told[0].contains("not enforced"), "{}", told[0]);
-        let twice = [("producer_byte_rate", Some(1.0)), ("producer_byte_rate", None)];
+        let twice = [
+            ("producer_byte_rate", Some(1.0)),
+            ("producer_byte_rate", None),
+        ];
         let (_, told) = applied(&mut now, &[asked(&user("u"), &twice)]);
         assert!(told[0].contains("Duplicate"), "{}", told[0]);
     }
@@ -247,12 +259,18 @@ mod tests {
         let one = |name| {
             asked(
                 &[("user", Some(name))],
-                &[("producer_byte_rate", Some(1.0)), ("consumer_byte_rate", Some(1.0))],
+                &[
+                    ("producer_byte_rate", Some(1.0)),
+                    ("consumer_byte_rate", Some(1.0)),
+                ],
             )
         };
         let plan = plan(&ClientQuotas::default(), &[one("a"), one("b")], 3);
         assert_eq!((plan.changes.len(), plan.results[0].is_ok()), (2, true));
         assert_eq!(plan.named, [0, 1]);
-        assert_eq!(plan.results[1].as_ref().unwrap_err().0, ErrorCode::PolicyViolation);
+        assert_eq!(
+            plan.results[1].as_ref().unwrap_err().0,
+            ErrorCode::PolicyViolation
+        );
     }
 }

@@ -39,7 +39,7 @@ impl<T: Default> Each<T> {
         clients.is_some_and(|clients| clients.contains_key(client))
     }
 
-    /// What is counted of somebody, and a name for it if `named`.
+    /// What is counted of somebody.
     fn of(&mut self, user: &str, client: &str) -> &mut T {
         if !self.known(user, client) {
             if self.count >= TRACKED_MAX {
@@ -51,6 +51,14 @@ impl<T: Default> Each<T> {
         }
         let clients = self.by_user.get_mut(user).expect("known");
         clients.get_mut(client).expect("known")
+    }
+
+    /// The same by such names.
+    fn named(&mut self, whose: &Whose) -> &mut T {
+        match whose {
+            Some((user, client)) => self.of(user, client),
+            None => &mut self.others,
+        }
     }
 
     /// The names under which somebody is counted.
@@ -235,11 +243,7 @@ impl Book {
         let mut told = Vec::with_capacity(self.news.len());
         for (kind, whose) in self.news.drain(..) {
             let each = &mut self.rates[kind as usize];
-            let tracked = match &whose {
-                Some((user, client)) => each.of(user, client),
-                None => &mut each.others,
-            };
-            let used = std::mem::take(&mut tracked.untold);
+            let used = std::mem::take(&mut each.named(&whose).untold);
             told.push(Usage { kind, whose, used });
         }
         told
@@ -249,11 +253,8 @@ impl Book {
     pub fn hear(&mut self, told: &[Usage], now: u64) {
         for usage in told {
             let each = &mut self.rates[usage.kind as usize];
-            let tracked = match &usage.whose {
-                Some((user, client)) => each.of(user, client),
-                None => &mut each.others,
-            };
-            tracked.rate.record(self.windows, usage.used, now);
+            let rate = &mut each.named(&usage.whose).rate;
+            rate.record(self.windows, usage.used, now);
         }
     }
 

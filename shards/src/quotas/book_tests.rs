@@ -34,7 +34,10 @@ fn book(kind: Kind, value: f64, others: bool) -> Book {
 fn each_client_id_has_a_default_of_its_own() {
     let mut book = book(Kind::Produce, 1000.0, false);
     assert!(book.limits(Kind::Produce) && !book.limits(Kind::Fetch));
-    assert_eq!(book.charge(Kind::Produce, ANONYMOUS, "a", 20_000.0, S), 10_000);
+    assert_eq!(
+        book.charge(Kind::Produce, ANONYMOUS, "a", 20_000.0, S),
+        10_000
+    );
     assert_eq!(book.charge(Kind::Produce, ANONYMOUS, "b", 10_000.0, S), 0);
     assert_eq!(book.charge(Kind::Produce, ANONYMOUS, "", 1e9, S), 0);
     assert_eq!(book.charge(Kind::Fetch, ANONYMOUS, "a", 1e9, S), 0);
@@ -60,13 +63,17 @@ fn an_idle_client_may_fetch_anything_once() {
 #[test]
 fn request_time_is_waited_for_one_window() {
     let mut book = book(Kind::Request, 1.0, false);
-    assert_eq!(book.charge(Kind::Request, ANONYMOUS, "a", 100_000.0, S), 1000);
+    assert_eq!(
+        book.charge(Kind::Request, ANONYMOUS, "a", 100_000.0, S),
+        1000
+    );
 }
 
 #[test]
 fn changes_are_refused_or_waited_for() {
     let mut book = book(Kind::Mutation, 1.0, false);
-    let mut mutate = |client, count, strict, now| book.mutate(ANONYMOUS, client, count, strict, now);
+    let mut mutate =
+        |client, count, strict, now| book.mutate(ANONYMOUS, client, count, strict, now);
     let free = Judged {
         refused: false,
         wait_ms: 0,
@@ -85,14 +92,20 @@ fn those_that_find_no_room_are_one_and_who_is_idle_is_forgotten() {
     let mut book = book(Kind::Produce, 1000.0, true);
     for number in 0..TRACKED_MAX {
         let client = format!("client-{number}");
-        assert_eq!(book.charge(Kind::Produce, ANONYMOUS, &client, 10_000.0, S), 0);
+        assert_eq!(
+            book.charge(Kind::Produce, ANONYMOUS, &client, 10_000.0, S),
+            0
+        );
     }
     assert_eq!(book.charge(Kind::Produce, ANONYMOUS, "one", 10_000.0, S), 0);
     assert!(book.charge(Kind::Produce, ANONYMOUS, "two", 10_000.0, S) > 0);
     assert_eq!(book.tell().len(), TRACKED_MAX + 1);
     assert!(book.forget_idle(11 * S));
     assert!(!book.forget_idle(12 * S));
-    assert_eq!(book.charge(Kind::Produce, ANONYMOUS, "two", 10_000.0, 20 * S), 0);
+    assert_eq!(
+        book.charge(Kind::Produce, ANONYMOUS, "two", 10_000.0, 20 * S),
+        0
+    );
     assert_eq!(book.tell().len(), 1);
     assert!(!book.has_news());
 }

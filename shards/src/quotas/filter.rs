@@ -126,7 +126,10 @@ mod tests {
         ];
         let found = |parts: &[ComponentData<'static>], strict| -> Vec<usize> {
             let filter = Filter::read(parts, strict).unwrap_or_else(|(_, why)| panic!("{why}"));
-            let matching = all.iter().enumerate().filter(|(_, one)| filter.matches(one));
+            let matching = all
+                .iter()
+                .enumerate()
+                .filter(|(_, one)| filter.matches(one));
             matching.map(|(number, _)| number).collect()
         };
         assert_eq!(found(&[], false), [0, 1, 2, 3, 4]);
@@ -147,14 +150,46 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         let user = || part("user", SPECIFIED, None);
         for (parts, error, text) in [
-            (vec![part("", EXACT, None)], ErrorCode::InvalidRequest, "empty"),
-            (vec![user(), user()], ErrorCode::InvalidRequest, "more than once"),
-            (vec![part("group", EXACT, None)], ErrorCode::UnsupportedVersion, "group"),
-            (vec![part("user", EXACT, None)], ErrorCode::InvalidRequest, "EXACT"),
-            (vec![part("user", DEFAULT, Some("u"))], ErrorCode::InvalidRequest, "DEFAULT"),
-            (vec![part("user", SPECIFIED, Some("u"))], ErrorCode::InvalidRequest, "SPECIFIED"),
-            (vec![part("user", 3, None)], ErrorCode::InvalidRequest, "type 3"),
-            (vec![user(), part("ip", SPECIFIED, None)], ErrorCode::InvalidRequest, "IP"),
+            (
+                vec![part("", EXACT, None)],
+                ErrorCode::InvalidRequest,
+                "empty",
+            ),
+            (
+                vec![user(), user()],
+                ErrorCode::InvalidRequest,
+                "more than once",
+            ),
+            (
+                vec![part("group", EXACT, None)],
+                ErrorCode::UnsupportedVersion,
+                "group",
+            ),
+            (
+                vec![part("user", EXACT, None)],
+                ErrorCode::InvalidRequest,
+                "EXACT",
+            ),
+            (
+                vec![part("user", DEFAULT, Some("u"))],
+                ErrorCode::InvalidRequest,
+                "DEFAULT",
+            ),
+            (
+                vec![part("user", SPECIFIED, Some("u"))],
+                ErrorCode::InvalidRequest,
+                "SPECIFIED",
+            ),
+            (
+                vec![part("user", 3, None)],
+                ErrorCode::InvalidRequest,
+                "type 3",
+            ),
+            (
+                vec![user(), part("ip", SPECIFIED, None)],
+                ErrorCode::InvalidRequest,
+                "IP",
+            ),
         ] {
             let (code, why) = Filter::read(&parts, false).err().expect(text);
             assert!(code == error && why.contains(text), "{code:?} {why}");

@@ -19,7 +19,8 @@ impl Windows {
     /// `count` windows of `seconds` each, at least one of one.
     pub fn new(count: i32, seconds: i32) -> Windows {
         let (count, seconds) = (count.max(1).unsigned_abs(), seconds.max(1).unsigned_abs());
-        let span = u64::from(count) * u64::from(seconds) * 1_000_000_000;
+        let seconds = u64::from(count) * u64::from(seconds);
+        let span = seconds.saturating_mul(1_000_000_000);
         let kept = count.min(WINDOWS_MAX);
         Windows {
             count: kept,
@@ -99,7 +100,7 @@ impl Rate {
         // As if whole windows but one had passed, or more.
         let whole = span / windows.size;
         let least = u64::from(windows.count - 1);
-        span += least.saturating_sub(whole) * windows.size;
+        span = span.saturating_add(least.saturating_sub(whole) * windows.size);
         let span = span.max(1_000_000) as f64;
         let rate = used / (span / 1e9);
         match rate > limit {

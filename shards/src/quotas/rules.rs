@@ -179,7 +179,10 @@ mod tests {
         let rules = Rules::of(&quotas(&all), Kind::Produce);
         let found = rules.find("u", "").expect("the user's own");
         assert!(found.by_user && !found.by_client);
-        let clients: Vec<_> = all.into_iter().filter(|((_, client), _)| client.is_some()).collect();
+        let clients: Vec<_> = all
+            .into_iter()
+            .filter(|((_, client), _)| client.is_some())
+            .collect();
         let rules = Rules::of(&quotas(&clients), Kind::Produce);
         assert_eq!(rules.find("u", ""), None);
     }

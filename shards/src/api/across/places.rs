@@ -99,8 +99,8 @@ pub(super) fn place(key: i16) -> Option<Place> {
         // ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments,
         // ListPartitionReassignments, DescribeClientQuotas, AlterClientQuotas, DescribeQuorum,
         // UpdateFeatures, DescribeCluster, UnregisterBroker, ListConfigResources, DescribeTopicPartitions.
-        1 | 3 | 10 | 18 | 19 | 20 | 27 | 32 | 33 | 37 | 43 | 44 | 45 | 46 | 48 | 49 | 55 | 57 | 60
-        | 64 | 74 | 75 => Place::Any,
+        1 | 3 | 10 | 18 | 19 | 20 | 27 | 32 | 33 | 37 | 43 | 44 | 45 | 46 | 48 | 49 | 55 | 57
+        | 60 | 64 | 74 | 75 => Place::Any,
         _ => return None,
     })
 }

@@ -5,28 +5,26 @@
 //!
 //! Where no quota is set all this is one look at a byte.
 
+mod exchange;
 mod mutations;
 mod tell;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::io::Io;
 
+pub use self::exchange::exchange_forever;
 pub use self::mutations::{Mutations, NEVER_STRICT};
 use super::table::{AtOnce, Row};
 use super::{Broker, Call, Outcome, Peer, Refusal, across, fetch, produce};
 use crate::config::Settings;
 use crate::metrics::Meter;
 use crate::net::Request;
-use crate::quotas::{ANONYMOUS, Book, ClientQuotas, EXCHANGE, Kind, Windows};
+use crate::quotas::{ANONYMOUS, Book, ClientQuotas, Kind, Windows};
 use crate::runtime::Notice;
-
-/// How often it is asked who is idle, nanoseconds.
-const LOOK_NS: u64 = 1_000_000_000;
 
 /// A shard's quotas, and what it knows to be used.
 pub struct Quotas {
@@ -181,12 +179,7 @@ impl Call<'_> {
 }
 
 /// Takes a request at once if it can be, and counts it.
-pub fn at_once(
-    broker: &Broker,
-    peer: &Peer,
-    request: &[u8],
-    at_once: AtOnce,
-) -> Option<Outcome> {
+pub fn at_once(broker: &Broker, peer: &Peer, request: &[u8], at_once: AtOnce) -> Option<Outcome> {
     let begun = broker.io.clock();
     let mut outcome = at_once(broker, request)?;
     let (quotas, now) = (&broker.quotas, broker.io.now());
@@ -299,38 +292,6 @@ async fn timed<R>(io: &Io, work: impl Future<Output = R>) -> (R, u64) {
     })
     .await;
     (result, busy)
-}
-
-/// Tells the other shards what was used here, and forgets who is idle; sleeps where nobody uses
-/// anything that is limited.
-pub async fn exchange_forever(broker: Rc<Broker>) {
-    let (io, quotas) = (&broker.io, &broker.quotas);
-    loop {
-        quotas.stirred.raised().await;
-        let mut looked = io.now();
-        loop {
-            io.sleep(EXCHANGE).await;
-            let news = quotas.book.borrow_mut().tell();
-            if !news.is_empty() {
-                let news = Arc::new(news);
-                for shard in (0..broker.shards()).filter(|shard| *shard != broker.shard) {
-                    let news = news.clone();
-                    let hear = move |_: &_, there: Rc<Broker>| {
-                        let (quotas, now) = (&there.quotas, there.io.now());
-                        quotas.book.borrow_mut().hear(&news, now);
-                        quotas.stirred.raise();
-                    };
-                    broker.mail.send(io, shard, hear).await;
-                }
-            }
-            if io.now().saturating_sub(looked) >= LOOK_NS {
-                looked = io.now();
-                if !quotas.book.borrow_mut().forget_idle(looked) {
-                    break;
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

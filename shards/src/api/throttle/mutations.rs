@@ -29,7 +29,11 @@ impl Mutations {
     /// THROTTLING_QUOTA_EXCEEDED: not now.
     pub fn spend(&mut self, controller: &Broker, partitions: usize) -> Result<(), Refused> {
         let quotas = &controller.quotas;
-        let Some(client) = self.client.as_ref().filter(|_| quotas.limit(Kind::Mutation)) else {
+        let Some(client) = self
+            .client
+            .as_ref()
+            .filter(|_| quotas.limit(Kind::Mutation))
+        else {
             return Ok(());
         };
         quotas.stirred.raise();

@@ -58,12 +58,24 @@ pub(super) fn tell(reply: &mut Reply, api_key: i16, version: i16, ms: u32) {
         }
         Place::Behind => {
             let told = match api_key {
-                produce::KEY => again(bytes, body, api_key, version, |it: &mut ProduceResponse<'_>| {
-                    it.throttle_time_ms = ms;
-                }),
-                _ => again(bytes, body, api_key, version, |it: &mut ApiVersionsResponse<'_>| {
-                    it.throttle_time_ms = ms;
-                }),
+                produce::KEY => again(
+                    bytes,
+                    body,
+                    api_key,
+                    version,
+                    |it: &mut ProduceResponse<'_>| {
+                        it.throttle_time_ms = ms;
+                    },
+                ),
+                _ => again(
+                    bytes,
+                    body,
+                    api_key,
+                    version,
+                    |it: &mut ApiVersionsResponse<'_>| {
+                        it.throttle_time_ms = ms;
+                    },
+                ),
             };
             if let Some(told) = told {
                 *bytes = told;
