@@ -85,6 +85,15 @@ const FIGURES: &[(&str, &[&str])] = &[
         "compaction",
         &["1 KiB: rate", "1 KiB: left", "100 bytes: rate"],
     ),
+    (
+        "overload",
+        &[
+            "asked for what it can do: throughput",
+            "asked for ten times as much: throughput",
+            "asked for ten times as much: of its rate",
+            "before the flood: ack p99",
+        ],
+    ),
 ];
 
 fn scenarios_name_what_they_find() {

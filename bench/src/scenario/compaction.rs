@@ -16,7 +16,7 @@ use crate::contest::{Server, Variant};
 use crate::load::{Arrivals, Keys, Load, Reading, Sizes};
 
 pub(super) const SCENARIO: Scenario = Scenario {
-    number: 10,
+    number: 11,
     name: "compaction",
     question: "How fast does a server compact, and what does that cost?",
     needs: Some("its files within reach: how far it has come stands there"),

@@ -20,6 +20,7 @@ mod linkedin;
 mod many_partitions;
 mod many_producers;
 mod one_address;
+mod overload;
 mod past_retention;
 mod stage;
 
@@ -57,6 +58,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     hot_partition::SCENARIO,
     one_address::SCENARIO,
     compaction::SCENARIO,
+    overload::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

@@ -66,6 +66,7 @@ pub static TABLE: &[Row] = &[
     row!(txn_offset_commit),
     row!(describe_configs),
     row!(alter_configs),
+    row!(alter_replica_log_dirs),
     row!(describe_log_dirs),
     row!(create_partitions),
     row!(delete_groups),

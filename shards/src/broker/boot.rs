@@ -20,7 +20,7 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::MetadataRecord;
 
 use super::compaction::compact_forever;
-use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
+use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
 use crate::api::throttle::exchange_forever;
 use crate::api::transactions::markers;
 use crate::api::{Broker, Endpoint, Facts};
@@ -136,6 +136,11 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     spawner.spawn(compact_forever(broker.clone())).detach();
     spawner.spawn(exchange_forever(broker.clone())).detach();
+    if boot.shard == 0 {
+        spawner
+            .spawn(keep_snapshots_forever(broker.clone()))
+            .detach();
+    }
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
     markers::serve(&broker);
@@ -181,6 +186,7 @@ async fn first(
     io.sync_directory(directory)
         .await
         .map_err(fail("syncing it"))?;
+    let of_log = directory.join("__cluster_metadata-0");
     let log = Partition::open(
         ground,
         Opening {
@@ -188,7 +194,7 @@ async fn first(
                 topic: "__cluster_metadata".into(),
                 index: 0,
             },
-            directory: directory.join("__cluster_metadata-0"),
+            directory: of_log.clone(),
             epoch: Epoch(1),
             rules: LogRules {
                 segment_bytes: 1 << 30,
@@ -208,7 +214,7 @@ async fn first(
         },
     )
     .await?;
-    let (controller, image) = Controller::load(io.clone(), log).await?;
+    let (controller, image) = Controller::load(io.clone(), log, of_log).await?;
     let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);
     let change = new_owners(&image, shards, keep_epochs);
     if !clean && image.topic_count() > 0 {

@@ -98,6 +98,11 @@ impl Image {
         self.transaction_version.unwrap_or(TRANSACTION_VERSION_MAX)
     }
 
+    /// The same, if it was ever set.
+    pub fn transaction_version_set(&self) -> Option<i16> {
+        self.transaction_version
+    }
+
     /// Quotas of clients.
     pub fn quotas(&self) -> &Arc<ClientQuotas> {
         &self.quotas
@@ -159,9 +164,9 @@ impl Image {
                         // A leader in the record, even the same one, begins a new epoch.
                         if record.leader >= 0 {
                             entry.shard = record.leader as u32;
-                            entry.leader_epoch += 1;
+                            entry.leader_epoch = entry.leader_epoch.saturating_add(1);
                         }
-                        entry.partition_epoch += 1;
+                        entry.partition_epoch = entry.partition_epoch.saturating_add(1);
                     }
                 });
             }

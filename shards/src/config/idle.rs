@@ -296,8 +296,6 @@ pub static IDLE: &[Row] = &[
     row("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide, Connections),
     row("max.connections.per.ip.overrides", String, Some(""), Any, ClusterWide, Connections),
     row("metadata.log.dir", String, None, Any, ReadOnly, Quorum),
-    row("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1), ReadOnly, Quorum),
-    row("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), AtLeast(0), ReadOnly, Quorum),
     row("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608), ReadOnly, Quorum),
     row("metadata.log.segment.ms", Long, Some("604800000"), Any, ReadOnly, Quorum),
     row("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0), ReadOnly, Quorum),

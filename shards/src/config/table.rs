@@ -273,6 +273,10 @@ settings! {
     pub offsets_topic_segment_bytes: i32 = "offsets.topic.segment.bytes", Some("104857600"), AtLeast(1), ReadOnly;
     /// Minutes for which the offsets of a group without members are kept.
     pub offsets_retention_minutes: i32 = "offsets.retention.minutes", Some("10080"), AtLeast(1), ReadOnly;
+    /// Bytes of metadata records after which a snapshot of the metadata is kept.
+    pub metadata_log_max_record_bytes_between_snapshots: i64 = "metadata.log.max.record.bytes.between.snapshots", Some("20971520"), AtLeast(1), ReadOnly;
+    /// Milliseconds after which one is kept if anything came since the last; 0: no matter how long.
+    pub metadata_log_max_snapshot_interval_ms: i64 = "metadata.log.max.snapshot.interval.ms", Some("3600000"), AtLeast(0), ReadOnly;
     /// Milliseconds between two looks for offsets past their retention.
     pub offsets_retention_check_interval_ms: i64 = "offsets.retention.check.interval.ms", Some("600000"), AtLeast(1), ReadOnly;
     /// Longest text in bytes that a client may commit with an offset.

@@ -5,12 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use odradek_wire::ErrorCode;
-use odradek_wire::metadata_records::client_quota_record::EntityData;
-use odradek_wire::metadata_records::{ClientQuotaRecord, MetadataRecord};
+use odradek_wire::metadata_records::MetadataRecord;
 
 use super::Kind;
 use super::entity::Entity;
-use super::table::ClientQuotas;
+use super::table::{ClientQuotas, record};
 
 /// The quota of addresses, KIP-612.
 const CONNECTIONS: &str = "connection_creation_rate";
@@ -38,18 +37,7 @@ type Refused = (ErrorCode, String);
 impl Alteration {
     /// As Kafka writes it.
     pub fn record(&self) -> MetadataRecord<'_> {
-        let parts = self.entity.parts();
-        MetadataRecord::ClientQuota(ClientQuotaRecord {
-            entity: parts
-                .map(|(entity_type, entity_name)| EntityData {
-                    entity_type,
-                    entity_name,
-                })
-                .collect(),
-            key: &self.key,
-            value: self.value.unwrap_or_default(),
-            remove: self.value.is_none(),
-        })
+        record(&self.entity, &self.key, self.value)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use odradek_wire::metadata_records::ClientQuotaRecord;
+use odradek_wire::metadata_records::client_quota_record::EntityData;
+use odradek_wire::metadata_records::{ClientQuotaRecord, MetadataRecord};
 
 use super::entity::Entity;
 
@@ -10,7 +11,35 @@ use super::entity::Entity;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientQuotas(BTreeMap<Entity, BTreeMap<Box<str>, f64>>);
 
+/// The record by which an entity comes to have a value, or loses it.
+pub(super) fn record<'a>(
+    entity: &'a Entity,
+    key: &'a str,
+    value: Option<f64>,
+) -> MetadataRecord<'a> {
+    let parts = entity.parts();
+    MetadataRecord::ClientQuota(ClientQuotaRecord {
+        entity: parts
+            .map(|(entity_type, entity_name)| EntityData {
+                entity_type,
+                entity_name,
+            })
+            .collect(),
+        key,
+        value: value.unwrap_or_default(),
+        remove: value.is_none(),
+    })
+}
+
 impl ClientQuotas {
+    /// The records that make it.
+    pub fn records(&self) -> impl Iterator<Item = MetadataRecord<'_>> {
+        self.0.iter().flat_map(|(entity, values)| {
+            let values = values.iter();
+            values.map(move |(key, value)| record(entity, key, Some(*value)))
+        })
+    }
+
     /// Folds one record in.
     pub fn apply(&mut self, record: &ClientQuotaRecord<'_>) {
         let parts = record.entity.iter();
@@ -44,8 +73,6 @@ impl ClientQuotas {
 
 #[cfg(test)]
 mod tests {
-    use odradek_wire::metadata_records::client_quota_record::EntityData;
-
     use super::*;
 
     #[test]
@@ -64,6 +91,14 @@ mod tests {
         quotas.apply(&set("producer_byte_rate", 1.0));
         quotas.apply(&set("producer_byte_rate", 2.0));
         quotas.apply(&set("consumer_byte_rate", 3.0));
+        let mut same = ClientQuotas::default();
+        for record in quotas.records() {
+            let MetadataRecord::ClientQuota(record) = record else {
+                unreachable!()
+            };
+            same.apply(&record);
+        }
+        assert_eq!(same, quotas);
         let whom = Entity::of_record([("client-id", None)].into_iter());
         assert_eq!(quotas.value(&whom, "producer_byte_rate"), Some(2.0));
         for key in ["producer_byte_rate", "consumer_byte_rate", "none"] {

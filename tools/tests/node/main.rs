@@ -31,6 +31,7 @@ mod recovery;
 mod rolling;
 mod settings;
 mod small_disk;
+mod snapshots;
 mod sockets;
 mod strategies;
 mod timeouts;
