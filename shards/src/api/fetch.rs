@@ -15,7 +15,7 @@ use odradek_engine::types::Offset;
 use odradek_wire::fetch::{FetchRequest, FetchResponse};
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use self::told::respond;
+use self::told::{nothing_yet, respond};
 use super::fetch_sessions::{Asked, TopicKey, Wanted};
 use super::{Broker, Call, Outcome, Refusal, ReplyPiece, topics};
 use crate::catalog::{Hosted, Image, Topic};
@@ -136,19 +136,6 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
 fn session_error(call: &Call<'_>, error: ErrorCode) -> Result<Outcome, Refusal> {
     call.reply(&FetchResponse {
         error_code: error.code(),
-        ..FetchResponse::default()
-    })
-}
-
-/// The client's quota does not allow what there is: it asks again after a while. A session goes on, and
-/// none is begun.
-fn nothing_yet(call: &Call<'_>, kind: Kind) -> Result<Outcome, Refusal> {
-    let session_id = match kind {
-        Kind::Incremental { id, .. } => id,
-        Kind::Sessionless | Kind::Full { .. } => 0,
-    };
-    call.reply(&FetchResponse {
-        session_id,
         ..FetchResponse::default()
     })
 }
