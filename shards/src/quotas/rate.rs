@@ -132,7 +132,7 @@ mod tests {
         assert!((wait - 0.7e9).abs() < 1e3, "{wait}");
         // Where a window ends less time counts, so it is told to wait again; 5600 take 11.2 s in all.
         assert!(rate.wait(windows, 500.0, 0.0, 11_100 * MS) > 0.0);
-        assert_eq!(rate.wait(windows, 500.0, 0.0, 11_200 * MS), 0.0);
+        assert!(rate.wait(windows, 500.0, 0.0, 11_200 * MS) < 1.0);
     }
 
     #[test]

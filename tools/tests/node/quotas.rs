@@ -161,8 +161,8 @@ fn what_is_set_shows_by_all_shards_and_stays() {
     }
     let expected = [
         "client-id test: producer_byte_rate=2000000",
-        "user <default>: request_percentage=99.5",
         "user <default>, client-id test: consumer_byte_rate=4000000",
+        "user <default>: request_percentage=99.5",
     ];
     for round in 0..2 {
         for address in node.shards() {
@@ -175,7 +175,7 @@ fn what_is_set_shows_by_all_shards_and_stays() {
                 match_type: 1,
                 r#match: None,
             };
-            assert_eq!(described(&mut client, vec![user()], true), [expected[1]]);
+            assert_eq!(described(&mut client, vec![user()], true), [expected[2]]);
             assert_eq!(described(&mut client, vec![user()], false).len(), 2);
         }
         if round == 0 {
