@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use super::findings::Better;
 use super::{Scenario, Stage};
 use crate::contest::{Server, Variant};
-use crate::drive::{self, Partition, produce};
+use crate::drive::{self, produce};
 use crate::load::{Arrivals, Load, Reading};
 use crate::machine::pin;
 use crate::measurement::Measurement;
@@ -77,7 +77,14 @@ fn run(stage: &mut Stage) -> Result<()> {
     let small = stage.quiet_load("a small load, and a flood in its middle", &server, &load);
     let flooded = flooding.join().ok().context("the flood's thread")?;
     let (small, flooded) = (small?, flooded.context("the flood")?);
-    figures(stage, &server, enough, &flooded, &small, (begins, begins + flood));
+    figures(
+        stage,
+        &server,
+        enough,
+        &flooded,
+        &small,
+        (begins, begins + flood),
+    );
     Ok(())
 }
 
