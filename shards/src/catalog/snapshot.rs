@@ -251,7 +251,10 @@ mod tests {
         let after = decode(&bytes).unwrap();
         assert_eq!(records_of(&after), records_of(&before));
         assert_eq!(after.topic_count(), 700);
-        assert_eq!((after.quotas(), after.quotas().all().count()), (before.quotas(), 1));
+        assert_eq!(
+            (after.quotas(), after.quotas().all().count()),
+            (before.quotas(), 1)
+        );
         let entry = after.topic("topic-9").unwrap().entry(1).unwrap().clone();
         assert_eq!((entry.shard, entry.leader_epoch), (2, 1));
     }
