@@ -181,7 +181,10 @@ mod tests {
                 ("request_percentage", Some(0.5)),
             ],
         );
-        assert_eq!(applied(&mut now, &[set.clone()]), (2, vec![String::new()]));
+        assert_eq!(
+            applied(&mut now, std::slice::from_ref(&set)),
+            (2, vec![String::new()])
+        );
         assert_eq!(applied(&mut now, &[set]), (0, vec![String::new()]));
         let gone = asked(
             &user,
