@@ -54,10 +54,10 @@ final class ChangeScenarios {
         c.createTopic(1);
         String client = c.topic();
         var entity = new ClientQuotaEntity(Map.of("client-id", client));
-        // The windows of ten seconds are free: 240 kB take two seconds more.
+        // Ten seconds' worth is free: a little more takes a part of a second.
         var rates = List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 20_000.0),
             new ClientQuotaAlteration.Op("consumer_byte_rate", 20_000.0));
-        int records = 24;
+        int records = 21;
         try (Admin admin = c.admin();
              Producer<String, String> producer = c.producer("client.id", client, "batch.size", "0");
              Consumer<String, String> consumer = c.consumer("client.id", client, "max.partition.fetch.bytes", "30000")) {
