@@ -56,6 +56,19 @@ fn news(
     }
 }
 
+/// The client's quota does not allow what there is: it asks again after a while. A session goes on, and
+/// none is begun.
+pub(super) fn nothing_yet(call: &Call<'_>, kind: Kind) -> Result<Outcome, Refusal> {
+    let session_id = match kind {
+        Kind::Incremental { id, .. } => id,
+        Kind::Sessionless | Kind::Full { .. } => 0,
+    };
+    call.reply(&FetchResponse {
+        session_id,
+        ..FetchResponse::default()
+    })
+}
+
 pub(super) fn respond(
     call: &Call<'_>,
     kind: Kind,
