@@ -16,7 +16,6 @@ fn told_aborted(all: Vec<Aborted>) -> Vec<AbortedTransaction> {
     let all = all.into_iter().map(|one| AbortedTransaction {
         producer_id: one.producer_id.0,
         first_offset: one.first.0,
-        ..AbortedTransaction::default()
     });
     all.collect()
 }
