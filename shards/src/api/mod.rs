@@ -12,6 +12,7 @@ mod configs;
 pub mod header;
 mod publish;
 pub mod table;
+pub mod throttle;
 
 mod groups;
 pub mod topics;
@@ -19,6 +20,7 @@ pub mod transactions;
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;

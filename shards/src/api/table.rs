@@ -79,6 +79,7 @@ pub static TABLE: &[Row] = &[
     row!(list_partition_reassignments),
     row!(offset_delete),
     row!(describe_client_quotas),
+    row!(alter_client_quotas),
     row!(describe_quorum),
     row!(update_features),
     row!(describe_cluster),

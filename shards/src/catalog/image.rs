@@ -12,6 +12,7 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::{ConfigRecord, MetadataRecord};
 
 use crate::config::Given;
+use crate::quotas::ClientQuotas;
 
 /// Where a partition lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub struct Image {
     brokers: Arc<BTreeMap<String, Given>>,
     /// The finalized level of [`TRANSACTION_VERSION`], if it was ever set.
     transaction_version: Option<i16>,
+    quotas: Arc<ClientQuotas>,
 }
 
 impl Image {
@@ -99,6 +101,11 @@ impl Image {
     /// The same, if it was ever set.
     pub fn transaction_version_set(&self) -> Option<i16> {
         self.transaction_version
+    }
+
+    /// Quotas of clients.
+    pub fn quotas(&self) -> &Arc<ClientQuotas> {
+        &self.quotas
     }
 
     /// Settings of brokers made while running, by id; "" is the default of all.
@@ -176,6 +183,7 @@ impl Image {
                     brokers.remove(record.resource_name);
                 }
             }
+            MetadataRecord::ClientQuota(record) => Arc::make_mut(&mut self.quotas).apply(record),
             MetadataRecord::ProducerIds(record) => {
                 self.next_producer_id = record.next_producer_id;
             }
