@@ -214,6 +214,8 @@ mod tests {
                     replicas: vec![shard],
                     isr: vec![shard],
                     leader: shard,
+                    leader_epoch: 0,
+                    partition_epoch: 0,
                     ..PartitionRecord::default()
                 }));
             }
