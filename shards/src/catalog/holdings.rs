@@ -245,6 +245,13 @@ impl Holdings {
         keys.copied().collect()
     }
 
+    /// Whether a partition is open here, or being opened.
+    pub fn is_open(&self, topic: Uuid, index: i32) -> bool {
+        let hosted = self.hosted.borrow();
+        let slot = hosted.get(&(topic, index));
+        matches!(slot, Some(Slot::Open(_) | Slot::Opening(_)))
+    }
+
     /// All open partitions of this shard.
     pub fn open_partitions(&self) -> Vec<Rc<Hosted>> {
         self.hosted

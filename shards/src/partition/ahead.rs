@@ -6,8 +6,7 @@
 //! waits for the first write: a partition that is opened and only read leaves its directory as it
 //! was, so that thousands of them open fast, and a life that wrote nothing leaves nothing to recover.
 //!
-//! Invariant: no byte is written to a segment, and no file of one is made or grown, before this is
-//! done and durable.
+//! Invariant: no byte is written to a segment, and none grows, before this is done and durable.
 
 use std::path::Path;
 
