@@ -16,8 +16,8 @@ use odradek_engine::log::file_stem;
 use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::Offset;
 
-use super::recover::{remove, remove_indexes};
 use super::Partition;
+use super::recover::{remove, remove_indexes};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]

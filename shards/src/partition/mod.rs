@@ -388,6 +388,14 @@ impl Partition {
         Some(Poisoned(trouble.why.clone()))
     }
 
+    /// Whether what is wrong with it is over some time, if anything is: else it is not opened again
+    /// before the next start. The kernel calls bytes clean that it could not write.
+    pub fn may_reopen(&self) -> bool {
+        let state = self.state.borrow();
+        let trouble = state.poisoned.as_ref();
+        trouble.is_none_or(|trouble| trouble.passing_since.is_some())
+    }
+
     /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any
     /// more: then it should be opened again.
     pub fn reopen_due(&self) -> bool {

@@ -22,9 +22,9 @@ use odradek_engine::record::HEADER_BYTES;
 use odradek_engine::types::Offset;
 
 use super::Ground;
+use super::ahead::Ahead;
 use super::compaction;
 use super::listing::Listing;
-use super::ahead::Ahead;
 use super::open::{Entries, Opening, make};
 use super::side_files::read_side;
 use super::walk::walk;
