@@ -10,6 +10,7 @@
 pub mod checkpoint;
 pub mod epochs;
 pub mod index;
+pub mod journal;
 pub mod producers;
 mod read;
 pub mod recovery;
