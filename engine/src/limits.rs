@@ -21,8 +21,8 @@ pub const PRODUCERS_PER_PARTITION_MAX: usize = 1 << 16;
 /// read whole after a kill.
 pub const STATE_FILE_BYTES_MAX: usize = 64 << 20;
 
-/// Bytes of free blocks that a shard's pool keeps for reuse; what comes back beyond it is
-/// returned to the system.
+/// Bytes of free blocks that a shard's pool keeps for reuse even when nobody needs them for a while;
+/// beyond it, what is not used from one look to the next is returned to the system.
 pub const POOL_KEPT_BYTES_MAX: usize = 32 << 20;
 
 /// The same while the shard has been quiet for a while.

@@ -198,6 +198,25 @@ impl Report {
         serde_json::from_slice(&bytes).with_context(|| format!("{}: no report", path.display()))
     }
 
+    /// As it is kept: with histograms to two significant digits.
+    fn coarse(&self) -> Self {
+        let mut report = self.clone();
+        let runs = report
+            .cells
+            .iter_mut()
+            .flat_map(|cell| &mut cell.findings.runs);
+        for run in runs {
+            for latencies in [
+                &mut run.produce_ack,
+                &mut run.end_to_end,
+                &mut run.driver_lateness,
+            ] {
+                *latencies = latencies.coarse();
+            }
+        }
+        report
+    }
+
     /// Writes JSON, page and markdown into `dir`, named by kind, date and commit. Returns the
     /// JSON's path.
     ///
@@ -210,7 +229,7 @@ impl Report {
         let part = if self.complete() { "" } else { "-partial" };
         let name = format!("{kind}-{}-{commit}{part}.json", date.replace(' ', "-"));
         let path = dir.join(name);
-        save::write(&path, &serde_json::to_vec(self)?)?;
+        save::write(&path, &serde_json::to_vec(&self.coarse())?)?;
         save::write(&path.with_extension("html"), page::page(self).as_bytes())?;
         save::write(&path.with_extension("md"), self.markdown().as_bytes())?;
         Ok(path)

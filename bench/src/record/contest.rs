@@ -20,6 +20,8 @@ const RESIDENT_BYTES: u64 = 256 << 20;
 const RESIDENT_SEGMENT_BYTES: u64 = 64 << 20;
 /// Of requests that a node has to merge before it writes.
 const MEDIUM_REQUEST_BYTES: usize = 64 << 10;
+/// So many producers keep a node in work that has to wait for each.
+const MANY_CONNECTIONS: usize = 8;
 
 /// A node's run beside its floor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub(crate) enum Contest {
     ProduceOne,
     /// acks=1, requests of 64 KiB, beside the direct write of 1 MiB
     ProduceMedium,
+    /// The same over 8 connections, beside the same floor
+    ProduceMediumMany,
     /// acks=all, beside the direct write with DSYNC
     ProduceAll,
     /// The tail, beside the send from memory
@@ -55,6 +59,7 @@ impl Contest {
         match self {
             Contest::ProduceOne => "produce acks=1",
             Contest::ProduceMedium => "produce acks=1, 64 KiB requests",
+            Contest::ProduceMediumMany => "produce acks=1, 64 KiB requests, 8 connections",
             Contest::ProduceAll => "produce acks=all, durable",
             Contest::ConsumeTail => "consume tail",
             Contest::ConsumeResident => "consume resident",
@@ -67,7 +72,9 @@ impl Contest {
     /// it is full: the cheaper of the durable writes is its floor.
     pub(crate) fn floors(self) -> &'static [Kind] {
         match self {
-            Contest::ProduceOne | Contest::ProduceMedium => &[Kind::Store],
+            Contest::ProduceOne | Contest::ProduceMedium | Contest::ProduceMediumMany => {
+                &[Kind::Store]
+            }
             Contest::ProduceAll => &[Kind::StoreDurable],
             Contest::ConsumeTail => &[Kind::Send],
             Contest::ConsumeResident => &[Kind::Sendfile],
@@ -80,7 +87,7 @@ impl Contest {
         match self {
             Contest::ProduceOne => Target::Cpu(1.25),
             Contest::ProduceAll => Target::Cpu(1.35),
-            Contest::ProduceMedium => Target::Cpu(1.5),
+            Contest::ProduceMedium | Contest::ProduceMediumMany => Target::Cpu(1.5),
             Contest::ConsumeTail | Contest::ConsumeResident => Target::Cpu(1.2),
             Contest::OneRecord => Target::Cpu(2.5),
             Contest::DurableLatency => Target::P50(30.0),
@@ -96,14 +103,25 @@ impl Contest {
         match self {
             Contest::OneRecord => args.timing.plan(SMALL_CONNECTIONS, SMALL_IN_FLIGHT),
             Contest::DurableLatency => args.timing.plan(1, 1),
+            Contest::ProduceMediumMany => args.timing.plan(MANY_CONNECTIONS, args.in_flight),
             _ => args.timing.plan(args.connections, args.in_flight),
+        }
+    }
+
+    /// Its floors'.
+    pub(super) fn floor_plan(self, args: &RecordArgs) -> Plan {
+        match self {
+            Contest::ProduceMediumMany => Contest::ProduceMedium.plan(args),
+            _ => self.plan(args),
         }
     }
 
     fn load(self, args: &RecordArgs) -> Load {
         let (record_bytes, batch_bytes) = match self {
             Contest::OneRecord | Contest::DurableLatency => (SMALL_RECORD_BYTES, 0),
-            Contest::ProduceMedium => (args.record_size, MEDIUM_REQUEST_BYTES),
+            Contest::ProduceMedium | Contest::ProduceMediumMany => {
+                (args.record_size, MEDIUM_REQUEST_BYTES)
+            }
             _ => (args.record_size, args.request_size),
         };
         let durable = matches!(self, Contest::ProduceAll | Contest::DurableLatency);
@@ -128,6 +146,7 @@ impl Contest {
         let outcome = match self {
             Contest::ProduceOne
             | Contest::ProduceMedium
+            | Contest::ProduceMediumMany
             | Contest::ProduceAll
             | Contest::OneRecord
             | Contest::DurableLatency => {

@@ -133,7 +133,7 @@ fn floor_run(
         .tempdir_in(parent)?;
     wait_until_quiet(args.quiet_seconds)?;
     let run = floor::Run {
-        plan: contest.plan(args),
+        plan: contest.floor_plan(args),
         server_core: args.cores.server_core,
         driver_core: args.cores.driver_core,
         dir: dir.path(),

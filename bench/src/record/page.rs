@@ -5,7 +5,7 @@ use super::outcome::{ContestRuns, Outcome};
 use super::summary::{Spread, noise};
 use super::verdict::{Verdict, verdicts};
 use crate::cli::{BUSY, LEGEND};
-use crate::measurement::markdown as table;
+use crate::measurement::{Cost, markdown as table};
 
 pub(super) fn markdown(outcome: &Outcome) -> String {
     let started = &outcome.started;
@@ -114,18 +114,16 @@ fn runs(outcome: &Outcome) -> String {
                 spread.map_or("-".to_owned(), |spread| spread.show(digits))
             };
             let machine = runs.machine(measured);
-            let busiest = measured
-                .iter()
-                .map(|run| run.cost.driver_cpu_s / run.cost.seconds)
-                .fold(0.0, f64::max);
-            let otherwise = measured
-                .iter()
-                .map(|run| run.cost.idle_baseline_s / run.cost.seconds)
-                .fold(0.0, f64::max);
-            let stolen = measured
-                .iter()
-                .map(|run| run.cost.steal_s / run.cost.seconds)
-                .fold(0.0, f64::max);
+            let greatest = |seconds: fn(&Cost) -> f64| {
+                let shares = measured
+                    .iter()
+                    .map(|run| seconds(&run.cost) / run.cost.seconds);
+                shares.fold(0.0, f64::max)
+            };
+            let busiest = greatest(|cost| cost.driver_cpu_s);
+            let server = greatest(|cost| cost.machine_cpu_s);
+            let otherwise = greatest(|cost| cost.idle_baseline_s);
+            let stolen = greatest(|cost| cost.steal_s);
             rows.push(vec![
                 name.to_owned(),
                 per.to_owned(),
@@ -136,6 +134,7 @@ fn runs(outcome: &Outcome) -> String {
                 machine.map_or("-".to_owned(), |spread| {
                     format!("{:.0} %", 100.0 * noise(&spread))
                 }),
+                format!("{:.0} %", 100.0 * server),
                 format!("{:.0} %", 100.0 * busiest),
                 format!("{otherwise:.2}"),
                 format!("{:.0} %", 100.0 * stolen),
@@ -150,6 +149,7 @@ fn runs(outcome: &Outcome) -> String {
         "rate",
         "p50 µs",
         "noise",
+        "server busy",
         "driver busy",
         "cores busy before",
         "stolen",
@@ -160,7 +160,7 @@ fn runs(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measurement::{Cost, Latency, Measurement};
+    use crate::measurement::{Latency, Measurement};
     use crate::record::contest::Contest;
 
     /// A run of one second and one GB.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub const LATENCY_MAX_NS: u64 = 1_000_000_000_000;
 /// Values are kept to three significant digits.
 pub const DIGITS: u8 = 3;
+/// The same where a result has many histograms.
+const COARSE_DIGITS: u8 = 2;
 
 /// Latencies in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,6 +85,19 @@ mod encoded {
 }
 
 impl Latencies {
+    /// The same to two significant digits: a tenth of the size, for results of many runs.
+    pub fn coarse(&self) -> Self {
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_NS, COARSE_DIGITS)
+            .expect("sound bounds");
+        for &(value, count) in &self.values {
+            histogram.saturating_record_n(value, count);
+        }
+        Self {
+            values: values_of(&histogram),
+            ..self.clone()
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -110,6 +125,26 @@ impl Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn coarse_quantiles_are_near() {
+        let mut histogram = empty();
+        for value in 1..=100_000u64 {
+            histogram.record(value * 1000).unwrap();
+        }
+        let fine = Latencies::from(&histogram);
+        let coarse = fine.coarse();
+        assert_eq!(coarse.values.iter().map(|(_, n)| n).sum::<u64>(), 100_000);
+        for quantile in [0.001, 0.5, 0.9, 0.99, 0.999, 1.0] {
+            let (one, other) = (fine.at(quantile).unwrap(), coarse.at(quantile).unwrap());
+            assert!(
+                one.abs_diff(other) * 100 <= one,
+                "{quantile}: {one}, {other}"
+            );
+        }
+        let bytes = |of: &Latencies| serde_json::to_string(of).unwrap().len();
+        assert!(bytes(&coarse) * 3 < bytes(&fine));
+    }
 
     #[test]
     fn quantiles_survive_json() {

@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -9,7 +10,6 @@ use std::rc::Rc;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use super::PAGE;
-use crate::limits;
 
 /// Capacities of recycled blocks, bytes. The largest takes a 1 MiB produce request whole.
 const CLASSES: [usize; 5] = [
@@ -25,13 +25,13 @@ const CLASSES: [usize; 5] = [
 const REGION_BYTES: usize = 16 << 20;
 const _: () = assert!(REGION_BYTES >= CLASSES[CLASSES.len() - 1]);
 
-type Blocks = [Vec<NonNull<u8>>; CLASSES.len()];
-
 struct Shelf {
-    /// Free blocks.
-    free: RefCell<Blocks>,
+    /// Free blocks, those that have not been used for longest in front.
+    free: RefCell<[VecDeque<NonNull<u8>>; CLASSES.len()]>,
+    /// The fewest that were free since somebody [looked](Pool::shed_idle).
+    fewest: [Cell<usize>; CLASSES.len()],
     /// Free blocks without memory: it was returned to the system, and comes back on first use.
-    bare: RefCell<Blocks>,
+    bare: RefCell<[Vec<NonNull<u8>>; CLASSES.len()]>,
     /// What is left of the newest region.
     rest: Cell<Option<(NonNull<u8>, usize)>>,
     regions: RefCell<Vec<NonNull<u8>>>,
@@ -47,6 +47,11 @@ impl Shelf {
             Some(rest) => rest,
             None => {
                 let region = map(REGION_BYTES)?;
+                // What the disk and the network are told of is then a few long pieces, not one for
+                // each page.
+                // SAFETY: the mapping is new and whole. Should the system have no large pages, it
+                // is memory as well.
+                let _ = unsafe { madvise(region.cast(), REGION_BYTES, MmapAdvise::MADV_HUGEPAGE) };
                 self.regions.borrow_mut().push(region);
                 (region, REGION_BYTES)
             }
@@ -55,6 +60,15 @@ impl Shelf {
         let rest = unsafe { start.add(capacity) };
         self.rest.set(Some((rest, left - capacity)));
         Some(start)
+    }
+
+    /// The free block that was used last.
+    fn recycle(&self, class: usize) -> Option<NonNull<u8>> {
+        let free = &mut self.free.borrow_mut()[class];
+        let ptr = free.pop_back()?;
+        let fewest = &self.fewest[class];
+        fewest.set(fewest.get().min(free.len()));
+        Some(ptr)
     }
 
     /// Returns a free block's memory to the system, and keeps its address.
@@ -105,6 +119,7 @@ impl Pool {
     pub fn new() -> Self {
         Pool(Rc::new(Shelf {
             free: RefCell::default(),
+            fewest: Default::default(),
             bare: RefCell::default(),
             rest: Cell::new(None),
             regions: RefCell::default(),
@@ -133,7 +148,7 @@ impl Pool {
         };
         let recycled = match class {
             u8::MAX => None,
-            class => shelf.free.borrow_mut()[class as usize].pop(),
+            class => shelf.recycle(class as usize),
         };
         let ptr = match recycled {
             Some(ptr) => {
@@ -159,16 +174,30 @@ impl Pool {
     /// Returns memory that is kept for reuse to the system, all but `keep` bytes, large blocks
     /// first: for a shard that has gone quiet.
     pub fn shed(&self, keep: usize) {
+        self.strip_over(keep, |_, free| free);
+    }
+
+    /// The same of what nobody has needed since the last call. What goes round is never returned,
+    /// however much it is: the system would have to find it, clear it and map it again.
+    pub fn shed_idle(&self, keep: usize) {
+        let shelf = &self.0;
+        self.strip_over(keep, |class, free| free.min(shelf.fewest[class].get()));
+        for (fewest, free) in shelf.fewest.iter().zip(shelf.free.borrow().iter()) {
+            fewest.set(free.len());
+        }
+    }
+
+    /// Strips free blocks while more than `keep` bytes are kept: of a class, and of as many of it as
+    /// are free, at most so many.
+    fn strip_over(&self, keep: usize, most: impl Fn(usize, usize) -> usize) {
         let shelf = &self.0;
         for (class, capacity) in CLASSES.iter().enumerate().rev() {
             let over = shelf.kept.get().saturating_sub(keep).div_ceil(*capacity);
-            let mut free = shelf.free.borrow_mut();
-            // Those that have not been used for longest.
-            let over = over.min(free[class].len());
-            for ptr in free[class].drain(..over) {
+            let free = &mut shelf.free.borrow_mut()[class];
+            let over = over.min(most(class, free.len()));
+            for ptr in free.drain(..over) {
                 shelf.strip(class, ptr);
             }
-            free[class].shrink_to(over);
             shelf.kept.set(shelf.kept.get() - over * capacity);
         }
     }
@@ -201,16 +230,14 @@ impl Drop for Memory {
         let capacity = self.capacity as usize;
         let home = &self.home;
         home.lent.set(home.lent.get() - capacity);
-        if self.class != u8::MAX && home.kept.get() + capacity <= limits::POOL_KEPT_BYTES_MAX {
+        if self.class != u8::MAX {
             home.kept.set(home.kept.get() + capacity);
-            home.free.borrow_mut()[self.class as usize].push(self.ptr);
-        } else if self.class == u8::MAX {
+            home.free.borrow_mut()[self.class as usize].push_back(self.ptr);
+        } else {
             // SAFETY: the pointer came from `map` with this length; this was its last holder,
             // operations in flight included.
             let unmapped = unsafe { munmap(self.ptr.cast(), capacity) };
             debug_assert!(unmapped.is_ok());
-        } else {
-            home.strip(self.class as usize, self.ptr);
         }
     }
 }
@@ -309,6 +336,24 @@ mod tests {
             .filter(|block| block.bytes(0, PAGE) == [0; PAGE]);
         assert_eq!(bare.count(), 90, "their memory had gone");
         assert!(again.iter().all(|block| addresses.contains(&block.ptr(0))));
+    }
+
+    #[test]
+    fn what_goes_round_is_kept_and_what_lies_idle_is_shed() {
+        let pool = Pool::new();
+        let round = |count: usize| drop((0..count).map(|_| pool.take(PAGE)).collect::<Vec<_>>());
+        round(100);
+        pool.shed_idle(0);
+        assert_eq!(pool.kept(), 100 * PAGE, "all of it was used");
+        round(30);
+        pool.shed_idle(20 * PAGE);
+        assert_eq!(pool.kept(), 30 * PAGE, "thirty were used");
+        pool.shed_idle(20 * PAGE);
+        assert_eq!(
+            pool.kept(),
+            20 * PAGE,
+            "none was used, and so many may stay"
+        );
     }
 
     #[test]

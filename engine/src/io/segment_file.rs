@@ -292,10 +292,25 @@ impl SegmentFile {
 
     /// Reads `[pos, pos + len)`; fewer bytes only at the file's end.
     pub async fn read(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        self.read_by(self.handle, pos, len).await
+    }
+
+    /// The same out of page cache if all of it is there, else as by [`read`](Self::read): a page
+    /// that is there costs a copy, the disk an interrupt and a wait.
+    pub async fn read_near(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let cached = self.cached().await?;
+        let handle = match self.io.resident(cached, pos, len as u64).await {
+            true => cached,
+            false => self.handle,
+        };
+        self.read_by(handle, pos, len).await
+    }
+
+    async fn read_by(&self, handle: Handle, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
         let start = page_floor(pos);
         let span = (page_ceil(pos + len as u64) - start) as usize;
         let block = self.io.pool().take(span.max(PAGE));
-        let (got, block) = self.io.read(self.handle, start, block, 0, span).await;
+        let (got, block) = self.io.read(handle, start, block, 0, span).await;
         let skip = (pos - start) as usize;
         let got = got?.saturating_sub(skip).min(len);
         Ok(block.bytes(skip, got).to_vec())

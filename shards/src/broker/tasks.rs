@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use odradek_engine::limits::{PARTITIONS_AT_ONCE, POOL_QUIET_BYTES_MAX};
+use odradek_engine::limits::{PARTITIONS_AT_ONCE, POOL_KEPT_BYTES_MAX, POOL_QUIET_BYTES_MAX};
 use odradek_engine::task::yield_now;
 use odradek_engine::types::Timestamp;
 
@@ -16,6 +16,8 @@ use crate::runtime::abreast;
 const FLUSHER: Duration = Duration::from_millis(100);
 /// The same while nothing needs it.
 const FLUSHER_QUIET: Duration = Duration::from_millis(500);
+/// How often it is asked which memory is not needed.
+const IDLE_MEMORY: Duration = Duration::from_secs(1);
 /// A shard that has not taken a buffer for so long keeps few.
 const SHED_AFTER: Duration = Duration::from_secs(5);
 
@@ -31,7 +33,7 @@ const CHECKPOINT_LOOK: Duration = Duration::from_secs(1);
 /// It looks at partitions that are written to: an idle shard sleeps for long.
 pub(super) async fn flush_forever(broker: Rc<Broker>) {
     let (io, ground) = (&broker.io, broker.holdings.ground());
-    let (mut taken, mut taken_at) = (0, io.now());
+    let (mut taken, mut taken_at, mut shed_at) = (0, io.now(), io.now());
     let mut lively = false;
     loop {
         let pause = match lively {
@@ -42,11 +44,15 @@ pub(super) async fn flush_forever(broker: Rc<Broker>) {
         ground.trim();
         broker.lender.reclaim();
         lively = ground.look();
-        let now = io.pool().taken();
-        if now != taken {
-            (taken, taken_at) = (now, io.now());
-        } else if io.now().saturating_sub(taken_at) >= SHED_AFTER.as_nanos() as u64 {
-            io.pool().shed(POOL_QUIET_BYTES_MAX);
+        let (pool, now) = (io.pool(), io.now());
+        if pool.taken() != taken {
+            (taken, taken_at) = (pool.taken(), now);
+        }
+        if now.saturating_sub(taken_at) >= SHED_AFTER.as_nanos() as u64 {
+            pool.shed(POOL_QUIET_BYTES_MAX);
+        } else if now.saturating_sub(shed_at) >= IDLE_MEMORY.as_nanos() as u64 {
+            shed_at = now;
+            pool.shed_idle(POOL_KEPT_BYTES_MAX);
         }
     }
 }

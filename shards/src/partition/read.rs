@@ -37,8 +37,8 @@ pub enum ReadError {
     Damaged { segment: i64, pos: u64 },
 }
 
-/// Bytes that a search looks at in one go.
-const SEARCH_BYTES: usize = 32 << 10;
+/// Bytes that a search looks at in one go: what lies between two entries of an index, mostly.
+const SEARCH_BYTES: usize = 8 << 10;
 
 impl Partition {
     /// Plans a read from `offset`, at most `bytes_max` bytes, up to what is visible. An empty
@@ -226,7 +226,7 @@ impl Partition {
         let mut bytes = Vec::new();
         if file.1 > 0 {
             let from = self.file(segment, false).await?;
-            bytes = from.read(file.0, file.1 as usize).await?;
+            bytes = from.read_near(file.0, file.1 as usize).await?;
         }
         for part in &memory {
             bytes.extend_from_slice(part.bytes());

@@ -12,7 +12,7 @@ mod send_zc;
 mod sendfile;
 mod splice;
 
-use crate::bytes::{Part, Parts, page_ceil, page_floor, parts_len};
+use crate::bytes::{Part, Parts, page_ceil, page_floor};
 use crate::io::{Errno, Handle, Io, Pipe, Source, SourceRange};
 
 super::strategies! {
@@ -38,6 +38,10 @@ super::strategies! {
 
 /// How much of a range is asked about, and sent, at once.
 const STEP_BYTES: u64 = 256 << 10;
+
+/// How much of what was read from a file is sent before others have a turn: sending copies, and a
+/// reader of old records should not keep those of new ones waiting for it.
+const TURN_BYTES: usize = 64 << 10;
 
 impl ReadStrategy {
     /// Whether what is in the tail's memory is sent from there, not out of its file.
@@ -128,28 +132,23 @@ impl Outlet {
         }
     }
 
-    /// Reads `[pos, pos + len)` by `handle` into memory; less only where the file ends.
-    async fn fetch(&self, handle: Handle, pos: u64, len: u64) -> Result<Parts, Errno> {
+    /// Reads `[pos, pos + len)` by `handle` into memory and sends it: bytes sent; less only where
+    /// the file ends. Read at once, sent in turns that others can come between.
+    async fn fetch_and_send(&self, handle: Handle, pos: u64, len: u64) -> Result<u64, Errno> {
         let start = page_floor(pos);
         let span = (page_ceil(pos + len) - start) as usize;
         let block = self.io.pool().take(span);
         let (got, block) = self.io.read(handle, start, block, 0, span).await;
         let skip = (pos - start) as usize;
-        let got = got?.saturating_sub(skip).min(len as usize);
-        let mut parts = Parts::new();
-        if got > 0 {
-            parts.push(Part::block(&block, skip, got));
-        }
-        Ok(parts)
-    }
-
-    /// Reads by `handle` and sends: bytes sent.
-    async fn fetch_and_send(&self, handle: Handle, pos: u64, len: u64) -> Result<u64, Errno> {
-        let parts = self.fetch(handle, pos, len).await?;
-        let bytes = parts_len(&parts) as u64;
-        if bytes > 0 {
+        let end = got?.min(skip + len as usize);
+        let mut at = skip;
+        while at < end {
+            let turn = TURN_BYTES.min(end - at);
+            let mut parts = Parts::new();
+            parts.push(Part::block(&block, at, turn));
             self.memory(parts).await?;
+            at += turn;
         }
-        Ok(bytes)
+        Ok((at - skip) as u64)
     }
 }
