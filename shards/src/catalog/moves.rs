@@ -40,7 +40,7 @@ pub enum Released {
     Open(Box<HandOver>, Option<Vec<u8>>),
     /// It was not open, or its storage had failed: it can be opened, with this checkpoint.
     Closed(Option<Vec<u8>>),
-    /// The shard stops; nobody opens the partition before the next start.
+    /// The shard stops, or has what only a start can store; nobody opens the partition before the next start.
     Stopping,
 }
 
@@ -114,6 +114,18 @@ impl Holdings {
             None => None,
         };
         if self.stopping() {
+            return Released::Stopping;
+        }
+        let held = match &leaving {
+            Some(Leaving::Open(open)) => open.partition.held_by_journal(),
+            _ => false,
+        };
+        if held {
+            // Its storage has failed, and only the next start can put together what it has: until
+            // then the journal keeps it for as long as the partition is there.
+            self.leaving
+                .borrow_mut()
+                .extend(leaving.map(|leaving| (key, leaving)));
             return Released::Stopping;
         }
         if leaving.is_some() {

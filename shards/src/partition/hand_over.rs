@@ -64,11 +64,12 @@ impl Partition {
                     return None;
                 }
                 let settled = state.quiet() && state.log.settled();
-                if settled && state.progress.durable() < state.log.next() {
+                if settled && state.progress.stored() < state.log.next() {
                     self.start_flush(&mut state);
                 } else if settled {
                     state.handed_over = true;
-                    let durable = state.progress.durable();
+                    state.journaled = None;
+                    let durable = state.progress.stored();
                     let undurable = std::mem::take(&mut state.undurable);
                     let log = state.log.hand_over();
                     return Some(HandOver {

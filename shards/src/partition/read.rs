@@ -59,7 +59,8 @@ impl Partition {
                     bytes_max,
                     first_whole,
                     end: visible,
-                    tail: self.ground.read_tail,
+                    // What only the journal has is in no file yet.
+                    tail: self.ground.read_tail || visible > state.progress.in_file(),
                 };
                 let plan = state.log.plan_read(offset, limits, found);
                 (plan, state.log.log_start(), visible)

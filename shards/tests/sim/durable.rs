@@ -30,6 +30,7 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         spawner: spawner.clone(),
         strategy: rng.pick(WriteStrategy::ALL),
         dsync: rng.one_in(2),
+        journal: None,
         read_tail: rng.one_in(2),
         zeros: Default::default(),
         write_depth: 8,
@@ -66,6 +67,8 @@ pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> 
         always_durable: false,
         log_start: Offset(0),
         topic_id: "id".into(),
+        key: None,
+        promised: Offset(0),
         checkpoint: None,
     };
     let opened = Partition::open(ground, opening).await;

@@ -117,6 +117,7 @@ fn recovered(bytes: &[u8], epochs: &str) -> i64 {
         spawner: executor.spawner(),
         strategy: WriteStrategy::Buffered,
         dsync: false,
+        journal: None,
         read_tail: true,
         zeros: Default::default(),
         write_depth: 1,
@@ -181,6 +182,8 @@ fn opening(directory: PathBuf) -> Opening {
         always_durable: false,
         log_start: Offset(0),
         topic_id: "id".into(),
+        key: None,
+        promised: Offset(0),
         checkpoint: None,
     }
 }

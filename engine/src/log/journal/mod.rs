@@ -18,6 +18,7 @@ pub mod frame;
 pub mod redo;
 pub mod ring;
 pub mod scan;
+pub mod span;
 
 use crate::log::state_file::Key;
 use crate::types::{Epoch, Offset, Position};
