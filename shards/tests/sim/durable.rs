@@ -14,6 +14,7 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
+use odradek_engine::log::state_file::Key;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{Epoch, Offset, Timestamp};
@@ -47,6 +48,15 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
 }
 
 pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> {
+    open_as(ground, index, epoch, None).await
+}
+
+pub async fn open_as(
+    ground: &Rc<Ground>,
+    index: i32,
+    epoch: i32,
+    key: Option<Key>,
+) -> Rc<Partition> {
     let opening = Opening {
         name: PartitionName {
             topic: "t".into(),
@@ -67,7 +77,7 @@ pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> 
         always_durable: false,
         log_start: Offset(0),
         topic_id: "id".into(),
-        key: None,
+        key,
         promised: Offset(0),
         checkpoint: None,
     };
@@ -75,7 +85,7 @@ pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> 
     opened.unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn append(partition: &Partition, len: usize) {
+pub fn append(partition: &Partition, len: usize) {
     let mut builder = BatchBuilder::new();
     let value = vec![7; len];
     builder
@@ -89,7 +99,7 @@ fn append(partition: &Partition, len: usize) {
 }
 
 /// Writes until it is cut off.
-async fn write(io: Io, spawner: Spawner, partition: Rc<Partition>, mut rng: Rng) {
+pub async fn write(io: Io, spawner: Spawner, partition: Rc<Partition>, mut rng: Rng) {
     loop {
         // While somebody reads at the end, writes are durable by themselves; else they are not.
         let reader = Rc::new(Notice::default());

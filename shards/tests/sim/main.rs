@@ -9,6 +9,7 @@ mod beside;
 mod clean_start;
 mod client;
 mod durable;
+mod journal;
 mod moves;
 mod oracle;
 mod plan;
