@@ -49,3 +49,7 @@ impl Log {
         self.tail.waiting_bytes()
     }
 }
+
+#[cfg(test)]
+#[path = "span_tests.rs"]
+mod tests;
