@@ -113,9 +113,6 @@ impl Holdings {
             }
             None => None,
         };
-        if self.stopping() {
-            return Released::Stopping;
-        }
         let held = match &leaving {
             Some(Leaving::Open(open)) => open.partition.held_by_journal(),
             _ => false,
@@ -126,6 +123,9 @@ impl Holdings {
             self.leaving
                 .borrow_mut()
                 .extend(leaving.map(|leaving| (key, leaving)));
+            return Released::Stopping;
+        }
+        if self.stopping() {
             return Released::Stopping;
         }
         if leaving.is_some() {
