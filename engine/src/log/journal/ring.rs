@@ -5,6 +5,11 @@
 //!
 //! Absent on purpose: the files.
 
+use crate::limits::JOURNAL_FRAME_BYTES_MAX;
+
+/// However small a file: the next one is asked for while frames of any length still fit.
+const AHEAD_BYTES_MIN: u64 = 4 * JOURNAL_FRAME_BYTES_MAX as u64;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum File {
     Missing,
@@ -40,6 +45,8 @@ pub enum Need {
 pub struct Ring {
     files: Vec<File>,
     file_bytes: u64,
+    /// The next file is asked for when so much is left of the current one.
+    ahead: u64,
     current: Option<usize>,
     /// Where the next frame goes in the current file.
     at: u64,
@@ -52,6 +59,7 @@ impl Ring {
         Ring {
             files: vec![File::Missing; files],
             file_bytes,
+            ahead: file_bytes.min(AHEAD_BYTES_MIN).max(file_bytes / 2),
             current: None,
             at: 0,
             sequence: 0,
@@ -104,9 +112,11 @@ impl Ring {
         used.min().unwrap_or(self.sequence)
     }
 
-    /// What it needs, if no file is free. `given_up`: files that cannot be stored now.
+    /// What it needs before the current file is full, if no file is free. `given_up`: files that
+    /// cannot be stored now.
     pub fn need(&self, given_up: impl Fn(usize) -> bool) -> Option<Need> {
-        if self.files.contains(&File::Free) {
+        let far = self.current.is_some() && self.file_bytes - self.at > self.ahead;
+        if far || self.files.contains(&File::Free) {
             return None;
         }
         if let Some(missing) = self.files.iter().position(|file| *file == File::Missing) {

@@ -152,6 +152,18 @@ fn a_ring_asks_for_files_and_uses_none_again_before_it_is_stored() {
 }
 
 #[test]
+fn a_ring_asks_for_the_next_file_when_half_of_one_is_full() {
+    let frame = JOURNAL_FRAME_BYTES_MAX as u64;
+    let mut ring = Ring::new(2, 64 * frame);
+    ring.made(0);
+    for number in 1..64 {
+        ring.take(frame).expect("a place");
+        let asked = ring.need(|_| false) == Some(Need::Make(1));
+        assert_eq!(asked, number >= 32, "after {number} frames");
+    }
+}
+
+#[test]
 fn frames_that_may_have_been_in_flight_count_up_to_the_first_that_is_missing() {
     let seen = |sequence, kept, done| Seen {
         file: 0,
