@@ -40,7 +40,7 @@ fn with_journal(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         spawner.clone(),
         ground.strategy,
         directory,
-        1 << 20,
+        rng.pick(&[1 << 20, 4 << 20]),
     );
     Rc::new(Ground {
         journal: Some(journal),
