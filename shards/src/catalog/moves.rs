@@ -40,7 +40,8 @@ pub enum Released {
     Open(Box<HandOver>, Option<Vec<u8>>),
     /// It was not open, or its storage had failed: it can be opened, with this checkpoint.
     Closed(Option<Vec<u8>>),
-    /// The shard stops, or has what only a start can store; nobody opens the partition before the next start.
+    /// The shard stops, or has what only a start can store; nobody opens the partition before the
+    /// next start.
     Stopping,
 }
 

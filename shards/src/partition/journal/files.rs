@@ -134,7 +134,10 @@ impl Journal {
             {
                 let mut desk = self.desk.borrow_mut();
                 desk.phase = Phase::Over;
-                if desk.flights.is_empty() && desk.tending == 0 {
+                // Writes in flight have a share in their file.
+                let mut files = desk.files.iter().flatten();
+                let calm = files.all(|file| Rc::strong_count(file) == 1);
+                if calm && desk.tending == 0 {
                     break;
                 }
             }

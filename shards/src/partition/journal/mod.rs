@@ -12,7 +12,7 @@
 //! Invariants: frames are reported in order of sequence, and none behind one that failed; a file is
 //! used again only when every partition with an entry in it has stored what was taken by then.
 //!
-//! Absent on purpose: what becomes of it after a crash; that is [`replay`]'s.
+//! Absent on purpose: what becomes of it after a crash; that is [`mod@replay`]'s.
 
 mod files;
 mod replay;

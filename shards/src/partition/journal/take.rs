@@ -118,7 +118,7 @@ impl Partition {
         };
         draft.push(&entry, &parts);
         state.journaled.as_mut().expect("just seen").taken = span.next;
-        if state.log.waiting_bytes() >= SEGMENT_BYTES_MIN || state.log.finishing() {
+        if state.log.waiting_bytes() >= SEGMENT_BYTES_MIN {
             self.write_all(state);
         }
         Taken::Entry(span.next)
