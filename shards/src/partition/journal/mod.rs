@@ -71,7 +71,8 @@ struct Desk {
     phase: Phase,
     ring: Ring,
     files: [Option<Rc<Handle>>; FILES],
-    waiting: VecDeque<Rc<Partition>>,
+    /// Not counted, here and below: partitions hold the journal.
+    waiting: VecDeque<Weak<Partition>>,
     /// In order of sequence.
     flights: VecDeque<Flight>,
     /// Partitions with entries in each file, each once.
@@ -91,7 +92,7 @@ struct Flight {
     sequence: u64,
     file: usize,
     /// Who has what in it: up to where it makes them durable.
-    ends: Vec<(Rc<Partition>, Offset)>,
+    ends: Vec<(Weak<Partition>, Offset)>,
     done: bool,
 }
 
@@ -151,7 +152,7 @@ impl Journal {
     }
 
     /// A partition has something to write.
-    pub(super) fn queue(&self, partition: Rc<Partition>) {
+    pub(super) fn queue(&self, partition: Weak<Partition>) {
         self.desk.borrow_mut().waiting.push_back(partition);
         self.work.raise();
     }
@@ -174,17 +175,21 @@ impl Journal {
             };
             if !open {
                 let waiting = std::mem::take(&mut self.desk.borrow_mut().waiting);
-                waiting.iter().for_each(|partition| partition.pass_by());
+                let waiting = waiting.iter().filter_map(Weak::upgrade);
+                waiting.for_each(|partition| partition.pass_by());
                 return;
             }
             let mut draft = Draft::new(self.io.pool());
             let mut ends = Vec::new();
-            while let Some(partition) = self.next() {
+            while let Some(one) = self.next() {
+                let Some(partition) = one.upgrade() else {
+                    continue;
+                };
                 match partition.take(&mut draft) {
-                    Taken::Entry(end) => ends.push((partition, end)),
+                    Taken::Entry(end) => ends.push((one, end)),
                     Taken::Nothing => {}
                     Taken::Full => {
-                        self.desk.borrow_mut().waiting.push_front(partition);
+                        self.desk.borrow_mut().waiting.push_front(one);
                         break;
                     }
                 }
@@ -195,21 +200,24 @@ impl Journal {
         }
     }
 
-    fn next(&self) -> Option<Rc<Partition>> {
+    fn next(&self) -> Option<Weak<Partition>> {
         self.desk.borrow_mut().waiting.pop_front()
     }
 
     /// Writes a frame.
-    fn send(self: &Rc<Self>, draft: Draft, ends: Vec<(Rc<Partition>, Offset)>) {
+    fn send(self: &Rc<Self>, draft: Draft, ends: Vec<(Weak<Partition>, Offset)>) {
         let mut desk = self.desk.borrow_mut();
         let desk = &mut *desk;
         let place = desk.ring.take(draft.bytes()).expect("room for the longest");
         if place.pos == 0 {
             desk.round += 1;
         }
-        for (partition, _) in &ends {
-            if partition.enlist(desk.round) {
-                desk.enlisted[place.file].push(Rc::downgrade(partition));
+        for (one, _) in &ends {
+            let first = one
+                .upgrade()
+                .is_some_and(|partition| partition.enlist(desk.round));
+            if first {
+                desk.enlisted[place.file].push(one.clone());
             }
         }
         let first = desk.flights.front();
@@ -260,8 +268,10 @@ impl Journal {
                 }
                 desk.flights.pop_front().expect("just seen")
             };
-            for (partition, end) in flight.ends {
-                partition.journaled(end);
+            for (one, end) in flight.ends {
+                if let Some(partition) = one.upgrade() {
+                    partition.journaled(end);
+                }
             }
         }
     }
@@ -287,8 +297,10 @@ impl Journal {
              without it until the node is started again",
             self.directory.display()
         );
-        for (partition, _) in lost.iter().flat_map(|flight| &flight.ends) {
-            partition.pass_by();
+        for (one, _) in lost.iter().flat_map(|flight| &flight.ends) {
+            if let Some(partition) = one.upgrade() {
+                partition.pass_by();
+            }
         }
         let me = self.clone();
         self.spawner

@@ -7,8 +7,6 @@
 //! An entry begins where *durable* ends, or where the entry before it does: so it covers what was
 //! written without being durable, too, and the journal's part of the log has no gap.
 
-use std::rc::Rc;
-
 use odradek_engine::limits::JOURNAL_ENTRY_BYTES_MAX;
 use odradek_engine::log::journal::Entry;
 use odradek_engine::log::journal::frame::Draft;
@@ -78,7 +76,7 @@ impl Partition {
         let due = it.write_to > state.progress.in_file();
         if !it.queued && it.taken < state.log.next() {
             it.queued = true;
-            journal.queue(self.me.upgrade().expect("a partition in use"));
+            journal.queue(self.me.clone());
         }
         !due
     }
@@ -152,7 +150,7 @@ impl Partition {
     }
 
     /// A frame is durable that covers everything up to `end` that was not.
-    pub(super) fn journaled(self: &Rc<Self>, end: Offset) {
+    pub(super) fn journaled(&self, end: Offset) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         if state.poisoned.is_some() || state.handed_over {
