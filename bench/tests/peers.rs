@@ -92,13 +92,14 @@ fn the_own_node_is_asked() {
     let dir = dir();
     let output = quick("scenario", dir.path())
         .args(["core", "1", "fixed-rates", "durable-acks"])
+        .args(["hot-partition", "one-address"])
         .output()
         .expect("it starts");
     assert!(output.status.success(), "{}", said(&output));
     let report = json(&result(dir.path(), "json"));
     assert_eq!(report["quick"], true);
     let cells = report["cells"].as_array().expect("cells");
-    assert_eq!(cells.len(), 4);
+    assert_eq!(cells.len(), 6);
     for cell in cells {
         assert_eq!(cell["complete"], true, "{}", cell["problems"]);
         assert!(cell["findings"]["started"][0]["seconds"].as_f64() > Some(0.0));
@@ -117,6 +118,9 @@ fn the_own_node_is_asked() {
     );
     let rates = &cells[2];
     figure(rates, "1k/s: end to end p99.9", "ms");
+    let interruption = "the move under load: longest wait for an ack";
+    figure(&cells[4], interruption, "ms");
+    figure(&cells[5], "one address, produce acks=1: throughput", "MB/s");
     let histogram = &rates["findings"]["runs"][0]["end_to_end"]["hdr_v2_deflate"];
     assert!(histogram.as_str().is_some_and(|text| text.len() > 50));
     let page = std::fs::read_to_string(result(dir.path(), "html")).expect("the page");

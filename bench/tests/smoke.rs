@@ -123,7 +123,7 @@ fn a_node_is_recorded() {
     let saved = std::fs::read(json).expect("the runs");
     let saved: Value = serde_json::from_slice(&saved).expect("JSON");
     let contests = saved["contests"].as_array().expect("contests");
-    assert_eq!(contests.len(), 7);
+    assert_eq!(contests.len(), 8);
     for contest in contests {
         let name = &contest["contest"];
         assert!(

@@ -4,6 +4,7 @@ pub mod bytes;
 pub mod io;
 pub mod limits;
 pub mod log;
+pub mod mutant;
 pub mod record;
 pub mod task;
 pub mod types;

@@ -464,6 +464,7 @@ fn two_sends_at_a_time_are_noticed() {
 fn a_full_disk_says_so_and_takes_more_after_a_removal() {
     let faults = SimFaults {
         disk_bytes_max: Some(10 * PAGE as u64),
+        ..SimFaults::default()
     };
     let world = SimWorld::with_faults(3, &faults);
     live(&world, |io, _| async move {

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -22,7 +23,7 @@ use odradek_engine::bytes::Pool;
 use odradek_engine::io::{DriverError, DriverKind, Io};
 use odradek_engine::task::Executor;
 
-use crate::broker::{Boot, BootError, Broker, Facts, start, until_stopped};
+use crate::broker::{Boot, BootError, Broker, Facts, end_changes, start, until_stopped};
 use crate::catalog::Image;
 use crate::config::{ConfigError, MetricsListener, Settings};
 use crate::net::Gate;
@@ -73,6 +74,9 @@ pub enum NodeError {
     #[error("shard {0} stopped by itself; see the log above")]
     Shard(u32),
 }
+
+/// How long a stop waits for the change of metadata that is under way.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(5);
 
 type FirstFacts = (Arc<Facts>, Arc<Image>);
 
@@ -285,6 +289,17 @@ fn stop(
     threads: Vec<JoinHandle<()>>,
     stops: mpsc::Receiver<u32>,
 ) -> Result<(), NodeError> {
+    let (tell, told) = mpsc::channel();
+    mail.post_blocking(0, move |broker: Rc<Broker>| {
+        let ending = end_changes(broker.clone());
+        let task = async move {
+            ending.await;
+            let _ = tell.send(());
+        };
+        broker.spawner.spawn(task).detach();
+    });
+    // It goes on without: what moves then is recovered by the next start.
+    let _ = told.recv_timeout(CHANGE_PATIENCE);
     // Shard 0 last: it leaves the marker of a clean stop. The others close beside each other.
     for some in [1..mail.shards(), 0..1] {
         for shard in some.clone() {

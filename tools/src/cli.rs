@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{config, consume, doctor, group, log, produce, serve, topic};
+use crate::{config, consume, doctor, group, log, produce, serve, sim, topic};
 
 /// A Kafka-compatible log node, and the tools around it.
 #[derive(Debug, Parser)]
@@ -48,6 +48,7 @@ pub enum Command {
     Log(log::LogCommand),
     Doctor(doctor::DoctorArgs),
     Bench(odradek_bench::cli::Args),
+    Sim(sim::SimArgs),
     /// Print what makes a shell complete this command line.
     #[command(after_help = "Example:\n  source <(odradek completions bash)")]
     Completions {
@@ -83,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Log(command) => log::run(command),
         Command::Doctor(args) => doctor::run(args),
         Command::Bench(args) => Ok(odradek_bench::cli::run(args)),
+        Command::Sim(args) => sim::run(&args),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its reader has gone.
             let mut script = Vec::new();
@@ -103,6 +105,8 @@ fn filter(text: &str) -> Result<String, String> {
 fn log_to_stderr(cli: &Cli) {
     let usual = match cli.command {
         Command::Serve(_) => "info",
+        // What goes wrong there is meant to.
+        Command::Sim(_) => "off",
         _ => "warn",
     };
     let filter = match &cli.log_level {

@@ -13,4 +13,5 @@ pub mod group;
 pub mod log;
 pub mod produce;
 pub mod serve;
+pub mod sim;
 pub mod topic;

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 const ENGINE: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("limits", &[]),
+    ("mutant", &[]),
     ("bytes", &["limits"]),
     ("record", &["types", "limits", "bytes"]),
-    ("log", &["types", "limits", "bytes", "record"]),
-    ("io", &["types", "limits", "bytes", "record", "log"]),
+    ("log", &["types", "limits", "mutant", "bytes", "record"]),
+    (
+        "io",
+        &["types", "limits", "mutant", "bytes", "record", "log"],
+    ),
     ("task", &["types", "limits", "bytes", "record", "log", "io"]),
 ];
 

@@ -3,10 +3,13 @@
 //! Keys follow a steep Zipf law, so that one partition takes a third of all messages; it shares its
 //! core with its share of the others. Then it is moved (AlterPartitionReassignments, as
 //! `kafka-reassign-partitions` does) to the core that leads the fewest, and the same is asked again.
+//! The own node's is moved in the middle of a load, and the longest wait for an ack is the move's
+//! interruption.
 //! With fewer free cores than shards the second run shows the move's own cost, not its use: the
 //! report says on which cores the server ran.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -14,7 +17,7 @@ use super::findings::Better;
 use super::{Scenario, Stage};
 use crate::contest::{Server, Variant};
 use crate::drive::Layout;
-use crate::load::{Arrivals, KeyDraw, Keys, Load};
+use crate::load::{Arrivals, KeyDraw, Keys, Load, Reading};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     number: 9,
@@ -75,8 +78,12 @@ fn run(stage: &mut Stage) -> Result<()> {
 
 fn moved(stage: &mut Stage, server: &Server, load: &Load, layout: &Layout, hot: i32) -> Result<()> {
     let to = emptiest(layout, hot).context("no broker to move to")?;
-    let mut admin = server.admin()?;
-    let took = admin.move_to(&load.topic, hot, to)?;
+    let took = match stage.contestant.is_odradek() {
+        true => live(stage, server, load, (hot, to))?,
+        // The driver's producers do not look for another leader; the own node passes on what they
+        // send to the old one.
+        false => server.admin()?.move_to(&load.topic, hot, to)?,
+    };
     let ms = took.as_secs_f64() * 1e3;
     stage.figure(
         "the move, until the new leader is known",
@@ -92,6 +99,35 @@ fn moved(stage: &mut Stage, server: &Server, load: &Load, layout: &Layout, hot: 
     }
     stage.load("one hot, moved", server, load)?;
     Ok(())
+}
+
+/// Moves it in the middle of a load that nobody reads: how long that took.
+fn live(
+    stage: &mut Stage,
+    server: &Server,
+    load: &Load,
+    (hot, to): (i32, i32),
+) -> Result<Duration> {
+    let load = Load {
+        reading: Reading::None,
+        ..load.clone()
+    };
+    let (topic, wait) = (load.topic.clone(), load.warmup_s + load.window_s / 2.0);
+    let mut admin = server.admin()?;
+    let moving = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs_f64(wait));
+        admin.move_to(&topic, hot, to)
+    });
+    let result = stage.load("one hot, moved meanwhile", server, &load);
+    let took = moving.join().expect("no panic")?;
+    let longest = result?.produce_ack.max_ns as f64 / 1e6;
+    stage.figure(
+        "the move under load: longest wait for an ack",
+        "ms",
+        Better::Less,
+        longest,
+    );
+    Ok(took)
 }
 
 /// The partition that most messages go to, and their share: keys are drawn as the load draws them.

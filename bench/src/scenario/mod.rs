@@ -18,6 +18,7 @@ mod idle_consumers;
 mod linkedin;
 mod many_partitions;
 mod many_producers;
+mod one_address;
 mod past_retention;
 mod stage;
 
@@ -53,6 +54,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     many_partitions::SCENARIO,
     idle_consumers::SCENARIO,
     hot_partition::SCENARIO,
+    one_address::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

@@ -12,6 +12,7 @@ use super::driver::{Completion, Driver, RemoteWake, Token};
 use super::op::{Done, Errno, Handle, Op};
 use super::timers::{Sleep, Timers};
 use crate::bytes::Pool;
+use crate::mutant::{self, Mutant};
 
 // Inline on purpose: a box per operation would be an allocation on the hot path.
 #[allow(clippy::large_enum_variant)]
@@ -340,6 +341,10 @@ impl Drop for Pending {
         let mut slots = inner.slots.borrow_mut();
         let slot = &mut slots[token as usize];
         match std::mem::replace(&mut slot.state, State::Free) {
+            State::Flying(_) if mutant::is(Mutant::FreeEarly) => {
+                slot.state = State::Orphan;
+                *slot.op = Op::Vacant;
+            }
             State::Flying(_) => {
                 slot.state = State::Orphan;
                 // A receive or accept would otherwise wait for a peer that nobody serves.

@@ -23,7 +23,7 @@ pub mod strategy;
 mod timers;
 
 pub use self::ahead::Ahead;
-pub use self::calls::sockets::{close_now as close, listen_now as listen};
+pub use self::calls::sockets::{Listening, close_now as close, listen_now as listen};
 pub use self::choice::{Chosen, DriverChoice, DriverError, DriverKind};
 pub use self::core::{Io, Pending};
 pub use driver::{Completion, Driver, RemoteWake, Token};

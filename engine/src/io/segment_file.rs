@@ -205,7 +205,9 @@ impl SegmentFile {
             return Ok(());
         }
         let step = have.clamp(STEP_MIN, STEP_MAX);
-        let wanted = page_ceil(end).max((have + step).min(page_ceil(segment_bytes)));
+        // Whole pages: a write of the last one would make the file longer than is known here, and
+        // then its padding would not be cut off.
+        let wanted = page_ceil(end).max(page_ceil((have + step).min(segment_bytes)));
         let least = page_ceil(end);
         let reached = match self.io.allocate(self.handle, have, wanted - have).await {
             // A disk that is almost full may have room for what is needed now.
@@ -293,6 +295,21 @@ impl SegmentFile {
     /// Reads `[pos, pos + len)`; fewer bytes only at the file's end.
     pub async fn read(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
         self.read_by(self.handle, pos, len).await
+    }
+
+    /// The same from the disk itself, where the file system can: for recovery. After a failed flush
+    /// page cache goes on showing what the disk does not have, and calls it clean, so that no later
+    /// flush writes it or tells of it (`fsync(2)`, Errors: EIO).
+    pub async fn read_disk(&self, pos: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let refused = |error: &Errno| matches!(error.0, libc::EINVAL | libc::EOPNOTSUPP);
+        let read = match self.direct().await {
+            Ok(handle) => self.read_by(handle, pos, len).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Err(error) if refused(&error) => self.read(pos, len).await,
+            read => read,
+        }
     }
 
     /// The same out of page cache if all of it is there, else as by [`read`](Self::read): a page

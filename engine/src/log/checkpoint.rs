@@ -33,7 +33,7 @@ pub struct Checkpoint {
     /// As the segment's own.
     pub started: Timestamp,
     pub latest: TimestampOffset,
-    /// Content of a producer snapshot at that offset.
+    /// The producers at that offset, as [`Producers::to_recent`] has them.
     pub producers: Vec<u8>,
 }
 
@@ -160,7 +160,7 @@ impl Checkpoint {
         if !right {
             return Err(CheckpointError::OtherBatch);
         }
-        Ok((info, Producers::from_snapshot(&self.producers)?))
+        Ok((info, Producers::from_recent(&self.producers)?))
     }
 
     /// The segment as it stood then, without index entries.
@@ -195,7 +195,7 @@ impl Log {
             epoch: self.epochs.epoch_for(last.base)?,
             started: active.started,
             latest: active.latest,
-            producers: self.producers.to_snapshot(),
+            producers: self.producers.to_recent(),
         })
     }
 

@@ -80,8 +80,8 @@ pub struct Recovered {
     pub next: Offset,
     pub epochs: Epochs,
     pub producers: Producers,
-    /// Where the replay that made `producers` began: of batches before it, a snapshot told the
-    /// last one of each producer, and no other.
+    /// Where the replay that made `producers` began: of batches before it a snapshot told the last
+    /// one of each producer, and a checkpoint, if it was of this very offset, the few before that.
     pub replayed_from: Offset,
     /// The active segment's last batch, if it was looked at.
     pub last: Option<Recent>,

@@ -25,6 +25,7 @@ use crate::record::{BatchInfo, EndTransactionMarker, Origin};
 use crate::types::{Epoch, Map, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 mod entry;
+mod recent;
 mod snapshot;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 
 use crate::bytes::{Block, PAGE, Part, Parts, Pool, page_ceil, page_floor};
+use crate::mutant::{self, Mutant};
 use crate::types::Offset;
 
 /// Most bytes of one write.
@@ -214,7 +215,11 @@ impl Tail {
                 None => &resting,
             };
             // SAFETY: the target is past everything used of its block.
-            unsafe { block.bytes_mut(at, carried) }.copy_from_slice(page);
+            let kept = unsafe { block.bytes_mut(at, carried) };
+            kept.copy_from_slice(page);
+            if carry.is_none() && mutant::is(Mutant::ForgetTailRewrite) {
+                kept.fill(0);
+            }
         }
         self.extents.push_back(Extent {
             segment: end.segment,

@@ -100,19 +100,29 @@ impl Compression {
     /// # Panics
     /// When the codec's library fails, for which memory as source and target leaves no reason.
     pub fn compress(self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.compress_at(None, bytes, out);
+    }
+
+    /// The same at a level, which only gzip (0 to 9) and zstd have here; `None` is the codec's
+    /// default.
+    ///
+    /// # Panics
+    /// As [`compress`](Self::compress).
+    pub fn compress_at(self, level: Option<i32>, bytes: &[u8], out: &mut Vec<u8>) {
         let written = match self {
             Self::None => {
                 out.extend_from_slice(bytes);
                 Ok(())
             }
             Self::Gzip => {
-                let mut encoder =
-                    flate2::write::GzEncoder::new(out, flate2::Compression::default());
+                let level = level.and_then(|level| u32::try_from(level).ok());
+                let level = level.map(|level| flate2::Compression::new(level.min(9)));
+                let mut encoder = flate2::write::GzEncoder::new(out, level.unwrap_or_default());
                 encoder.write_all(bytes).and_then(|()| encoder.try_finish())
             }
             Self::Snappy => snappy_close(bytes, out),
             Self::Lz4 => lz4_close(bytes, out),
-            Self::Zstd => zstd::stream::copy_encode(bytes, out, 0),
+            Self::Zstd => zstd::stream::copy_encode(bytes, out, level.unwrap_or(0)),
         };
         written.expect("compressing from memory to memory");
     }

@@ -15,6 +15,7 @@ mod error;
 mod header;
 mod open;
 mod partitioner;
+mod recompress;
 mod records;
 mod split;
 mod stamp;
@@ -37,6 +38,7 @@ pub use header::{
 };
 pub use open::{Depth, OpenBatch, validate_produce};
 pub use partitioner::{murmur2, partition_of_key};
+pub use recompress::{Target as CompressionTarget, recompress};
 pub use records::{Headers, Record, RecordIter};
 pub use split::{Batches, batch_end, headers, sole_batch};
 pub use stamp::{Stamp, stamp};

@@ -63,6 +63,11 @@ impl<'a> OpenBatch<'a> {
         RecordIter::new(self.records, self.info.record_count)
     }
 
+    /// The records as they stand in an uncompressed batch.
+    pub fn records_stored(&self) -> &'a [u8] {
+        self.records
+    }
+
     /// Bytes of the records, decompressed.
     pub fn records_bytes(&self) -> usize {
         self.records.len()

@@ -151,14 +151,21 @@ impl Executor {
 
     /// Runs tasks that are ready, at most a pass's budget.
     pub fn run_ready(&self) {
-        let mut ran = 0;
-        while ran < limits::TASKS_PER_PASS_MAX {
-            let Some(runnable) = self.next() else { break };
-            self.stall.watch(&self.io, || {
-                runnable.run();
-            });
-            ran += 1;
+        let mut left = limits::TASKS_PER_PASS_MAX;
+        while left > 0 && self.run_one() {
+            left -= 1;
         }
+    }
+
+    /// Runs the task that is ready first, up to its next await; false if none is.
+    pub fn run_one(&self) -> bool {
+        let Some(runnable) = self.next() else {
+            return false;
+        };
+        self.stall.watch(&self.io, || {
+            runnable.run();
+        });
+        true
     }
 
     /// Reaps completions; sleeps for one if no task is ready.

@@ -1,5 +1,8 @@
 //! AlterPartitionReassignments: partitions move to other shards, live.
 //!
+//! Where the node is one broker its shards go by ids of their own here, which nobody else is told
+//! of: see [`Settings::replica_id`](crate::config::Settings::replica_id).
+//!
 //! A move is one change of metadata, so it is over when it is answered: there is nothing to list
 //! and nothing to cancel. The files stay where they are.
 //!
@@ -15,7 +18,7 @@ use odradek_wire::alter_partition_reassignments::{
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use super::assignment::{Brokers, assigned};
+use super::assignment::{Brokers, Place, assigned};
 use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
 use super::{Broker, Call, Outcome, Refusal};
 use crate::catalog::Image;
@@ -126,8 +129,8 @@ fn plan(
     };
     match assigned(brokers, replicas)?[..] {
         // It has the partition, wherever that is.
-        [_] if !brokers.are_shards => Ok(None),
-        [shard] => Ok((shard != entry.shard).then_some((topic.id, shard))),
+        [Place::Anywhere] => Ok(None),
+        [Place::Shard(shard)] => Ok((shard != entry.shard).then_some((topic.id, shard))),
         _ if !may_change => Err((
             ErrorCode::InvalidReplicationFactor,
             format!(
@@ -162,23 +165,34 @@ mod tests {
         image
     }
 
+    const SHARDS: Brokers = Brokers {
+        first_id: 1000,
+        count: 3,
+        node: None,
+    };
+
     fn ask(
         topic: &str,
         index: i32,
         replicas: Option<&[i32]>,
         may_change: bool,
     ) -> Result<Option<u32>, Refused> {
-        let brokers = Brokers {
-            first_id: 1000,
-            count: 3,
-            are_shards: true,
-        };
+        ask_of(&SHARDS, topic, index, replicas, may_change)
+    }
+
+    fn ask_of(
+        brokers: &Brokers,
+        topic: &str,
+        index: i32,
+        replicas: Option<&[i32]>,
+        may_change: bool,
+    ) -> Result<Option<u32>, Refused> {
         let asked = Asked {
             topic: topic.to_owned(),
             index,
             replicas: replicas.map(<[i32]>::to_vec),
         };
-        let planned = plan(&image(), &brokers, &asked, may_change);
+        let planned = plan(&image(), brokers, &asked, may_change);
         planned.map(|moved| moved.map(|(_, shard)| shard))
     }
 
@@ -194,6 +208,20 @@ mod tests {
             (entry.shard, entry.leader_epoch, entry.partition_epoch),
             (2, 1, 1)
         );
+    }
+
+    #[test]
+    fn one_broker_has_every_partition_and_its_shards_have_ids() {
+        let node = Brokers {
+            node: Some(1),
+            ..SHARDS
+        };
+        let ask = |id| ask_of(&node, "t", 0, Some(&[id]), true).map_err(|(error, _)| error);
+        assert_eq!(ask(1), Ok(None));
+        assert_eq!(ask(1001), Ok(None));
+        assert_eq!(ask(1002), Ok(Some(2)));
+        assert_eq!(ask(1003), Err(ErrorCode::InvalidReplicaAssignment));
+        assert_eq!(ask(2), Err(ErrorCode::InvalidReplicaAssignment));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
 use odradek_wire::Uuid;
 
-use super::across::Luggage;
+use super::across::{Luggage, PassedOn};
 use super::fetch_sessions::{self, FetchSessions};
 use crate::catalog::{Controller, Holdings, Hosted, Image, Promised, Topic, Unhosted};
 use crate::config::Settings;
@@ -68,6 +68,8 @@ pub struct Broker {
     pub controller: Option<Rc<Controller>>,
     /// What other shards use of this one's memory and files.
     pub lender: Lender,
+    /// Produce requests that other shards answer for this one now.
+    pub passed_on: PassedOn,
     /// Takes connections that other shards hand over.
     arrivals: OnceCell<Box<dyn Fn(HandOver<Luggage>)>>,
     /// The image before the one that this shard serves by, until it is settled.
@@ -111,6 +113,7 @@ impl Broker {
             groups: Groups::new(holdings.clone()),
             controller,
             lender: Lender::default(),
+            passed_on: PassedOn::default(),
             arrivals: OnceCell::new(),
             before: RefCell::default(),
             stop: Notice::default(),

@@ -15,7 +15,7 @@ use odradek_wire::create_partitions::{
 };
 use odradek_wire::{ErrorCode, Message};
 
-use super::assignment::{Brokers, assigned};
+use super::assignment::{Brokers, Place, assigned};
 use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::catalog::Image;
@@ -172,18 +172,14 @@ fn place(
         );
         return refuse(ErrorCode::InvalidReplicaAssignment, why);
     }
-    let shards: Result<Vec<u32>, Refused> =
+    let places: Result<Vec<Place>, Refused> =
         given.iter().map(|ids| one_replica(brokers, ids)).collect();
-    let shards = shards?;
-    match brokers.are_shards {
-        true => Ok(load.place(&shards)),
-        false => Ok(load.spread(shards.len())),
-    }
+    Ok(load.place(places?.into_iter().map(Place::shard)))
 }
 
-fn one_replica(brokers: &Brokers, ids: &[i32]) -> Result<u32, Refused> {
+fn one_replica(brokers: &Brokers, ids: &[i32]) -> Result<Place, Refused> {
     match assigned(brokers, ids)?[..] {
-        [shard] => Ok(shard),
+        [place] => Ok(place),
         _ => Err((
             ErrorCode::InvalidReplicaAssignment,
             format!(
@@ -228,7 +224,7 @@ mod tests {
         let brokers = Brokers {
             first_id: 1000,
             count: 3,
-            are_shards: true,
+            node: None,
         };
         place(&image, &brokers, &mut Load::of(&image, 3), &growth, 100)
     }

@@ -14,6 +14,7 @@ use odradek_wire::create_topics::{
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
+use super::assignment::{Brokers, Place};
 use super::change::Refused;
 use super::topics::{self, NewTopic};
 use super::{Broker, Call, Outcome, Refusal};
@@ -142,9 +143,7 @@ fn check(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<NewTopic, Refuse
         (count(broker, asked.num_partitions)?, None)
     } else {
         let shards = assigned(broker, asked)?;
-        // A broker of several shards says nothing about which.
-        let placed = broker.ids().count() == broker.shards() as usize;
-        (shards.len(), placed.then_some(shards))
+        (shards.len(), Some(shards))
     };
     Ok(NewTopic {
         name: asked.name.to_owned(),
@@ -215,7 +214,7 @@ fn excess(broker: &Broker, name: &str, factor: usize) -> Result<(), Refused> {
 }
 
 /// The shards of partitions placed by hand.
-fn assigned(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<Vec<u32>, Refused> {
+fn assigned(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<Vec<Option<u32>>, Refused> {
     let invalid = |why: String| Err((ErrorCode::InvalidReplicaAssignment, why));
     if asked.replication_factor != -1 {
         let why = "with replicas assigned by hand the replication factor must be -1";
@@ -229,12 +228,13 @@ fn assigned(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<Vec<u32>, Ref
         return Err(too_many());
     }
     let factor = asked.assignments[0].broker_ids.len();
-    let mut shards = vec![None; asked.assignments.len()];
+    let brokers = Brokers::of(broker);
+    let mut places = vec![None; asked.assignments.len()];
     for assignment in &asked.assignments {
         let index = assignment.partition_index;
         let slot = usize::try_from(index)
             .ok()
-            .and_then(|index| shards.get_mut(index));
+            .and_then(|index| places.get_mut(index));
         match slot {
             None => {
                 return invalid("partitions must be numbered from 0 without gaps".into());
@@ -249,11 +249,9 @@ fn assigned(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<Vec<u32>, Ref
                 if assignment.broker_ids.len() != factor {
                     return invalid("all partitions need the same number of replicas".into());
                 }
-                let known =
-                    |id: &i32| (0..broker.shards()).find(|shard| broker.id_of(*shard) == *id);
                 let mut seen = Vec::new();
                 for id in &assignment.broker_ids {
-                    if known(id).is_none() {
+                    if brokers.place(*id).is_none() {
                         return invalid(format!("there is no broker {id}"));
                     }
                     if seen.contains(id) {
@@ -262,10 +260,11 @@ fn assigned(broker: &Broker, asked: &CreatableTopic<'_>) -> Result<Vec<u32>, Ref
                     seen.push(*id);
                 }
                 // The first replica is the preferred leader.
-                *slot = known(&assignment.broker_ids[0]);
+                *slot = brokers.place(assignment.broker_ids[0]);
             }
         }
     }
     excess(broker, asked.name, factor)?;
-    Ok(shards.into_iter().flatten().collect())
+    let places = places.into_iter().flatten();
+    Ok(places.map(Place::shard).collect())
 }

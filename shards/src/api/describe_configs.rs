@@ -39,6 +39,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             let mut entries = entries(broker, &image, asked)?;
             if let Some(keys) = asked.configuration_keys.as_ref().filter(|k| !k.is_empty()) {
                 entries.retain(|entry| keys.contains(&entry.name.as_str()));
+                if asked.resource_type == resource::TOPIC {
+                    entries.extend(places(broker, &image, asked.resource_name, keys));
+                }
             }
             Ok(entries)
         })
@@ -91,6 +94,22 @@ fn show<'a>(
             .as_deref()
             .filter(|_| request.include_documentation),
     }
+}
+
+/// Where a topic's partitions are, told to whoever asks for it by these names: where the node is one
+/// broker no answer of Kafka's has room for it, and `odradek topic move` must know.
+fn places(broker: &Broker, image: &Image, topic: &str, keys: &[&str]) -> Vec<ConfigEntry> {
+    let Some(topic) = image.topic(topic) else {
+        return Vec::new();
+    };
+    let shards = topic.partitions.iter().map(|entry| entry.shard.to_string());
+    let told = [
+        ("partition.shards", shards.collect::<Vec<_>>().join(",")),
+        ("node.shards", broker.shards().to_string()),
+    ];
+    let told = told.into_iter().filter(|(name, _)| keys.contains(name));
+    told.map(|(name, value)| ConfigEntry::fact(name, value))
+        .collect()
 }
 
 fn entries(

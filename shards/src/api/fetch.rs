@@ -94,8 +94,11 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let notice = Rc::new(Notice::default());
     loop {
         let (answer, mut stirs) = match broker.one_address() {
-            false => (gather(broker, max, &wanted, &notice).await, Vec::new()),
-            true => across::gather(&call, max, &wanted, &notice).await?,
+            false => {
+                let limits = Limits { least, max };
+                (gather(broker, limits, &wanted, &notice).await, Vec::new())
+            }
+            true => across::gather(&call, Limits { least, max }, &wanted, &notice).await?,
         };
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
         let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
@@ -154,8 +157,22 @@ struct Answer {
     failed: bool,
 }
 
-/// Plans every partition once. `notice` is raised by the next progress of any that had nothing.
-async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<Notice>) -> Answer {
+/// How many bytes an answer may have, and how many it waits for.
+#[derive(Clone, Copy)]
+struct Limits {
+    least: u64,
+    max: u64,
+}
+
+/// Plans every partition once. `notice` is raised by the next progress of any that had nothing, and
+/// of any at all if they have too little together.
+async fn gather(
+    broker: &Rc<Broker>,
+    limits: Limits,
+    wanted: &[Wanted],
+    notice: &Rc<Notice>,
+) -> Answer {
+    let Limits { least, max } = limits;
     let image = broker.image();
     let mut answer = Answer {
         slices: Vec::with_capacity(wanted.len()),
@@ -190,6 +207,9 @@ async fn gather(broker: &Rc<Broker>, max: u64, wanted: &[Wanted], notice: &Rc<No
         answer.failed |= slice.error != ErrorCode::None;
         answer.slices.push(slice);
     }
+    if answer.bytes < least && !answer.failed {
+        watch_begun(broker, &image, wanted, &answer.slices, notice);
+    }
     answer
 }
 
@@ -207,6 +227,29 @@ async fn open_all(broker: &Rc<Broker>, image: &Image, wanted: &[Wanted]) {
         Some((topic.clone(), partition.index))
     });
     broker.holdings.open_all(wanted).await;
+}
+
+/// Watches those partitions, too, that have something.
+fn watch_begun(
+    broker: &Rc<Broker>,
+    image: &Image,
+    wanted: &[Wanted],
+    slices: &[Slice],
+    notice: &Rc<Notice>,
+) {
+    for (wanted, slice) in wanted.iter().zip(slices) {
+        if slice.bytes == 0 {
+            continue;
+        }
+        match topic_of(image, &wanted.topic).and_then(|topic| broker.open_now(topic, wanted.index))
+        {
+            // What came while it was read is not waited for.
+            Some(open) if open.partition.standing().visible.0 == slice.visible => {
+                open.partition.watch(notice);
+            }
+            _ => notice.raise(),
+        }
+    }
 }
 
 async fn slice(

@@ -1,9 +1,9 @@
 //! A new image reaches every shard, and partitions that it gives to another shard move.
 //!
-//! Their new owners hear of it first: so whoever is sent there by the old one is awaited. Each asks
-//! the old owner for what it has; being asked is how that one hears of the image. So a partition is
-//! out of reach from then until its log has arrived: as long as it takes to write what the old owner
-//! has taken, not as long as a change of metadata takes.
+//! What is written there is flushed first. Their new owners hear of it next: so whoever is sent there by the old one is awaited. Then all
+//! shards serve by it, and new owners ask old ones for what they have. So a partition is out of
+//! reach from when its old owner hears of the image until its log has arrived: as long as it takes
+//! to write what the old owner has taken, not as long as a change of metadata takes.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use odradek_wire::Uuid;
 use super::Broker;
 use crate::catalog::moves::moves;
 use crate::catalog::{Image, Move, Released};
+use crate::runtime::LocalFuture;
 
 /// Partitions that one shard asks for at a time.
 const ASKED_MAX: usize = 64;
@@ -91,13 +92,29 @@ impl Broker {
     /// moves has moved. Only the controller calls this, for one image after the other.
     pub async fn publish(self: &Rc<Self>, image: Arc<Image>) {
         let moves = moves(&self.image(), &image);
+        let losing: BTreeSet<u32> = moves.iter().map(|moved| moved.from).collect();
         let gaining: BTreeSet<u32> = moves.iter().map(|moved| moved.to).collect();
-        let others = (0..self.shards()).filter(|shard| !gaining.contains(shard));
-        self.hand_to(gaining.iter().copied(), &image).await;
-        self.hand_to(others, &image).await;
+        let flush = |there: Rc<Broker>, image: Arc<Image>| -> LocalFuture<()> {
+            Box::pin(async move { there.holdings.flush_ahead(&image).await })
+        };
+        self.at(losing, &image, flush).await;
+        let install = |there: Rc<Broker>, image: Arc<Image>| -> LocalFuture<()> {
+            Box::pin(async move { there.install(&image) })
+        };
+        self.at(gaining, &image, install).await;
+        let adopt = |there: Rc<Broker>, image: Arc<Image>| -> LocalFuture<()> {
+            Box::pin(async move { there.adopt(image).await })
+        };
+        self.at(0..self.shards(), &image, adopt).await;
     }
 
-    async fn hand_to(self: &Rc<Self>, shards: impl Iterator<Item = u32>, image: &Arc<Image>) {
+    /// Has some shards do something with an image, all at once.
+    async fn at(
+        self: &Rc<Self>,
+        shards: impl IntoIterator<Item = u32>,
+        image: &Arc<Image>,
+        task: fn(Rc<Broker>, Arc<Image>) -> LocalFuture<()>,
+    ) {
         let mut pending = Vec::new();
         let mut here = false;
         for shard in shards {
@@ -107,13 +124,12 @@ impl Broker {
             }
             let (asking, image) = (self.clone(), image.clone());
             pending.push(self.spawner.spawn(async move {
-                let task =
-                    move |there: Rc<Broker>| Box::pin(async move { there.adopt(image).await }) as _;
+                let task = move |there: Rc<Broker>| task(there, image);
                 asking.mail.call(&asking.io, shard, task).await
             }));
         }
         if here {
-            self.adopt(image.clone()).await;
+            task(self.clone(), image.clone()).await;
         }
         for task in pending {
             // A shard that is gone takes the node with it.

@@ -63,8 +63,8 @@ pub(super) fn storage(partition: &Partition) -> ErrorCode {
 pub struct NewTopic {
     pub name: String,
     pub partitions: usize,
-    /// The shard of each partition; spread by load if `None`.
-    pub shards: Option<Vec<u32>>,
+    /// The shard of each partition; spread by load where it is `None`.
+    pub shards: Option<Vec<Option<u32>>>,
     pub config: Given,
 }
 
@@ -147,7 +147,7 @@ async fn create_here(
             }));
         }
         let shards = match &topic.shards {
-            Some(shards) => load.place(shards),
+            Some(shards) => load.place(shards.iter().copied()),
             None => load.spread(topic.partitions),
         };
         for (index, shard) in shards.into_iter().enumerate() {

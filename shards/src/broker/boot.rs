@@ -15,6 +15,7 @@ use odradek_engine::io::{Errno, Handle, Io};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
 use odradek_engine::log::state_file::Key;
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
@@ -233,7 +234,8 @@ async fn first(
     let (controller, image) = Controller::load(io.clone(), log).await?;
     let place = |key: &Key| place(&image, directory, key);
     facts.promised = Arc::new(replay(io, &ground.spawner, directory, place).await?);
-    let change = new_owners(&image, shards, clean);
+    let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);
+    let change = new_owners(&image, shards, keep_epochs);
     if !clean && image.topic_count() > 0 {
         tracing::info!(
             partitions = image.partition_count(),

@@ -9,5 +9,5 @@ mod tasks;
 
 pub use self::boot::{Boot, BootError, start};
 pub use self::observe::{figures, logs};
-pub use self::tasks::until_stopped;
+pub use self::tasks::{end_changes, until_stopped};
 pub use crate::api::{Broker, Endpoint, Facts};

@@ -11,6 +11,9 @@ impl Service for Broker {
     type Luggage = across::Luggage;
 
     fn at_once(self: &Rc<Self>, peer: &Rc<Peer>, request: &[u8]) -> Option<Outcome> {
+        if across::behind(self, peer) {
+            return None;
+        }
         let key = request.first_chunk().map(|key| i16::from_be_bytes(*key))?;
         let at_once = table::row(key)?.at_once?;
         let outcome = at_once(self, request)?;
@@ -27,7 +30,7 @@ impl Service for Broker {
     ) -> Result<Outcome, Unserved> {
         let (row, call) = header::read(self, peer, request.bytes())?;
         let (api_key, version) = (call.api_key, call.version);
-        let handled = match self.one_address() {
+        let handled = match across::concerns(self, api_key) {
             false => (row.handler)(call).await,
             true => across::handle(row, call, request).await,
         };

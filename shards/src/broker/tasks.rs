@@ -1,5 +1,6 @@
 //! What a shard does by itself, and how it stops.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -112,13 +113,24 @@ pub(super) async fn checkpoint_forever(broker: Rc<Broker>) {
     }
 }
 
+/// The first step of a stop, on shard 0: the change of metadata that is under way is finished, later
+/// ones are refused. So no shard stops in the middle of a move.
+pub async fn end_changes(broker: Rc<Broker>) {
+    let controller = broker.controller();
+    let last = controller.begin().await;
+    if !close(controller.log()).await {
+        broker.unclean.set(true);
+    }
+    drop(last);
+}
+
 /// Serves until asked to stop, then stops.
 pub async fn until_stopped(broker: Rc<Broker>) {
     let last = broker.stop_requested().await;
     stop(&broker).await;
     if last && broker.unclean.get() {
         return tracing::warn!(
-            "stopped in the middle of a move: the next start recovers what was moving"
+            "not everything could be closed: the next start recovers it, and begins new leader epochs"
         );
     }
     if last && let Err(error) = mark_clean(&broker.io, &broker.settings).await {
@@ -126,22 +138,43 @@ pub async fn until_stopped(broker: Rc<Broker>) {
     }
 }
 
-async fn close(partition: &Partition) {
+/// Whether it did not fail.
+async fn close(partition: &Partition) -> bool {
     if let Err(error) = partition.close().await {
         tracing::error!("closing {} failed: {error}", partition.name());
+        return false;
     }
+    true
 }
 
 /// Stops taking requests, writes everything out, leaves files that need no recovery.
 async fn stop(broker: &Rc<Broker>) {
     broker.holdings.begin_stop();
+    broker.passed_on.answered(&broker.io).await;
     broker.groups.stop();
-    let moving = broker.holdings.moving() > 0;
+    let doubtful = broker.holdings.moving() > 0 || broker.holdings.any_failed();
+    let unclean = Rc::new(Cell::new(doubtful));
     let open = broker.holdings.open_partitions().into_iter();
-    let closing = open.map(|hosted| async move { close(&hosted.partition).await });
+    let told = unclean.clone();
+    let closing = open.map(move |hosted| {
+        let told = told.clone();
+        async move {
+            if !close(&hosted.partition).await {
+                told.set(true);
+            }
+        }
+    });
     abreast(&broker.spawner, PARTITIONS_AT_ONCE, closing).await;
+    let poisoned = |partition: &Partition| partition.poisoned().is_some();
+    let open = broker.holdings.open_partitions();
+    if open.iter().any(|hosted| poisoned(&hosted.partition)) {
+        unclean.set(true);
+    }
     if let Some(controller) = &broker.controller {
-        close(controller.log()).await;
+        let log = controller.log();
+        if !log.closed() && !close(log).await || poisoned(log) {
+            unclean.set(true);
+        }
     }
     if let Some(journal) = &broker.holdings.ground().journal
         && let Err(error) = journal.end().await
@@ -153,8 +186,8 @@ async fn stop(broker: &Rc<Broker>) {
     broker.holdings.take_checkpoints().await;
     broker.holdings.keep_checkpoints().await;
     broker.holdings.write_checkpoints().await;
-    if moving {
-        // It stops last.
+    if unclean.get() {
+        // What is recovered begins a new leader epoch. The first shard stops last.
         let told = move |first: Rc<Broker>| Box::pin(async move { first.unclean.set(true) }) as _;
         let _ = broker.mail.call(&broker.io, 0, told).await;
     }

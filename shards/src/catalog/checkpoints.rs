@@ -5,8 +5,8 @@
 //! `log.flush.offset.checkpoint.interval.ms` while something is written, and sooner where much is:
 //! recovery after a kill reads about what was written since the last one.
 //!
-//! Idle partitions cost their entry (some 90 bytes, and 46 for each producer) and nothing else:
-//! what was read from the file at the start is carried along, whether or not they are opened.
+//! Idle partitions cost their entry (some 90 bytes, and up to 143 for each producer) and nothing
+//! else: what was read from the file at the start is carried along, whether or not they are opened.
 //!
 //! Absent on purpose: trust. Recovery looks at the log before it believes an entry.
 

@@ -59,6 +59,10 @@ pub struct Holdings {
     pub(super) leaving: RefCell<BTreeMap<(Uuid, i32), Leaving>>,
     /// See [`moving`](Self::moving).
     pub(super) under_way: Cell<usize>,
+    /// See [`moves_seen`](Self::moves_seen).
+    pub(super) moves_seen: Cell<u64>,
+    /// What has left this shard of late, and until when its requests are passed on, nanoseconds.
+    pub(super) given_away: RefCell<BTreeMap<(Uuid, i32), u64>>,
     pub(super) targets: Targets,
     stopping: Cell<bool>,
     /// Bounds how many are opened at a time.
@@ -86,6 +90,8 @@ impl Holdings {
             hosted: RefCell::default(),
             leaving: RefCell::default(),
             under_way: Cell::new(0),
+            moves_seen: Cell::new(0),
+            given_away: RefCell::default(),
             targets: Targets::default(),
             stopping: Cell::new(false),
             opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),
@@ -230,6 +236,12 @@ impl Holdings {
             Some(Slot::Open(open)) if !open.partition.reopen_due() => Some(open.clone()),
             _ => None,
         }
+    }
+
+    /// Whether opening one failed, and was not tried again with success.
+    pub fn any_failed(&self) -> bool {
+        let hosted = self.hosted.borrow();
+        hosted.values().any(|slot| matches!(slot, Slot::Failed(_)))
     }
 
     /// All open partitions of this shard.

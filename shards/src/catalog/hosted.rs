@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
-use odradek_engine::record::{Depth, Origin, Rules, TimestampRule, TimestampType};
+use odradek_engine::record::{
+    Compression, CompressionTarget, Depth, Origin, Rules, TimestampRule, TimestampType,
+};
 use odradek_engine::types::Timestamp;
 
 use crate::config::{TopicConfig, choice};
@@ -49,6 +51,23 @@ impl Hosted {
             zstd_allowed: true,
         };
         (rules, append_time.then_some(now))
+    }
+
+    /// The codec that produced batches are stored in, if it is not their producer's choice.
+    #[inline]
+    pub fn codec(&self) -> Option<CompressionTarget> {
+        use choice::CompressionType::{Gzip, Lz4, Producer, Snappy, Uncompressed, Zstd};
+        let config = &self.config;
+        let (codec, level) = match config.compression_type {
+            Producer => return None,
+            Uncompressed => (Compression::None, None),
+            // -1 is the codec's own.
+            Gzip => (Compression::Gzip, Some(config.compression_gzip_level)),
+            Snappy => (Compression::Snappy, None),
+            Lz4 => (Compression::Lz4, None),
+            Zstd => (Compression::Zstd, Some(config.compression_zstd_level)),
+        };
+        Some(CompressionTarget { codec, level })
     }
 
     /// How deep a produced batch is checked.

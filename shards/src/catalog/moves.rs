@@ -5,18 +5,26 @@
 //! be [released](Holdings::release); the new owner holds requests for it from when it has the image
 //! until it [arrives](Holdings::arrive). Nobody but the image's owner ever opens it.
 //!
+//! The old owner [remembers](Holdings::gave) what it gave away for a while: producers that do not
+//! know yet are not refused, which would cost some of them a tenth of a second.
+//!
 //! Absent on purpose: how what is released travels.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
+use odradek_engine::limits::PARTITIONS_AT_ONCE;
 use odradek_wire::Uuid;
 
 use super::holdings::{Holdings, Slot};
 use super::hosted::Hosted;
 use super::image::{Image, Topic};
 use crate::partition::{HandOver, Partition};
-use crate::runtime::Gate;
+use crate::runtime::{Gate, abreast};
+
+/// How long a shard passes on what producers send it for a partition that it gave away, nanoseconds.
+/// Clients look at the metadata again after 5 or 10 minutes, unasked.
+const PASSED_ON_NS: u64 = 15 * 60 * 1_000_000_000;
 
 /// A partition that has another owner than before.
 #[derive(Clone, Debug)]
@@ -71,9 +79,17 @@ pub fn moves(old: &Image, new: &Image) -> Vec<Move> {
 impl Holdings {
     /// Partitions of this shard come and go by an image that it is about to serve by.
     pub(super) fn begin_moves(&self, moves: &[Move]) {
+        if moves.is_empty() {
+            return;
+        }
+        self.moves_seen.set(self.moves_seen.get() + 1);
+        let now = self.ground().io.now();
+        self.given_away.borrow_mut().retain(|_, until| *until > now);
         for moved in moves {
             let key = (moved.topic.id, moved.index);
             if moved.from == self.shard() {
+                let until = now.saturating_add(PASSED_ON_NS);
+                self.given_away.borrow_mut().insert(key, until);
                 let leaving = match self.hosted.borrow_mut().remove(&key) {
                     Some(Slot::Open(open)) => {
                         open.partition.leave();
@@ -90,6 +106,33 @@ impl Holdings {
                 self.under_way.set(self.under_way.get() + 1);
             }
         }
+    }
+
+    /// Flushes what an image is going to take from this shard, which serves it meanwhile.
+    pub async fn flush_ahead(&self, new: &Image) {
+        if self.stopping() {
+            return;
+        }
+        let moves = moves(&self.image(), new);
+        let leaving = moves.into_iter().filter(|moved| moved.from == self.shard());
+        let open = leaving.filter_map(|moved| self.open_now(&moved.topic, moved.index));
+        let open: Vec<_> = open.collect();
+        let flushing = open
+            .into_iter()
+            .map(|open| async move { open.partition.flush_ahead().await });
+        abreast(&self.ground().spawner, PARTITIONS_AT_ONCE, flushing).await;
+    }
+
+    /// Images so far by which partitions moved, from or to whatever shard.
+    #[inline]
+    pub fn moves_seen(&self) -> u64 {
+        self.moves_seen.get()
+    }
+
+    /// Whether a partition was this shard's until a while ago.
+    pub fn gave(&self, topic: Uuid, index: i32) -> bool {
+        let until = self.given_away.borrow().get(&(topic, index)).copied();
+        until.is_some_and(|until| self.ground().io.now() < until)
     }
 
     /// Moves that this shard has a part in and that are not over: it must not stop as if it had

@@ -37,14 +37,18 @@ impl Load {
             .collect()
     }
 
-    /// Counts partitions that were placed by hand; gives their shards back.
-    pub fn place(&mut self, shards: &[u32]) -> Vec<u32> {
-        for shard in shards {
-            if let Some(load) = self.0.get_mut(*shard as usize) {
-                *load += 1;
+    /// Shards for partitions that were placed by hand; `None`: anywhere, as by [`spread`](Self::spread).
+    pub fn place(&mut self, shards: impl IntoIterator<Item = Option<u32>>) -> Vec<u32> {
+        let place = |shard| match shard {
+            Some(shard) => {
+                if let Some(load) = self.0.get_mut(shard as usize) {
+                    *load += 1;
+                }
+                shard
             }
-        }
-        shards.to_vec()
+            None => self.spread(1)[0],
+        };
+        shards.into_iter().map(place).collect()
     }
 }
 
@@ -60,7 +64,7 @@ mod tests {
         shards.sort_unstable();
         assert_eq!(shards, [0, 0, 1, 1, 2, 2, 3, 3]);
         // What was placed by hand counts.
-        load.place(&[3, 3, 2]);
-        assert_eq!(load.spread(3), [1, 0, 2]);
+        assert_eq!(load.place([Some(3), Some(3), None, Some(2)]), [3, 3, 2, 2]);
+        assert_eq!(load.spread(3), [1, 0, 1]);
     }
 }

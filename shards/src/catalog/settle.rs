@@ -11,6 +11,7 @@ use odradek_wire::Uuid;
 
 use super::holdings::{Holdings, Slot};
 use super::image::{Image, Topic};
+use crate::partition;
 use crate::runtime::abreast;
 
 impl Holdings {
@@ -74,15 +75,9 @@ impl Holdings {
     }
 
     async fn remove_directory(&self, directory: &Path) -> Result<(), Errno> {
-        let io = &self.ground().io;
-        let names = match io.list(directory).await {
-            Ok(names) => names,
-            Err(Errno(libc::ENOENT)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for name in names {
-            io.remove(&directory.join(name)).await?;
+        match partition::remove_directory(&self.ground().io, directory).await {
+            Ok(()) | Err(Errno(libc::ENOENT)) => Ok(()),
+            Err(error) => Err(error),
         }
-        io.remove_dir(directory).await
     }
 }

@@ -60,6 +60,22 @@ pub struct ConfigEntry {
     pub documentation: Option<String>,
 }
 
+impl ConfigEntry {
+    /// What is no setting, but told like one.
+    pub fn fact(name: &str, value: String) -> ConfigEntry {
+        ConfigEntry {
+            name: name.to_owned(),
+            value: Some(value),
+            source: ConfigSource::DefaultConfig,
+            is_sensitive: false,
+            read_only: true,
+            kind: Kind::String,
+            synonyms: Vec::new(),
+            documentation: None,
+        }
+    }
+}
+
 /// Every setting of a topic whose own settings are `given`, by name.
 ///
 /// # Errors

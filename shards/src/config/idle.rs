@@ -13,7 +13,7 @@ use Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use Why::{
     Authorization, Compaction, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics,
-    NoCounterpart, Plugin, Purgatory, Quorum, Quotas, Replication, Security, ShareGroups,
+    NoCounterpart, Plugin, Purgatory, Queue, Quorum, Quotas, Replication, Security, ShareGroups,
     StreamsGroups, Threads, Tiered, Transactions, Unstable,
 };
 
@@ -42,6 +42,8 @@ pub enum Why {
     Plugin,
     /// Bookkeeping of waiting requests.
     Purgatory,
+    /// Between the threads that read requests and those that handle them.
+    Queue,
     /// A controller quorum.
     Quorum,
     /// No quotas yet.
@@ -79,6 +81,10 @@ impl Why {
             Self::PerListener => "a listener has no settings of its own yet",
             Plugin => "a Java class cannot run here",
             Purgatory => "waiting requests are woken by progress and leave nothing to purge",
+            Queue => {
+                "a request is handled where it is read, so none waits for a thread; \
+                 memory.request.bytes and queued.max.request.bytes bound what is held"
+            }
             Quorum => "the controller is embedded in the node",
             Quotas => "quotas are not enforced yet",
             Replication => "partitions have no followers yet",
@@ -324,6 +330,7 @@ pub static IDLE: &[Row] = &[
     row("principal.builder.class", Class, Some("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"), Any, PerBroker, Security),
     internal("producer.id.expiration.check.interval.ms", Int, Some("600000"), AtLeast(1), ReadOnly, NoCounterpart),
     row("producer.purgatory.purge.interval.requests", Int, Some("1000"), Any, ReadOnly, Purgatory),
+    row("queued.max.requests", Int, Some("500"), AtLeast(1), ReadOnly, Queue),
     row("quota.window.num", Int, Some("11"), AtLeast(1), ReadOnly, Quotas),
     row("quota.window.size.seconds", Int, Some("1"), AtLeast(1), ReadOnly, Quotas),
     row("remote.fetch.max.wait.ms", Int, Some("500"), AtLeast(1), ClusterWide, Tiered),

@@ -111,6 +111,16 @@ impl Settings {
         }
     }
 
+    /// The id by which a shard is named as a replica. Where the node is one broker no client is told
+    /// of these; they differ from the node's own.
+    pub fn replica_id(&self, shard: u32) -> i32 {
+        let node = match self.one_address() {
+            true => self.values.node_id.max(1),
+            false => self.values.node_id,
+        };
+        node * 1000 + shard as i32
+    }
+
     /// Whether the node is advertised as one broker.
     pub fn one_address(&self) -> bool {
         self.values.shards_advertise == Advertise::Node

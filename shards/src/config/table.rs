@@ -93,11 +93,11 @@ settings! {
     pub(super) authorizer_class_name: String = "authorizer.class.name", Some(""), Any, ReadOnly;
     /// Largest request in bytes; a connection that announces more is closed.
     pub socket_request_max_bytes: i32 = "socket.request.max.bytes", Some("104857600"), AtLeast(1), ReadOnly;
-    /// SO_SNDBUF of client connections in bytes; -1 leaves it to the system.
-    pub socket_send_buffer_bytes: i32 = "socket.send.buffer.bytes", Some("102400"), AtLeast(-1), ReadOnly;
-    /// SO_RCVBUF of client connections in bytes; -1 leaves it to the system.
-    pub socket_receive_buffer_bytes: i32 = "socket.receive.buffer.bytes", Some("102400"), AtLeast(-1), ReadOnly;
-    /// Connections that may wait to be accepted.
+    /// SO_SNDBUF of client connections in bytes; -1 leaves it to the system, which grows it as needed.
+    pub socket_send_buffer_bytes: i32 = "socket.send.buffer.bytes", Some("-1"), AtLeast(-1), ReadOnly;
+    /// SO_RCVBUF of client connections in bytes; -1 leaves it to the system, which grows it as needed.
+    pub socket_receive_buffer_bytes: i32 = "socket.receive.buffer.bytes", Some("-1"), AtLeast(-1), ReadOnly;
+    /// Connections that may wait to be accepted, for each shard and port.
     pub socket_listen_backlog_size: i32 = "socket.listen.backlog.size", Some("50"), AtLeast(1), ReadOnly;
     /// Milliseconds after which a silent connection is closed; negative: never.
     pub connections_max_idle_ms: i64 = "connections.max.idle.ms", Some("600000"), Any, ReadOnly;
@@ -105,10 +105,8 @@ settings! {
     pub max_connections: i32 = "max.connections", Some("2147483647"), AtLeast(0), ClusterWide;
     /// Connections of the node at once from one address; one too many is closed.
     pub max_connections_per_ip: i32 = "max.connections.per.ip", Some("2147483647"), AtLeast(0), ClusterWide;
-    /// Requests that may wait in one shard before it stops reading its sockets.
-    pub queued_max_requests: i32 = "queued.max.requests", Some("500"), AtLeast(1), ReadOnly;
-    /// Bytes of waiting requests before a shard stops reading its sockets; -1: only
-    /// memory.request.bytes bounds them.
+    /// Bytes of waiting requests before a shard stops reading its sockets, if that is less than
+    /// memory.request.bytes; -1: only that bounds them.
     pub queued_max_request_bytes: i64 = "queued.max.request.bytes", Some("-1"), Any, ReadOnly;
     /// Partitions that one DescribeTopicPartitions answer may hold.
     pub max_request_partition_size_limit: i32 = "max.request.partition.size.limit", Some("2000"), AtLeast(1), ReadOnly;
@@ -145,7 +143,7 @@ settings! {
     pub compression_type: CompressionType = "compression.type", Some("producer"), OneOf(CompressionType::NAMES), ClusterWide;
     /// Level at which the node compresses with gzip.
     pub compression_gzip_level: i32 = "compression.gzip.level", Some("-1"), GzipLevel, ClusterWide;
-    /// Level at which the node compresses with lz4.
+    /// Level at which the node compresses with lz4. Without effect: its library has one level.
     pub compression_lz4_level: i32 = "compression.lz4.level", Some("9"), Between(1, 17), ClusterWide;
     /// Level at which the node compresses with zstd.
     pub compression_zstd_level: i32 = "compression.zstd.level", Some("3"), Between(-131_072, 22), ClusterWide;

@@ -65,7 +65,7 @@ topics! {
     pub compression_type: CompressionType = "compression.type", Some("producer"), OneOf(CompressionType::NAMES), &[("compression.type", 1)], None;
     /// Level at which the node compresses with gzip.
     pub compression_gzip_level: i32 = "compression.gzip.level", Some("-1"), GzipLevel, &[("compression.gzip.level", 1)], None;
-    /// Level at which the node compresses with lz4.
+    /// Level at which the node compresses with lz4. Without effect: its library has one level.
     pub compression_lz4_level: i32 = "compression.lz4.level", Some("9"), Between(1, 17), &[("compression.lz4.level", 1)], None;
     /// Level at which the node compresses with zstd.
     pub compression_zstd_level: i32 = "compression.zstd.level", Some("3"), Between(-131_072, 22), &[("compression.zstd.level", 1)], None;

@@ -92,7 +92,11 @@ impl<S: Service> Server<S> {
         gate: Arc<Gate>,
         service: Rc<S>,
     ) -> Rc<Self> {
-        let request_bytes_max = settings.memory_request_bytes.max(1) as usize;
+        let most = settings.memory_request_bytes.max(1);
+        let request_bytes_max = match settings.queued_max_request_bytes {
+            queued @ 1.. => most.min(queued) as usize,
+            _ => most as usize,
+        };
         Rc::new(Server {
             io,
             spawner,

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use odradek_engine::io::{self, Errno, Handle};
+use odradek_engine::io::{self, Errno, Handle, Listening};
 
 use super::NodeError;
 use crate::broker::Endpoint;
@@ -40,10 +40,10 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, NodeError> {
 
 /// Listens. A port in use is tried again for a while: the rings of a process that was just killed
 /// keep its sockets for some milliseconds after it is gone.
-fn listen(address: SocketAddr, shared: bool) -> Result<(Handle, SocketAddr), NodeError> {
+fn listen(address: SocketAddr, how: &Listening) -> Result<(Handle, SocketAddr), NodeError> {
     let mut tries = IN_USE_TRIES;
     loop {
-        match io::listen(address, shared) {
+        match io::listen(address, how) {
             Err(Errno(libc::EADDRINUSE)) if tries > 0 => {
                 tries -= 1;
                 std::thread::sleep(IN_USE_PAUSE);
@@ -64,11 +64,22 @@ pub(super) fn bind(settings: &Settings, layout: &ShardLayout) -> Result<Bound, N
     let advertised = &settings.advertised[0];
     let count = layout.count;
     // Without SO_REUSEPORT first: another server on the port must be noticed.
-    drop_probe(resolve(&listener.host, listener.port)?)?;
-    let (first, address) = listen(resolve(&listener.host, listener.port)?, count > 1)?;
+    let buffer = |bytes: i32| (bytes >= 0).then_some(bytes);
+    let alone = Listening {
+        shared: false,
+        backlog: settings.socket_listen_backlog_size,
+        send_buffer: buffer(settings.socket_send_buffer_bytes),
+        receive_buffer: buffer(settings.socket_receive_buffer_bytes),
+    };
+    let shared = Listening {
+        shared: count > 1,
+        ..alone
+    };
+    drop_probe(resolve(&listener.host, listener.port)?, &alone)?;
+    let (first, address) = listen(resolve(&listener.host, listener.port)?, &shared)?;
     let mut bootstraps = vec![first];
     for _ in 1..count {
-        bootstraps.push(listen(address, true)?.0);
+        bootstraps.push(listen(address, &shared)?.0);
     }
     let host = if advertised.host.is_empty() || advertised.host == "0.0.0.0" {
         local_name(&listener.host)
@@ -80,10 +91,10 @@ pub(super) fn bind(settings: &Settings, layout: &ShardLayout) -> Result<Bound, N
         ShardPorts::From(base) => (0..count)
             .map(|shard| {
                 let at = SocketAddr::new(address.ip(), base + shard);
-                listen(at, false).map(|(handle, at)| (handle, at.port()))
+                listen(at, &alone).map(|(handle, at)| (handle, at.port()))
             })
             .collect::<Result<_, _>>()?,
-        ShardPorts::Free => free_range(address, count)?,
+        ShardPorts::Free => free_range(address, count, &alone)?,
     };
     let port = |shard: usize| match own.get(shard) {
         Some((_, port)) => *port,
@@ -115,26 +126,30 @@ pub(super) fn bind(settings: &Settings, layout: &ShardLayout) -> Result<Bound, N
     })
 }
 
-fn drop_probe(address: SocketAddr) -> Result<(), NodeError> {
+fn drop_probe(address: SocketAddr, how: &Listening) -> Result<(), NodeError> {
     if address.port() == 0 {
         return Ok(());
     }
-    let (probe, _) = listen(address, false)?;
+    let (probe, _) = listen(address, how)?;
     io::close(probe);
     Ok(())
 }
 
 /// A contiguous range of free ports, wherever there is one.
-fn free_range(address: SocketAddr, count: u16) -> Result<Vec<(Handle, u16)>, NodeError> {
+fn free_range(
+    address: SocketAddr,
+    count: u16,
+    how: &Listening,
+) -> Result<Vec<(Handle, u16)>, NodeError> {
     for _ in 0..RANGE_TRIES {
-        let (handle, start) = listen(SocketAddr::new(address.ip(), 0), false)?;
+        let (handle, start) = listen(SocketAddr::new(address.ip(), 0), how)?;
         let start = start.port();
         let mut range = vec![(handle, start)];
         for next in 1..count {
             let Some(port) = start.checked_add(next) else {
                 break;
             };
-            match io::listen(SocketAddr::new(address.ip(), port), false) {
+            match io::listen(SocketAddr::new(address.ip(), port), how) {
                 Ok((handle, _)) => range.push((handle, port)),
                 Err(_) => break,
             }

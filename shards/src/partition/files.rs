@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use odradek_engine::io::Errno;
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::Offset;
 
 use super::{Partition, SegmentFile};
@@ -20,7 +21,7 @@ impl Partition {
         let ground = &self.ground;
         let file =
             SegmentFile::open(&ground.io, &self.directory, base, ground.strategy, create).await?;
-        if create && file.allocated() == 0 {
+        if create && file.allocated() == 0 && !mutant::is(Mutant::AckBeforeDirectorySync) {
             ground.io.sync_directory(&self.directory).await?;
         }
         let mut state = self.state.borrow_mut();

@@ -74,11 +74,12 @@ impl Partition {
             bases.drain(..first);
             bases
                 .iter()
-                .filter_map(|base| state.files.get(base).cloned())
+                .filter_map(|base| Some((*base, state.files.get(base)?.clone())))
                 .collect()
         };
-        for file in files {
-            self.ground.io.data_sync(file.handle()).await?;
+        for (base, file) in files {
+            let sync = self.ground.io.data_sync(file.handle());
+            self.syncs.make(base, sync).await?;
         }
         Ok(())
     }

@@ -12,24 +12,51 @@
 //! Invariant: nothing of the old partition writes or removes a file after the hand-over.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use odradek_engine::log::Recovered;
-use odradek_engine::types::Offset;
+use odradek_engine::mutant::{self, Mutant};
 
-use super::open::{Entries, failed};
-use super::undurable::Undurable;
+use super::open::Entries;
 use super::{Ground, OpenError, Opening, Partition};
 
-/// What a shard gives another with a partition.
-pub struct HandOver {
-    log: Recovered,
-    durable: Offset,
-    /// What is not durable keeps its age: the new shard's flusher tries again what a first flush
-    /// leaves.
-    undurable: Undurable,
-}
+/// How long a move waits, while the partition still serves, for what need not be waited for when it
+/// has left.
+const AHEAD: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What a shard gives another with a partition: its log, which is durable to its end.
+pub struct HandOver(Recovered);
 
 impl Partition {
+    /// Flushes what is written by now, and waits for segments that are being finished, but not for
+    /// long: it goes on serving meanwhile, and [`hand_over`](Self::hand_over) has the less to wait
+    /// for.
+    pub async fn flush_ahead(&self) {
+        if mutant::is(Mutant::MoveUnflushed) {
+            return;
+        }
+        let upto = self.standing().written;
+        for _ in 0..AHEAD.as_millis() / LOOK.as_millis() {
+            {
+                let mut state = self.state.borrow_mut();
+                let stored = state.progress.stored() >= upto;
+                if stored && !state.log.finishing()
+                    || state.closed
+                    || state.left()
+                    || state.poisoned.is_some()
+                {
+                    return;
+                }
+                if !stored {
+                    self.store_all(&mut state);
+                    self.start_flush(&mut state);
+                }
+            }
+            self.ground.io.sleep(LOOK).await;
+        }
+    }
+
     /// Takes and shows nothing more. Who waits for a mark goes on waiting.
     pub fn leave(&self) {
         let mut state = self.state.borrow_mut();
@@ -64,19 +91,14 @@ impl Partition {
                     return None;
                 }
                 let settled = state.quiet() && state.log.settled();
-                if settled && state.progress.stored() < state.log.next() {
+                let flushed = state.progress.stored() >= state.log.next();
+                let careless = mutant::is(Mutant::MoveUnflushed);
+                if settled && !flushed && !careless {
                     self.start_flush(&mut state);
                 } else if settled {
                     state.handed_over = true;
                     state.journaled = None;
-                    let durable = state.progress.stored();
-                    let undurable = std::mem::take(&mut state.undurable);
-                    let log = state.log.hand_over();
-                    return Some(HandOver {
-                        log,
-                        durable,
-                        undurable,
-                    });
+                    return Some(HandOver(state.log.hand_over()));
                 }
                 state.leaving.clone().expect("it has left")
             };
@@ -90,22 +112,6 @@ impl Partition {
         opening: Opening,
         given: HandOver,
     ) -> Result<Rc<Partition>, OpenError> {
-        let HandOver {
-            log,
-            durable,
-            undurable,
-        } = given;
-        let (name, next) = (opening.name.clone(), log.next);
-        let active = log.segments.back().expect("an active segment").base;
-        let partition =
-            Partition::begin(ground, opening, log, durable, undurable, Entries::Durable);
-        let partition = partition.await?;
-        if durable < next {
-            // Earlier segments are finished, which made them durable; a flush reaches open files.
-            let file = partition.file(active, true).await;
-            file.map_err(failed(&name, "opening its active segment"))?;
-            partition.start_flush(&mut partition.state.borrow_mut());
-        }
-        Ok(partition)
+        Partition::begin(ground, opening, given.0, Entries::Durable).await
     }
 }

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use odradek_engine::io::Errno;
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Seal, Segment, file_stem};
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Offset, Timestamp};
 
-use super::{Mark, Partition};
+use super::stray::remove_directory;
+use super::{Mark, Partition, Trouble};
 
 impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it.
@@ -22,6 +24,9 @@ impl Partition {
             let mut state = self.state.borrow_mut();
             state.log.finished(seal.base);
             state.ended();
+        }
+        if finished.is_ok() {
+            self.syncs.forget(seal.base);
         }
         if let Err(error) = finished {
             let directory = self.directory.display();
@@ -39,7 +44,7 @@ impl Partition {
         let io = &self.ground.io;
         let file = self.file(seal.base, false).await?;
         file.cut(seal.size).await?;
-        io.sync(file.handle()).await?;
+        self.syncs.make(seal.base, io.sync(file.handle())).await?;
         let snapshot = self
             .directory
             .join(format!("{}.snapshot", file_stem(seal.next)));
@@ -134,7 +139,9 @@ impl Partition {
             self.remove_segment(segment.base).await?;
             // One after the other: a loss of power that brought back this one and not the next
             // would leave a hole, and the log would end before it.
-            self.ground.io.sync_directory(&self.directory).await?;
+            if !mutant::is(Mutant::RemoveOutOfOrder) {
+                self.ground.io.sync_directory(&self.directory).await?;
+            }
         }
         Ok(())
     }
@@ -142,6 +149,7 @@ impl Partition {
     /// The `.log` goes first: an index without its segment is ignored, a segment without its
     /// index would be read again.
     async fn remove_segment(&self, base: Offset) -> Result<(), Errno> {
+        self.syncs.forget(base);
         let stem = self.directory.join(file_stem(base));
         for extension in ["log", "index", "timeindex", "snapshot"] {
             match self.ground.io.remove(&stem.with_extension(extension)).await {
@@ -183,6 +191,8 @@ impl Partition {
     /// Waits until nothing touches the files of a partition that is closed to what is new. What
     /// retention has let go of was shown to be gone: it must not be back after the next start.
     async fn calm_down(&self) {
+        // One waits at a time: a topic may be deleted while the node stops.
+        let _turn = self.calming.lock().await;
         loop {
             let calm = {
                 let mut state = self.state.borrow_mut();
@@ -206,16 +216,20 @@ impl Partition {
         {
             let mut state = self.state.borrow_mut();
             state.closed = true;
+            // Nothing more is written.
+            state.poisoned.get_or_insert_with(|| Trouble {
+                why: "the topic is deleted".into(),
+                passing_since: None,
+            });
             self.abandon(&mut state);
             state.journaled = None;
             state.files.clear();
         }
+        // What is under way would make files again that are gone by then.
+        self.calm_down().await;
         let io = &self.ground.io;
         let _none_moves = self.start_moves.lock().await;
-        for name in io.list(&self.directory).await? {
-            io.remove(&self.directory.join(name)).await?;
-        }
-        io.remove_dir(&self.directory).await?;
+        remove_directory(io, &self.directory).await?;
         let parent = self.directory.parent().expect("inside a log directory");
         self.ground.root.sync(io, parent).await
     }

@@ -63,7 +63,7 @@ impl Walk<'_> {
         let mut at = from;
         let mut want = CHUNK_BYTES;
         'file: while at < end {
-            let bytes = file.read(at, want).await?;
+            let bytes = file.read_disk(at, want).await?;
             let last = at + bytes.len() as u64 >= end || bytes.len() < want;
             want = CHUNK_BYTES;
             let mut walked = 0;

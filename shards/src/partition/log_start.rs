@@ -52,12 +52,6 @@ pub(super) async fn load(io: &Io, directory: &Path) -> Result<Offset, Errno> {
     }))
 }
 
-/// The records that it spoke of are gone: new ones must not be taken for them.
-pub(super) async fn forget(io: &Io, directory: &Path) -> Result<(), Errno> {
-    io.remove(&directory.join(FILE)).await?;
-    io.sync_directory(directory).await
-}
-
 fn parse(bytes: &[u8]) -> Option<Offset> {
     let mut lines = std::str::from_utf8(bytes).ok()?.lines();
     let (version, count) = (lines.next()?, lines.next()?);

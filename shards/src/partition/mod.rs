@@ -25,6 +25,8 @@ mod read;
 mod recover;
 mod rest;
 mod side_files;
+mod stray;
+mod syncs;
 mod tails;
 mod undurable;
 mod waiters;
@@ -42,6 +44,7 @@ use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Appended, Log, LogRules};
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
@@ -55,6 +58,8 @@ pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Piece, Read, ReadError};
 use self::rest::Looked;
+pub use self::stray::remove_directory;
+use self::syncs::Syncs;
 pub use self::tails::Tails;
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
@@ -116,6 +121,9 @@ pub struct Partition {
     state: RefCell<State>,
     /// Held while DeleteRecords stores a new log start offset.
     start_moves: async_lock::Mutex<()>,
+    syncs: Syncs,
+    /// Held by whoever waits until nothing touches the files.
+    calming: async_lock::Mutex<()>,
     me: Weak<Partition>,
 }
 
@@ -362,6 +370,11 @@ impl Partition {
         }
     }
 
+    /// Whether it has been closed, or is being closed.
+    pub fn closed(&self) -> bool {
+        self.state.borrow().closed
+    }
+
     /// Why it takes nothing more, if it does not.
     pub fn poisoned(&self) -> Option<Poisoned> {
         let state = self.state.borrow();
@@ -412,6 +425,9 @@ impl Partition {
 impl State {
     /// The mark that an ack waits for: internal topics know only the strongest.
     fn effective(&self, mark: Mark) -> Mark {
+        if mutant::is(Mutant::AckBeforeDurable) {
+            return Mark::Written;
+        }
         match self.always_durable {
             true => Mark::Visible,
             false => mark,

@@ -11,8 +11,8 @@ use odradek_engine::types::{Epoch, Offset};
 
 use super::journal::Journaled;
 use super::log_start;
-use super::recover::recover;
-use super::undurable::Undurable;
+use super::recover::{begin_again, recover};
+use super::stray::{self, METADATA, is_foreign};
 use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
@@ -74,11 +74,29 @@ impl Partition {
         let io = &ground.io;
         let mut entries = Entries::Inside;
         let found = match io.list(&opening.directory).await {
+            Ok(_)
+                if is_foreign(io, &opening)
+                    .await
+                    .map_err(fail("asking whose it is"))? =>
+            {
+                tracing::warn!(
+                    partition = %name,
+                    "its directory is a deleted topic's: what is in it is removed"
+                );
+                stray::empty(io, &opening.directory)
+                    .await
+                    .map_err(fail("removing a deleted topic's files"))?;
+                make(io, &opening)
+                    .await
+                    .map_err(fail("making its directory"))?;
+                entries = Entries::AndItself;
+                Recovered::empty()
+            }
             Ok(names) => {
                 let start = log_start::load(io, &opening.directory).await;
                 let start = start.map_err(fail("reading its log start offset"))?;
                 opening.log_start = opening.log_start.max(start);
-                let found = recover(ground, &opening, &names)
+                let mut found = recover(ground, &opening, &names)
                     .await
                     .map_err(fail("recovery"))?;
                 if found.next < opening.promised {
@@ -91,9 +109,9 @@ impl Partition {
                     );
                 }
                 if start > found.next {
-                    log_start::forget(io, &opening.directory)
+                    found = begin_again(io, &opening.directory, start)
                         .await
-                        .map_err(fail("removing its log start offset"))?;
+                        .map_err(fail("removing deleted records"))?;
                 }
                 if !names.iter().any(|name| name.ends_with(".log")) {
                     // A kill may have come while it was being made.
@@ -110,20 +128,15 @@ impl Partition {
             }
             Err(error) => return Err(fail("listing its directory")(error)),
         };
-        let durable = found.next;
-        let undurable = Undurable::default();
-        Partition::begin(ground, opening, found, durable, undurable, entries).await
+        Partition::begin(ground, opening, found, entries).await
     }
 
-    /// Begins its leader epoch over a log of which everything is written, and durable before
-    /// `durable`; `undurable` is the rest. What `entries` says of its directory is durable before
-    /// it serves.
+    /// Begins its leader epoch over a log that is durable to its end. What `entries` says of its
+    /// directory is durable before it serves.
     pub(super) async fn begin(
         ground: &Rc<Ground>,
         opening: Opening,
         found: Recovered,
-        durable: Offset,
-        undurable: Undurable,
         entries: Entries,
     ) -> Result<Rc<Partition>, OpenError> {
         let (io, next) = (&ground.io, found.next);
@@ -156,20 +169,22 @@ impl Partition {
             ground: ground.clone(),
             me: me.clone(),
             start_moves: Default::default(),
+            syncs: Default::default(),
+            calming: Default::default(),
             state: std::cell::RefCell::new(State {
                 log,
-                progress: Progress::resumed(next, durable, durable_policy),
+                progress: Progress::new(next, durable_policy),
                 epoch: opening.epoch,
                 always_durable: opening.always_durable,
                 written: Waiters::default(),
                 visible: Waiters::default(),
                 wanted: Offset(0),
                 readers: Vec::new(),
-                shown: if durable_policy { durable } else { next },
+                shown: next,
                 files: Default::default(),
                 writing: false,
                 flushing: false,
-                undurable,
+                undurable: Default::default(),
                 journaled: journaled.map(Journaled::new),
                 tail_bytes: 0,
                 poisoned: None,
@@ -191,9 +206,6 @@ impl Partition {
         {
             let mut state = partition.state.borrow_mut();
             partition.account(&mut state);
-            if state.undurable.since().is_some() {
-                partition.enliven(&mut state);
-            }
         }
         Ok(partition)
     }
@@ -203,6 +215,6 @@ impl Partition {
 pub(super) async fn make(io: &Io, opening: &Opening) -> Result<(), Errno> {
     io.make_dir(&opening.directory).await?;
     let metadata = format!("version: 0\ntopic_id: {}", opening.topic_id);
-    let path = opening.directory.join("partition.metadata");
+    let path = opening.directory.join(METADATA);
     io.place_file(&path, metadata.into_bytes()).await
 }

@@ -14,7 +14,7 @@ use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::{Checkpoint, CheckpointError};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
-use odradek_engine::log::{Recent, Recovered, Segment, file_stem};
+use odradek_engine::log::{Recent, Recovered, Segment, file_stem, parse_file_name};
 use odradek_engine::record::HEADER_BYTES;
 use odradek_engine::types::Offset;
 
@@ -50,10 +50,7 @@ pub(super) async fn recover(
     if listing.bases.is_empty() {
         // Nothing was ever written here: a kill may have come while it was being made.
         make(io, opening).await?;
-        let mut empty = Recovered::empty();
-        empty.segments = VecDeque::from([Segment::new(opening.log_start)]);
-        (empty.log_start, empty.next) = (opening.log_start, opening.log_start);
-        return Ok(empty);
+        return Ok(empty_at(opening.log_start));
     }
     let start = start(ground, opening, &listing).await?;
     let mut walked = None;
@@ -73,6 +70,32 @@ pub(super) async fn recover(
     found.epochs.truncate_from_start(found.log_start);
     clear(io, opening, &listing, &mut found).await?;
     Ok(found)
+}
+
+/// A log that goes on here, and holds nothing.
+fn empty_at(start: Offset) -> Recovered {
+    let mut empty = Recovered::empty();
+    empty.segments = VecDeque::from([Segment::new(start)]);
+    (empty.log_start, empty.next) = (start, start);
+    empty
+}
+
+/// Records were deleted before `start`, and a loss of power has left less than that: all of it is
+/// deleted, and the log goes on at `start`, so that no offset comes to mean another record. For good
+/// once the directory is synced.
+///
+/// Source: Kafka `LogLoader.load`.
+pub(super) async fn begin_again(
+    io: &Io,
+    directory: &Path,
+    start: Offset,
+) -> Result<Recovered, Errno> {
+    for name in io.list(directory).await? {
+        if parse_file_name(&name).is_some() {
+            io.remove(&directory.join(name)).await?;
+        }
+    }
+    Ok(empty_at(start))
 }
 
 async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
@@ -130,12 +153,12 @@ async fn verify(
     if checkpoint.end.position.0 > bytes {
         return Ok(Err(CheckpointError::Beyond { bytes }));
     }
-    let header = file.read(checkpoint.batch.0, HEADER_BYTES).await?;
+    let header = file.read_disk(checkpoint.batch.0, HEADER_BYTES).await?;
     if let Err(error) = checkpoint.verify_header(&header) {
         return Ok(Err(error));
     }
     let size = checkpoint.batch_bytes() as usize;
-    let bytes = file.read(checkpoint.batch.0, size).await?;
+    let bytes = file.read_disk(checkpoint.batch.0, size).await?;
     let (info, producers) = match checkpoint.verify(&bytes) {
         Ok(verified) => verified,
         Err(error) => return Ok(Err(error)),
@@ -174,8 +197,10 @@ async fn clear(
     found: &mut Recovered,
 ) -> Result<(), Errno> {
     let directory = &opening.directory;
-    for base in listing.snapshots.iter().filter(|base| **base > found.next) {
-        // Of records that are gone. The newest snapshot is taken for the log's end.
+    let active = found.segments.back().expect("at least one segment").base;
+    for base in listing.snapshots.iter().filter(|base| **base > active) {
+        // The newest snapshot is taken for the end of a segment that was finished. If this one is
+        // finished again and a loss of power takes the newer snapshot, this must not be there.
         remove(
             io,
             &directory.join(format!("{}.snapshot", file_stem(*base))),
@@ -183,8 +208,7 @@ async fn clear(
         .await?;
     }
     // The active segment is unfinished from now on; its index must not say otherwise.
-    let active = found.segments.back().expect("at least one segment");
-    remove_indexes(io, directory, active.base).await?;
+    remove_indexes(io, directory, active).await?;
     // The directory is synced before the partition serves, also if nothing was there: a life that
     // was killed may have removed it and not come there, and a loss of power would bring it back.
     for closed in found.segments.iter_mut().rev().skip(1) {

@@ -10,6 +10,7 @@ use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
 use odradek_engine::log::{Recovered, file_stem};
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::Ground;
@@ -51,6 +52,14 @@ async fn newest_snapshot(
     Ok(None)
 }
 
+/// What a snapshot has no place for, by the last checkpoint.
+fn recall(opening: &Opening, producers: &mut Producers) {
+    let kept = opening.checkpoint.as_ref();
+    if let Some(Ok(known)) = kept.map(|kept| Producers::from_recent(&kept.producers)) {
+        producers.recall(&known);
+    }
+}
+
 /// Takes in segment after segment. `None`: the log ends before the checkpoint.
 pub(super) async fn walk(
     ground: &Rc<Ground>,
@@ -72,7 +81,10 @@ pub(super) async fn walk(
             (end, start.producers.clone(), None)
         }
         None => match newest_snapshot(io, directory, &listing.snapshots, first).await? {
-            Some((base, producers)) => (base, producers, Some(base)),
+            Some((base, mut producers)) => {
+                recall(opening, &mut producers);
+                (base, producers, Some(base))
+            }
             None => (bases[0], Producers::new(), None),
         },
     };
@@ -84,7 +96,10 @@ pub(super) async fn walk(
             log_start,
             next: bases[0],
             epochs: told.clone(),
-            producers,
+            producers: match mutant::is(Mutant::ForgetProducers) {
+                true => Producers::new(),
+                false => producers,
+            },
             replayed_from: replay_from,
             last: None,
             last_page: Vec::new(),
@@ -135,7 +150,9 @@ pub(super) async fn walk(
             return Ok(None);
         }
         // Stale bytes behind the end must not be met by the next recovery.
-        file.cut(segment.size).await?;
+        if !mutant::is(Mutant::LogicalTruncation) {
+            file.cut(segment.size).await?;
+        }
         if !trusted {
             io.data_sync(file.handle()).await?;
         }

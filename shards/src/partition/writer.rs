@@ -110,6 +110,7 @@ impl Partition {
     async fn write(self: Rc<Self>, file: Rc<SegmentFile>, plan: WritePlan, durable: bool) {
         let WritePlan {
             id,
+            segment,
             pos,
             parts,
             fresh,
@@ -122,6 +123,7 @@ impl Partition {
             .await;
         self.state.borrow_mut().ended();
         if let Err(error) = result {
+            self.syncs.fail(segment);
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
         }

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use odradek_engine::bytes::Pool;
-use odradek_engine::io::Io;
+use odradek_engine::bytes::{PAGE, Pool};
 use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::io::strategy::write::WriteStrategy;
+use odradek_engine::io::{Io, SegmentFile};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
 use odradek_engine::log::state_file::Key;
@@ -48,13 +48,24 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
 }
 
 pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> {
-    open_as(ground, index, epoch, None).await
+    opened(ground, index, epoch, "id", None).await
 }
 
-pub async fn open_as(
+/// The same of the topic of this id.
+pub async fn open_of(ground: &Rc<Ground>, index: i32, epoch: i32, id: &str) -> Rc<Partition> {
+    opened(ground, index, epoch, id, None).await
+}
+
+/// The same under this name in a journal.
+pub async fn open_as(ground: &Rc<Ground>, index: i32, epoch: i32, key: Key) -> Rc<Partition> {
+    opened(ground, index, epoch, "id", Some(key)).await
+}
+
+async fn opened(
     ground: &Rc<Ground>,
     index: i32,
     epoch: i32,
+    id: &str,
     key: Option<Key>,
 ) -> Rc<Partition> {
     let opening = Opening {
@@ -76,7 +87,7 @@ pub async fn open_as(
         },
         always_durable: false,
         log_start: Offset(0),
-        topic_id: "id".into(),
+        topic_id: id.into(),
         key,
         promised: Offset(0),
         checkpoint: None,
@@ -165,5 +176,58 @@ fn what_is_called_durable_survives_a_power_cut() {
             );
             assert!(after.next <= before.next, "seed {seed}: out of nowhere");
         }
+    }
+}
+
+/// Where an earlier cut left off in the middle of a page: the last write covers all of its page, and
+/// what is not known to be there is not cut off.
+#[test]
+fn a_file_grows_by_whole_pages() {
+    let world = SimWorld::new(1);
+    world.make_dir("/data");
+    let io = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
+    let executor = Executor::new(io.clone());
+    executor.run(async move {
+        for size in [100, 70_001, 353_850] {
+            let open = || async {
+                let strategy = WriteStrategy::ALL[0];
+                let file = SegmentFile::open(&io, "/data".as_ref(), Offset(size), strategy, true);
+                file.await.expect("a file")
+            };
+            let file = open().await;
+            file.reserve(size as u64, 1 << 20).await.expect("room");
+            file.cut(size as u64).await.expect("cut");
+            let file = open().await;
+            file.reserve(size as u64 + 1, 1 << 20).await.expect("room");
+            let allocated = file.allocated() as usize;
+            assert!(allocated.is_multiple_of(PAGE), "{size}: {allocated}");
+        }
+    });
+}
+
+/// So a move has the less to wait for once the partition has left; until then it serves.
+#[test]
+fn what_is_written_is_flushed_ahead_of_a_move() {
+    for seed in 0..20 {
+        let world = SimWorld::new(seed);
+        world.make_dir("/data");
+        let io = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
+        let executor = Executor::new(io.clone());
+        let spawner = executor.spawner();
+        let ground = ground(&io, &spawner, &mut Rng::new(seed));
+        executor.run(async move {
+            let partition = open(&ground, 0, 0).await;
+            append(&partition, 50_000);
+            let end = partition.standing().next;
+            let written = partition.wait(Mark::Written, end).done().await;
+            written.expect("written");
+            assert!(partition.standing().durable < end, "nobody asked for it");
+            let leaving = partition.clone();
+            let ahead = spawner.spawn(async move { leaving.flush_ahead().await });
+            append(&partition, 10);
+            ahead.await;
+            assert!(partition.standing().durable >= end, "seed {seed}");
+            append(&partition, 10);
+        });
     }
 }

@@ -103,7 +103,7 @@ fn live(
         journal.begin();
         let mut partitions = Vec::new();
         for index in 0..PARTITIONS {
-            let partition = open_as(&ground, index, epoch, Some(key(index))).await;
+            let partition = open_as(&ground, index, epoch, key(index)).await;
             let next = partition.standing().next;
             assert!(
                 promised

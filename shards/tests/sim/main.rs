@@ -2,7 +2,8 @@
 //! clients that speak Kafka's protocol, and an oracle that knows what was promised.
 //!
 //! A failure names its seed; `ODRADEK_SIM_SEED=<seed>` runs that seed alone,
-//! `ODRADEK_SIM_SEEDS=<n>` the seeds from 100 to n besides.
+//! `ODRADEK_SIM_SEEDS=<n>` the seeds from 50 to n besides. `odradek sim` runs several shards, with
+//! more faults.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod beside;
@@ -10,6 +11,7 @@ mod clean_start;
 mod client;
 mod durable;
 mod journal;
+mod left_behind;
 mod moves;
 mod oracle;
 mod plan;
@@ -54,14 +56,9 @@ fn seeds_0_to_49() {
 }
 
 #[test]
-fn seeds_50_to_99() {
-    range(50..100);
-}
-
-#[test]
 fn more_seeds() {
     if let Ok(end) = std::env::var("ODRADEK_SIM_SEEDS") {
-        range(100..end.parse().expect("ODRADEK_SIM_SEEDS is a number"));
+        range(50..end.parse().expect("ODRADEK_SIM_SEEDS is a number"));
     }
 }
 

@@ -20,7 +20,7 @@ use odradek_engine::record::BatchBuilder;
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use odradek_shards::api::topics::{self, NewTopic};
-use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
+use odradek_shards::broker::{Boot, Broker, Endpoint, end_changes, start, until_stopped};
 use odradek_shards::config::Settings;
 use odradek_shards::net::Gate;
 use odradek_shards::runtime::Mailboxes;
@@ -74,6 +74,7 @@ fn run(seed: u64) -> (u64, u64) {
         ("listeners", "PLAINTEXT://127.0.0.1:9092".to_owned()),
         ("log.dirs", "/data".to_owned()),
         ("shards", SHARDS.to_string()),
+        ("shards.advertise", rng.pick(&["core", "node"]).to_owned()),
         ("memory.tail.bytes", "1048576".to_owned()),
         (
             "log.write.strategy",
@@ -151,9 +152,11 @@ fn live(world: &SimWorld, cast: &Rc<Cast>, rng: Rng, length: Duration, end: End)
                     io.sleep(Duration::from_millis(1)).await;
                 }
                 let brokers: Vec<Rc<Broker>> = serving.borrow().clone();
+                end_changes(brokers[0].clone()).await;
                 for broker in brokers.into_iter().rev() {
                     broker.request_stop(broker.shard == 0);
-                    until_stopped(broker).await;
+                    until_stopped(broker.clone()).await;
+                    assert!(!broker.unclean.get(), "a stop in the middle of a move");
                 }
             }
             over.set(true);
@@ -389,7 +392,7 @@ async fn relocate_some(
     connection: &mut Connection,
     rng: &mut Rng,
 ) -> Result<(), Lost> {
-    let first = cast.settings.broker_id(0);
+    let first = cast.settings.replica_id(0);
     let mut partitions = Vec::new();
     for index in 0..PARTITIONS {
         if rng.one_in(2) {

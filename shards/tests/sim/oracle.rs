@@ -6,13 +6,14 @@
 //! killed. What is lost is a suffix of the log.
 //!
 //! An idempotent producer that sends a stored batch again is told its offset, for the last five
-//! batches. A restart makes the node forget some of them, exactly as it does Apache Kafka (4.3.1):
+//! batches. A kill makes the node forget some of them, exactly as it does Apache Kafka (4.3.1):
 //! there `ProducerStateEntry` remembers `NUM_BATCHES_TO_RETAIN` = 5 batches, a snapshot
 //! (`ProducerStateManager.writeSnapshot`) holds the last one of each producer alone, and what the
 //! log holds from the snapshot's offset on is replayed into the five. So a batch that lies below
 //! the snapshot, and is not its producer's last one there, is refused when it is sent again:
 //! `ProducerAppendInfo.checkSequence` finds no duplicate and answers OUT_OF_ORDER_SEQUENCE_NUMBER.
-//! Any other stored batch is recognised.
+//! Any other stored batch is recognised. An orderly stop makes the node forget none, where Kafka
+//! forgets as after a kill, if its state file is left alone and retention did not empty the segment.
 
 use std::collections::BTreeMap;
 
@@ -64,6 +65,8 @@ pub struct Oracle {
     pub life: usize,
     /// A power cut may have taken acknowledged records away.
     pub lossy: bool,
+    /// Somebody meddles with the state file.
+    meddled: bool,
     /// Whether the next start may be a clean one, and whether it may be another.
     clean: (bool, bool),
     pub acknowledged: u64,
@@ -89,6 +92,7 @@ impl Oracle {
             logs,
             life: 0,
             lossy: false,
+            meddled: plan.meddling,
             clean: (true, true),
             acknowledged: 0,
             read: 0,
@@ -242,7 +246,12 @@ impl Oracle {
     /// node began to replay producers' batches.
     pub fn recovered(&mut self, partition: Partition, start: i64, records: &[Id], snapshot: i64) {
         let life = self.life;
+        let stopped = self.clean == (true, false) && !self.meddled;
         let log = self.log(partition);
+        let snapshot = match stopped && !log.expires {
+            true => start,
+            false => snapshot,
+        };
         let end = start + records.len() as i64;
         assert!(
             end >= log.floor,

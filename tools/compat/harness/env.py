@@ -25,6 +25,8 @@ class Env:
         self.shared = None
         self.own_nodes = []
         self._count = 0
+        # What tests of this variant found worth a number; each a line of text.
+        self.figures = []
         self._log_start = 0
         self._client_log_start = 0
 

@@ -26,5 +26,7 @@ def _runner(program, name, limit_s):
     def run(env):
         node = env.shared_node()
         # The driver's own limit comes first: it then says what it was doing.
-        env.clients.programs[program].scenario(name, node.bootstrap, env.name("t"), node.brokers, limit_s - 10)
+        lines = env.clients.programs[program].scenario(
+            name, node.bootstrap, env.name("t"), node.brokers, limit_s - 10)
+        env.figures += [f"{program}.{name}: {line}" for line in lines]
     return run

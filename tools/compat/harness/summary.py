@@ -10,6 +10,7 @@ class Summary:
         self.programs = programs
         self.rows = {}
         self.failed = []
+        self.figures = []
 
     def record(self, test, variant, result, tails=""):
         row = self.rows.setdefault((test.client, variant), {Result.PASSED: 0, Result.FAILED: 0, Result.SKIPPED: 0, "s": 0.0})
@@ -21,6 +22,11 @@ class Summary:
         if result.outcome == Result.FAILED:
             self.failed.append(f"{test.name} [{variant}]")
             print(f"{result.text.rstrip()}\n{tails}\n", flush=True)
+
+    def keep_figures(self, env):
+        """Numbers without a verdict: they depend on the machine."""
+        self.figures += [f"{figure} [{env.variant}]" for figure in env.figures]
+        env.figures = []
 
     def count(self, outcome):
         return sum(row[outcome] for row in self.rows.values())
@@ -38,6 +44,8 @@ class Summary:
         for line in table:
             texts = [t.ljust(w) for t, w in zip(line[:4], widths)] + [t.rjust(w) for t, w in zip(line[4:], widths[4:])]
             print("  ".join(texts).rstrip())
+        for figure in self.figures:
+            print(figure)
         if self.failed:
             print("failed: " + ", ".join(self.failed))
         skipped = self.count(Result.SKIPPED)

@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 
 from harness import paths, topics
 from harness.process import wait_until
@@ -25,6 +26,11 @@ def _leaders(env, topic):
     return [partitions[p].leader for p in sorted(partitions)]
 
 
+def _need_shards(env):
+    if env.kind == "kafka" or env.variant.shards < 2:
+        raise Skip("one shard: there is nowhere to go")
+
+
 def _need_brokers(env):
     if env.shared_node().brokers < 2:
         raise Skip("one broker: there is nowhere to go")
@@ -32,16 +38,22 @@ def _need_brokers(env):
 
 def _under_load(env, **config):
     """Every partition's numbers come once and in order, while it moves."""
-    _need_brokers(env)
+    _need_shards(env)
     topic = env.name()
     topics.create(env.bootstrap, topic, PARTITIONS)
     sent, acknowledged, errors = [0] * PARTITIONS, [0], []
     ended = threading.Event()
+    last, longest = [None] * PARTITIONS, [0.0]
 
-    def delivered(error, _message):
+    def delivered(error, message):
         if error:
             errors.append(error)
         acknowledged[0] += 1
+        now, p = time.monotonic(), message.partition()
+        # The first moves find everything under way; the end has nothing more to send.
+        if last[p] is not None and not ended.is_set():
+            longest[0] = max(longest[0], now - last[p])
+        last[p] = now
 
     def send():
         producer = Producer({"bootstrap.servers": env.bootstrap, "linger.ms": 2, **config})
@@ -89,8 +101,7 @@ def _under_load(env, **config):
             before = acknowledged[0]
             wait_until("records are acknowledged", lambda b=before: errors or acknowledged[0] - b > RECORDS_PER_MOVE,
                        interval_s=0.005)
-            partition = move % PARTITIONS
-            to = (_leaders(env, topic)[partition] + 1) % 2
+            partition, to = move % PARTITIONS, move // PARTITIONS % 2
             command = [paths.odradek_binary(), "topic", "move", topic, "--partition", str(partition), "--to", str(to)]
             done = subprocess.run([*command, "-b", env.bootstrap], capture_output=True, text=True, timeout=30)
             assert done.returncode == 0, done.stderr
@@ -98,6 +109,8 @@ def _under_load(env, **config):
         ended.set()
         sender.join(40)
         reader.join(40)
+    env.figures.append(
+        f"moves.librdkafka {config}: longest gap between acks of a partition {longest[0] * 1000:.0f} ms")
     assert not errors, errors[:3]
     assert not sender.is_alive() and not reader.is_alive(), (sent, acknowledged)
 

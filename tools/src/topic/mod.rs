@@ -6,6 +6,7 @@ mod delete;
 mod describe;
 mod list;
 mod moves;
+mod places;
 
 use std::process::ExitCode;
 

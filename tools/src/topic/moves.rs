@@ -10,6 +10,7 @@ use odradek_wire::alter_partition_reassignments::{
     ReassignableTopic,
 };
 
+use super::places::{Places, SHARDS_MAX};
 use crate::client::{ClientError, Reply, Topic, check};
 use crate::common::{self, ConnectArgs};
 
@@ -47,29 +48,24 @@ Examples:
   odradek topic move orders --partition 3 --to 1
   odradek topic move orders --balance";
 
-/// Shards that one node can have: ids of brokers are node.id times this, plus the shard.
-const SHARDS_MAX: i32 = 1000;
-
 pub(super) fn run(args: &MoveArgs) -> anyhow::Result<()> {
     let mut cluster = args.connect.connect()?;
     let topic = cluster
         .topic(&args.topic, false)
         .with_context(|| format!("cannot move partitions of {}", args.topic))?;
-    let ids: Vec<i32> = cluster.brokers().map(|broker| broker.id).collect();
-    let goals = goals(args, &topic, &ids)?;
+    let places = Places::find(&mut cluster, &topic)?;
+    let goals = goals(args, &topic, &places)?;
     let mut moving = Vec::new();
     for partition in &topic.partitions {
-        if let Some(goal) = goals
-            .get(&partition.index)
-            .filter(|goal| **goal != partition.leader)
-        {
+        let at = places.of.get(&partition.index).copied().unwrap_or(-1);
+        if let Some(goal) = goals.get(&partition.index).filter(|goal| **goal != at) {
             ensure!(
                 partition.replicas.len() == 1,
                 "partition {} has {} replicas; kafka-reassign-partitions moves those",
                 partition.index,
                 partition.replicas.len()
             );
-            moving.push((partition.index, partition.leader, *goal));
+            moving.push((partition.index, at, *goal));
         }
     }
     if moving.is_empty() {
@@ -109,16 +105,12 @@ pub(super) fn run(args: &MoveArgs) -> anyhow::Result<()> {
 }
 
 /// The broker that each partition to be looked at belongs to.
-fn goals(args: &MoveArgs, topic: &Topic, ids: &[i32]) -> anyhow::Result<BTreeMap<i32, i32>> {
+fn goals(args: &MoveArgs, topic: &Topic, places: &Places) -> anyhow::Result<BTreeMap<i32, i32>> {
     let Some(to) = args.to else {
-        let leaders: Vec<_> = topic
-            .partitions
-            .iter()
-            .map(|one| (one.index, one.leader))
-            .collect();
-        return Ok(balanced(&leaders, ids));
+        let at: Vec<_> = places.of.iter().map(|(index, id)| (*index, *id)).collect();
+        return Ok(balanced(&at, &places.ids));
     };
-    let to = broker(to, ids)?;
+    let to = broker(to, &places.ids)?;
     for index in &args.partitions {
         ensure!(
             topic.partitions.iter().any(|one| one.index == *index),

@@ -53,7 +53,7 @@ fn side_file(input: &[u8]) {
     };
     match kind % 6 {
         0 => drop(Epochs::from_checkpoint(bytes)),
-        1 => drop(Producers::from_snapshot(bytes)),
+        1 => drop(Producers::from_recent(bytes)),
         2 => drop(state_file::read(bytes)),
         3 => drop(Checkpoint::decode(bytes)),
         4 => drop(OffsetIndex::parse(Offset(5), bytes, Position(1 << 20))),

@@ -89,6 +89,38 @@ fn partitions_move() {
 }
 
 #[test]
+fn partitions_move_behind_one_address() {
+    let settings = [
+        ("shards", "2"),
+        ("shards.advertise", "node"),
+        ("node.id", "3"),
+    ];
+    let node = TestNode::start(&settings);
+    done(&node, "topic create t --partitions 4");
+    let at = || {
+        let out = done(&node, "config get topic t partition.shards");
+        let row = out.lines().nth(1).expect("a row").to_owned();
+        row.split_whitespace().nth(1).expect("a value").to_owned()
+    };
+    done(&node, "topic move t --all --to 1");
+    assert_eq!(at(), "1,1,1,1");
+    let out = done(&node, "topic move t --partition 2 --to 3000");
+    assert!(out.contains("moved t-2 from 3001 to 3000"), "{out}");
+    assert_eq!(at(), "1,1,0,1");
+    done(&node, "topic move t --balance");
+    assert_eq!(at().matches('0').count(), 2);
+    // Clients see the same broker, and new epochs.
+    let (_, leaders) = node.client().metadata("t", false);
+    assert!(
+        leaders.iter().all(|(leader, _)| *leader == 3),
+        "{leaders:?}"
+    );
+    assert!(leaders.iter().any(|(_, epoch)| *epoch > 0), "{leaders:?}");
+    refused(&node, "topic move t --partition 0 --to 2", "3000,3001");
+    assert!(!done(&node, "config get topic t --all").contains("partition.shards"));
+}
+
+#[test]
 fn topics_and_settings_change() {
     let node = TestNode::start(&[("shards", "2")]);
     done(&node, "topic create t --partitions 2");

@@ -29,6 +29,7 @@ mod recovery;
 mod rolling;
 mod settings;
 mod small_disk;
+mod sockets;
 mod strategies;
 mod timeouts;
 mod topics;

@@ -26,7 +26,7 @@ const VERSION: i16 = AlterPartitionReassignmentsRequest::MAX_VERSION;
 const WINDOW: usize = 5;
 
 /// What the node answers for one partition.
-fn try_move(
+pub fn try_move(
     client: &mut Client,
     topic: &str,
     index: i32,
@@ -76,7 +76,7 @@ fn files_stay_and_ownership_changes() {
     let mut node = TestNode::start(&[("shards", "3")]);
     assert_eq!(node.client().create_topic("t", 3, &[]), ErrorCode::None);
     let mut stored = [0; 3];
-    let mut store = |node: &TestNode| {
+    let store = |node: &TestNode, stored: &mut [i64; 3]| {
         for (index, next) in stored.iter_mut().enumerate() {
             let mut leader = node.leader("t", index);
             assert_eq!(
@@ -91,7 +91,7 @@ fn files_stay_and_ownership_changes() {
             assert!(records.is_sorted_by_key(|record| record.epoch));
         }
     };
-    store(&node);
+    store(&node, &mut stored);
     let files = |node: &TestNode| -> Vec<u64> {
         use std::os::unix::fs::MetadataExt;
         let logs = (0..3).flat_map(|index| node.files("t", index, "log"));
@@ -100,19 +100,20 @@ fn files_stay_and_ownership_changes() {
     };
     let before = files(&node);
     for round in 0..7 {
-        for index in 0..3 {
+        for (index, next) in stored.iter_mut().enumerate() {
             let (shard, epoch) = shard_of(&node, "t", index);
             let to = (shard + 1 + round % 2) % 3;
             let mut old = node.leader("t", index);
             go(&node, "t", index as i32, to);
             assert_eq!(shard_of(&node, "t", index), (to, epoch + 1));
-            // Whoever comes too late is sent on.
+            // Whoever comes too late is sent on, but a producer's batch is taken there.
             let late = old.produce("t", index as i32, 1, &batch(&[b"late"]));
-            assert_eq!(late.error, ErrorCode::NotLeaderOrFollower);
+            assert_eq!((late.error, late.offset), (ErrorCode::None, *next));
+            *next += 1;
             let fetched = old.fetch("t", index as i32, 0, 1 << 20);
             assert_eq!(fetched.error, ErrorCode::NotLeaderOrFollower);
         }
-        store(&node);
+        store(&node, &mut stored);
         assert_eq!(files(&node), before, "files stay");
         assert_eq!(listed(&node), 3, "each in one shard's list");
         match round {
@@ -193,6 +194,64 @@ fn whoever_waits_for_records_at_the_old_shard_is_sent_on_at_once() {
     assert_eq!(fetched.error, ErrorCode::NotLeaderOrFollower);
 }
 
+/// Raises a flag when it goes, also in a panic: those who wait for it must not hide that.
+pub struct Raise<'a>(pub &'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Clients that do not look at the metadata are not refused, and what they have under way keeps its
+/// order, wherever the partition goes meanwhile.
+#[test]
+fn a_producer_that_stays_with_the_first_owner_goes_on_in_order() {
+    const REQUESTS: i32 = 3000;
+    let node = TestNode::start(&[("shards", "3")]);
+    assert_eq!(node.client().create_topic("t", 1, &[]), ErrorCode::None);
+    let mut client = node.leader("t", 0);
+    let mut twin = client.twin();
+    let (answered, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = Raise(&ended);
+        scope.spawn(|| {
+            for number in 0..REQUESTS {
+                let mut value = number.to_be_bytes().to_vec();
+                // Now and then one that does not fit into a receive buffer.
+                value.resize(if number % 50 == 0 { 40_000 } else { 100 }, 0);
+                let acks = if number % 3 == 0 { -1 } else { 1 };
+                let records = batch(&[&value]);
+                let request = produce_request("t", 0, acks, &records);
+                twin.send(PRODUCE, &request).expect("sent");
+                wait_until("not all is under way at once", || {
+                    number as u64 <= answered.load(Ordering::Relaxed) + 200
+                });
+            }
+        });
+        scope.spawn(|| {
+            let mut to = shard_of(&node, "t", 0).0;
+            while !ended.load(Ordering::Relaxed) {
+                to = (to + 1) % 3;
+                go(&node, "t", 0, to);
+            }
+        });
+        for number in 0..REQUESTS {
+            let body = client.receive::<ProduceRequest<'_>>(PRODUCE, number + 1);
+            let produced = produced(&body.expect("an answer"));
+            let expected = (ErrorCode::None, i64::from(number));
+            assert_eq!((produced.error, produced.offset), expected);
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let (_, epoch) = shard_of(&node, "t", 0);
+    assert!(epoch >= 5, "{epoch} moves");
+    let values = node.leader("t", 0).consume("t", 0, 0);
+    for (number, record) in (0..REQUESTS).zip(values) {
+        assert_eq!(record.value[..4], number.to_be_bytes());
+    }
+}
+
 /// A producer of batches that say whose they are and the how manieth.
 struct Sender {
     id: i64,
@@ -229,23 +288,20 @@ impl Sender {
         }
     }
 
-    /// Sends until told to end, or the node is gone.
-    fn run(&mut self, node: &TestNode, ended: &AtomicBool, count: &AtomicU64) {
+    /// Sends until all end, or the node does.
+    fn run(&mut self, node: &TestNode, life: &Life) {
         let mut links = Links::to(node);
-        while !ended.load(Ordering::Relaxed) {
+        while !life.ended() {
             let sent = links.leader(self.index);
-            if sent
-                .and_then(|leader| self.at(leader, ended, count))
-                .is_err()
-            {
-                return;
+            if let Err(error) = sent.and_then(|leader| self.at(leader, life)) {
+                return life.expects(&error);
             }
         }
     }
 
     /// Sends to one shard until it says that it is the wrong one.
-    fn at(&mut self, leader: &mut Client, ended: &AtomicBool, count: &AtomicU64) -> io::Result<()> {
-        while !ended.load(Ordering::Relaxed) {
+    fn at(&mut self, leader: &mut Client, life: &Life) -> io::Result<()> {
+        while !life.ended() {
             while self.pending.len() < self.window {
                 self.pending.push_back(self.next);
                 self.next += 1;
@@ -267,13 +323,12 @@ impl Sender {
                         );
                         self.pending.pop_front();
                         self.acknowledged += 1;
-                        count.fetch_add(1, Ordering::Relaxed);
+                        life.count.fetch_add(1, Ordering::Relaxed);
                     }
                     ErrorCode::NotLeaderOrFollower => refused = true,
                     // It came back in the middle of a window, of which the first was refused.
                     ErrorCode::OutOfOrderSequenceNumber if refused => {}
-                    // It stops.
-                    ErrorCode::KafkaStorageError => return Err(io::ErrorKind::Other.into()),
+                    ErrorCode::KafkaStorageError => return Err(stops()),
                     other => panic!("{} sends to {}: {other:?}", self.id, self.index),
                 }
             }
@@ -283,6 +338,33 @@ impl Sender {
         }
         Ok(())
     }
+}
+
+/// What all who are at work know of a node's life.
+#[derive(Default)]
+struct Life {
+    /// Batches that were acknowledged, moves that were answered.
+    count: AtomicU64,
+    moved: AtomicU64,
+    /// The node has been told to end, or is about to be.
+    told: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Life {
+    fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Somebody could not go on: right, if the node was told to end.
+    fn expects(&self, error: &io::Error) {
+        assert!(self.told.load(Ordering::SeqCst), "nobody ends it: {error}");
+    }
+}
+
+/// What KAFKA_STORAGE_ERROR means here.
+fn stops() -> io::Error {
+    io::Error::other("KAFKA_STORAGE_ERROR")
 }
 
 /// Connections to a node's shards, as a client keeps them.
@@ -326,35 +408,41 @@ impl<'a> Links<'a> {
 }
 
 /// Follows a partition wherever it goes; gives every value it saw, which come in order of offsets.
-fn follow(node: &TestNode, index: i32, ended: &AtomicBool) -> Vec<Vec<u8>> {
+fn follow(node: &TestNode, index: i32, life: &Life) -> Vec<Vec<u8>> {
     let mut seen = Vec::new();
     let mut links = Links::to(node);
-    while !ended.load(Ordering::Relaxed) {
-        let Ok(leader) = links.leader(index) else {
+    while !life.ended() {
+        let read = links.leader(index).and_then(|leader| {
+            while !life.ended() && follow_at(leader, index, &mut seen)? {}
+            Ok(())
+        });
+        if let Err(error) = read {
+            life.expects(&error);
             break;
-        };
-        while !ended.load(Ordering::Relaxed) {
-            let next = seen.len() as i64;
-            let mut request = fetch_request("t", index, next, 4 << 20);
-            (request.max_wait_ms, request.min_bytes) = (50, 1);
-            let Ok(body) = leader.call(FETCH, &request) else {
-                return seen;
-            };
-            let fetched = fetched(&body);
-            match fetched.error {
-                ErrorCode::None => {}
-                ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => break,
-                other => panic!("reading {index} at {next}: {other:?}"),
-            }
-            for record in records(&fetched.bytes) {
-                if record.offset >= next {
-                    assert_eq!(record.offset, seen.len() as i64, "offsets without gaps");
-                    seen.push(record.value);
-                }
-            }
         }
     }
     seen
+}
+
+/// One fetch; whether its shard still leads the partition.
+fn follow_at(leader: &mut Client, index: i32, seen: &mut Vec<Vec<u8>>) -> io::Result<bool> {
+    let next = seen.len() as i64;
+    let mut request = fetch_request("t", index, next, 4 << 20);
+    (request.max_wait_ms, request.min_bytes) = (50, 1);
+    let fetched = fetched(&leader.call(FETCH, &request)?);
+    match fetched.error {
+        ErrorCode::None => {}
+        ErrorCode::NotLeaderOrFollower => return Ok(false),
+        ErrorCode::KafkaStorageError => return Err(stops()),
+        other => panic!("reading {index} at {next}: {other:?}"),
+    }
+    for record in records(&fetched.bytes) {
+        if record.offset >= next {
+            assert_eq!(record.offset, seen.len() as i64, "offsets without gaps");
+            seen.push(record.value);
+        }
+    }
+    Ok(true)
 }
 
 /// The numbers that a sender's values have, as they stand in the log.
@@ -386,18 +474,18 @@ fn live(
     senders: &mut [Sender],
     dice: &mut Dice,
     enough: impl Fn(u64, u64) -> bool,
-    end: impl FnOnce(),
+    end: Option<&dyn Fn()>,
 ) -> u64 {
-    let (ended, count, moved) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let life = Life::default();
     let mut steps: Vec<(i32, i32)> = (0..10_000)
         .map(|_| (dice.below(2) as i32, dice.below(3) as i32))
         .collect();
     std::thread::scope(|scope| {
-        let (ended, count, moved) = (&ended, &count, &moved);
+        let life = &life;
         for sender in senders.iter_mut() {
-            scope.spawn(move || sender.run(node, ended, count));
+            scope.spawn(move || sender.run(node, life));
         }
-        let followers = [0, 1].map(|index| scope.spawn(move || follow(node, index, ended)));
+        let followers = [0, 1].map(|index| scope.spawn(move || follow(node, index, life)));
         scope.spawn(move || {
             let Ok(mut client) = Client::try_connect(&node.shards()[0]) else {
                 return;
@@ -405,29 +493,35 @@ fn live(
             while let Some((index, to)) = steps.pop() {
                 let id = 1000 + to;
                 match try_move(&mut client, "t", index, Some(&[id])) {
-                    // It stops.
-                    Ok((ErrorCode::KafkaStorageError, _)) | Err(_) => return,
+                    Ok((ErrorCode::KafkaStorageError, _)) => return life.expects(&stops()),
+                    Err(error) => return life.expects(&error),
                     Ok(answer) => assert_eq!(answer, (ErrorCode::None, None)),
                 }
-                moved.fetch_add(1, Ordering::Relaxed);
-                if ended.load(Ordering::Relaxed) {
+                life.moved.fetch_add(1, Ordering::Relaxed);
+                if life.ended() {
                     return;
                 }
                 std::thread::sleep(std::time::Duration::from_millis(dice_pause(index, to)));
             }
         });
         wait_until("enough has happened", || {
-            enough(count.load(Ordering::Relaxed), moved.load(Ordering::Relaxed))
+            enough(
+                life.count.load(Ordering::Relaxed),
+                life.moved.load(Ordering::Relaxed),
+            )
         });
-        end();
-        let much = count.load(Ordering::Relaxed) > 1000;
-        ended.store(true, Ordering::Relaxed);
+        if let Some(end) = end {
+            life.told.store(true, Ordering::SeqCst);
+            end();
+        }
+        let much = life.count.load(Ordering::Relaxed) > 1000;
+        life.ended.store(true, Ordering::Relaxed);
         for (index, follower) in (0..).zip(followers) {
             let seen = follower.join().expect("a follower");
             assert!(!much || !seen.is_empty(), "partition {index} was read");
         }
     });
-    moved.load(Ordering::Relaxed)
+    life.moved.load(Ordering::Relaxed)
 }
 
 /// Moves come one upon the other, or some milliseconds apart.
@@ -483,7 +577,7 @@ fn nothing_is_lost_doubled_or_reordered_under_load() {
             &mut senders,
             &mut Dice::new("moves under load"),
             enough,
-            || {},
+            None,
         );
         judge(&node, &senders);
         // All of it stands in the files, too.
@@ -509,7 +603,7 @@ fn a_kill_in_the_middle_of_moves_loses_nothing() {
             assert_eq!(unsafe { libc::kill(pid as i32, libc::SIGKILL) }, 0);
         };
         let enough = |_, moved| moved >= moves;
-        live(&node, &mut senders, &mut dice, enough, kill);
+        live(&node, &mut senders, &mut dice, enough, Some(&kill));
         node.kill();
         node.run();
         judge(&node, &senders);
@@ -530,7 +624,7 @@ fn a_stop_in_the_middle_of_moves_loses_nothing() {
             assert_eq!(unsafe { libc::kill(pid as i32, libc::SIGTERM) }, 0);
         };
         let enough = |_, moved| moved >= 3 + round;
-        live(&node, &mut senders, &mut dice, enough, stop);
+        live(&node, &mut senders, &mut dice, enough, Some(&stop));
         node.stop();
         node.run();
         judge(&node, &senders);

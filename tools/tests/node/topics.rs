@@ -2,7 +2,89 @@
 
 use odradek_wire::ErrorCode;
 
-use crate::common::{EARLIEST, LATEST, TestNode, batch, wait_until};
+use odradek_engine::record::{BatchBuilder, Compression, headers};
+use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence};
+
+use crate::common::{EARLIEST, LATEST, TestNode, batch, build, wait_until};
+
+/// Offsets, times, sequences and checksums are right in the topic's codec, too.
+#[test]
+fn batches_are_stored_in_the_codec_that_their_topic_asks_for() {
+    use Compression::{Gzip, Lz4, None, Zstd};
+    let mut node = TestNode::start(&[]);
+    let cases = [
+        ("zstd", Lz4, Zstd),
+        ("gzip", None, Gzip),
+        ("uncompressed", Gzip, None),
+        ("lz4", Lz4, Lz4),
+        ("producer", Zstd, Zstd),
+    ];
+    let time = 1_700_000_000_000;
+    let values: Vec<Vec<u8>> = (0..50u8).map(|n| vec![n; 400]).collect();
+    let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    let batch_of = |codec, sequence| {
+        let builder = BatchBuilder::new().compression(codec);
+        let sequence = Sequence(sequence);
+        let builder = builder.producer(ProducerId(7), ProducerEpoch(0), sequence);
+        build(builder, time, &values)
+    };
+    let settings = |asked| {
+        [
+            ("compression.type", asked),
+            ("message.timestamp.before.max.ms", "9223372036854775807"),
+            ("max.message.bytes", "5000"),
+        ]
+    };
+    for (asked, sent, stored) in cases {
+        let mut client = node.client();
+        let mut settings = settings(asked).to_vec();
+        settings.retain(|(name, _)| stored != None || *name != "max.message.bytes");
+        assert_eq!(client.create_topic(asked, 1, &settings), ErrorCode::None);
+        for round in 0..3 {
+            let records = batch_of(sent, 50 * round);
+            let answer = client.produce(asked, 0, -1, &records);
+            match sent {
+                // More than the topic allows before it is compressed.
+                None => assert_eq!(answer.error, ErrorCode::MessageTooLarge),
+                _ => assert_eq!(
+                    (answer.error, answer.offset),
+                    (ErrorCode::None, 50 * i64::from(round))
+                ),
+            }
+            // What was stored is known again.
+            if sent != None {
+                assert_eq!(client.produce(asked, 0, -1, &records).offset, answer.offset);
+            }
+        }
+    }
+    let check = |node: &TestNode| {
+        for (asked, sent, stored) in cases.iter().filter(|case| case.1 != None) {
+            let fetched = node.client().fetch(asked, 0, 0, 1 << 20);
+            for (_, header) in headers(&fetched.bytes) {
+                let codec = header.attributes().compression();
+                assert_eq!(codec, Ok(*stored), "{asked} of {sent:?}");
+                assert_eq!(header.max_timestamp().0, time);
+                assert_eq!(header.producer_id(), ProducerId(7));
+            }
+            let found = node.client().consume(asked, 0, 0);
+            assert_eq!(found.len(), 150, "{asked}");
+            for (number, record) in found.iter().enumerate() {
+                assert_eq!((record.offset, record.time), (number as i64, time));
+                assert_eq!(record.value, values[number % 50]);
+            }
+        }
+    };
+    check(&node);
+    node.kill();
+    node.run();
+    check(&node);
+    // A batch that outgrows its topic in the other codec.
+    let mut client = node.client();
+    let settings = settings("uncompressed");
+    assert_eq!(client.create_topic("small", 1, &settings), ErrorCode::None);
+    let refused = client.produce("small", 0, 1, &batch_of(Gzip, 0));
+    assert_eq!(refused.error, ErrorCode::MessageTooLarge);
+}
 
 #[test]
 fn a_deleted_topic_takes_its_directory_along_and_its_name_begins_anew() {

@@ -2,14 +2,14 @@
 
 use super::check;
 use super::files::{list, pipe, resident, size, space, splice_in, truncate};
-use super::sockets::{listen, peer};
+use super::sockets::{Listening, listen, peer};
 use crate::io::op::Op;
 
 /// Performs an operation now; its result. `vectors`: of a write's parts. Sockets that bytes are
 /// moved to are in non-blocking mode.
 pub(in crate::io) fn perform(op: &mut Op, vectors: &[libc::iovec]) -> i32 {
     match op {
-        Op::Listen { address, shared } => listen(address, *shared),
+        Op::Listen { address, shared } => listen(address, &Listening::usual(*shared)),
         Op::Sendfile {
             socket,
             file,

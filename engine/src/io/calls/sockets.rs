@@ -44,9 +44,9 @@ pub(in crate::io) fn socket(address: SocketAddr) -> Result<i32, i32> {
 }
 
 /// Listens before any driver exists: a node binds its ports before it starts its shards.
-pub fn listen_now(address: SocketAddr, shared: bool) -> Result<(Handle, SocketAddr), Errno> {
+pub fn listen_now(address: SocketAddr, how: &Listening) -> Result<(Handle, SocketAddr), Errno> {
     let mut address = address;
-    match listen(&mut address, shared) {
+    match listen(&mut address, how) {
         fd if fd >= 0 => Ok((Handle(fd), address)),
         error => Err(Errno(-error)),
     }
@@ -57,12 +57,38 @@ pub fn close_now(handle: Handle) {
     close(handle.0);
 }
 
-pub(super) fn listen(address: &mut SocketAddr, shared: bool) -> i32 {
+/// How to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    /// Several listeners share the address (SO_REUSEPORT).
+    pub shared: bool,
+    /// Connections that may wait to be accepted, at most; the system has a bound of its own
+    /// (`net.core.somaxconn`).
+    pub backlog: i32,
+    /// SO_SNDBUF and SO_RCVBUF in bytes, of which the system makes the double (socket(7)); accepted
+    /// connections inherit them. `None`: as the system likes, which then grows them as needed.
+    pub send_buffer: Option<i32>,
+    pub receive_buffer: Option<i32>,
+}
+
+impl Listening {
+    /// As the system likes.
+    pub fn usual(shared: bool) -> Self {
+        Listening {
+            shared,
+            backlog: 1024,
+            send_buffer: None,
+            receive_buffer: None,
+        }
+    }
+}
+
+pub(super) fn listen(address: &mut SocketAddr, how: &Listening) -> i32 {
     let fd = match socket(*address) {
         Ok(fd) => fd,
         Err(errno) => return -errno,
     };
-    let result = listen_on(fd, address, shared);
+    let result = listen_on(fd, address, how);
     if result < 0 {
         close(fd);
         return result;
@@ -70,10 +96,20 @@ pub(super) fn listen(address: &mut SocketAddr, shared: bool) -> i32 {
     fd
 }
 
-fn listen_on(fd: i32, address: &mut SocketAddr, shared: bool) -> i32 {
+fn listen_on(fd: i32, address: &mut SocketAddr, how: &Listening) -> i32 {
     set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);
-    if shared {
+    if how.shared {
         set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    }
+    // Before it listens: the window's scale is agreed on when a connection is made (tcp(7)).
+    let buffers = [
+        (libc::SO_SNDBUF, how.send_buffer),
+        (libc::SO_RCVBUF, how.receive_buffer),
+    ];
+    for (option, bytes) in buffers {
+        if let Some(bytes) = bytes {
+            set(fd, libc::SOL_SOCKET, option, bytes);
+        }
     }
     let wanted = SockaddrStorage::from(*address);
     // SAFETY: the address outlives the calls and its length is its own.
@@ -82,7 +118,7 @@ fn listen_on(fd: i32, address: &mut SocketAddr, shared: bool) -> i32 {
         return -errno();
     }
     // SAFETY: no pointers.
-    if unsafe { libc::listen(fd, 1024) } < 0 {
+    if unsafe { libc::listen(fd, how.backlog) } < 0 {
         return -errno();
     }
     match nix::sys::socket::getsockname::<SockaddrStorage>(fd) {

@@ -68,6 +68,11 @@ impl Disk {
         }
     }
 
+    /// How large it is from now on; what it holds already stays.
+    pub(super) fn set_size(&mut self, bytes_max: Option<u64>) {
+        self.pages_max = bytes_max.map(|bytes| bytes / crate::bytes::PAGE as u64);
+    }
+
     /// A new number in the order of effects.
     pub(super) fn next_sequence(&mut self) -> u64 {
         self.sequence += 1;
@@ -96,7 +101,7 @@ impl Disk {
     }
 
     /// Pages taken.
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         // A file without a name or a handle takes no room, though a power cut may bring it back.
         let names = self.nodes.values().filter_map(|node| match node {
             Node::File(_) => None,
@@ -359,6 +364,27 @@ impl Disk {
         for change in std::mem::take(&mut self.changes) {
             self.keep(change);
         }
+    }
+
+    /// All files by path.
+    pub(super) fn contents(&mut self) -> BTreeMap<String, Vec<u8>> {
+        let mut look = vec![(String::new(), ROOT)];
+        let mut files = BTreeMap::new();
+        while let Some((path, inode)) = look.pop() {
+            match self.nodes.get_mut(&inode) {
+                Some(Node::File(file)) => {
+                    let mut bytes = vec![0; file.len() as usize];
+                    file.read(0, &mut bytes, false);
+                    files.insert(path, bytes);
+                }
+                Some(Node::Directory(directory)) => {
+                    let entries = directory.entries.iter();
+                    look.extend(entries.map(|(name, inode)| (format!("{path}/{name}"), *inode)));
+                }
+                None => {}
+            }
+        }
+        files
     }
 
     /// Frees inodes that nothing holds.

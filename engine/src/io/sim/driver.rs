@@ -148,7 +148,8 @@ impl Driver for SimDriver {
     }
 
     fn wall_clock(&self) -> i64 {
-        clock::EPOCH + (self.world.now() / 1_000_000) as i64
+        let world = self.world.inner.borrow();
+        clock::EPOCH + (world.time / 1_000_000) as i64 + world.clock_offset
     }
 
     fn random(&mut self) -> u64 {

@@ -48,6 +48,8 @@ pub(super) struct Page {
     pub(super) versions: Vec<Version>,
     /// In page cache (a direct write leaves nothing there).
     resident: bool,
+    /// A sync of it failed: page cache shows `cached` and thinks it clean, the disk has `durable`.
+    phantom: bool,
 }
 
 /// A change of length, not yet durable.
@@ -104,6 +106,49 @@ impl Page {
         }
         for earlier in &mut self.versions[..at] {
             earlier.mask &= !mask;
+        }
+    }
+
+    /// Page cache lets go of it.
+    fn forget_phantom(&mut self) {
+        self.phantom = false;
+        self.cached = self.durable.clone();
+    }
+
+    /// Writing it back has failed: of what is `wanted`, any sector may be on disk, and none is
+    /// dirty any more.
+    fn lose_if(&mut self, wanted: impl Fn(&Version) -> bool, mut random: impl FnMut() -> u64) {
+        let (mut at, mut any) = (0, false);
+        while at < self.versions.len() {
+            if wanted(&self.versions[at]) {
+                any = true;
+                let mask = self.versions[at].mask & random() as Mask;
+                self.keep(at, mask);
+            } else {
+                at += 1;
+            }
+        }
+        if !any {
+        } else if self.resident {
+            self.phantom = self.versions.is_empty();
+            // What was written since keeps the page dirty, all of it.
+            for version in &mut self.versions {
+                version.mask = WHOLE;
+            }
+        } else {
+            // Written past the cache: what shows is what is there.
+            self.cached = self.durable.clone();
+            for version in &self.versions {
+                let Some(content) = &version.content else {
+                    self.cached = None;
+                    continue;
+                };
+                let cached = Rc::make_mut(self.cached.get_or_insert_with(zeros));
+                for sector in (0..PAGE / SECTOR).filter(|sector| version.mask >> sector & 1 == 1) {
+                    let range = sector * SECTOR..(sector + 1) * SECTOR;
+                    cached[range.clone()].copy_from_slice(&content[range]);
+                }
+            }
         }
     }
 
@@ -164,12 +209,18 @@ impl File {
             let (number, at) = (pos / PAGE as u64, (pos % PAGE as u64) as usize);
             let (now, rest) = bytes.split_at(bytes.len().min(PAGE - at));
             let page = self.pages.entry(number).or_default();
+            if page.phantom && direct {
+                page.forget_phantom();
+            }
+            let whole = std::mem::take(&mut page.phantom);
             let mut content = page.cached.take().unwrap_or_else(zeros);
             Rc::make_mut(&mut content)[at..at + now.len()].copy_from_slice(now);
             page.cached = Some(content.clone());
             page.resident = !direct;
             let mask = (at / SECTOR..(at + now.len()).div_ceil(SECTOR))
                 .fold(0, |mask, sector| mask | 1 << sector);
+            // The page is dirty again, all of it.
+            let mask = if whole { WHOLE } else { mask };
             match page.versions.last_mut() {
                 Some(last) if last.sequence == sequence => {
                     last.content = Some(content);
@@ -235,6 +286,57 @@ impl File {
         });
     }
 
+    /// A sync of what `covered` names has failed: see [`Page::lose_if`]. The length is not durable.
+    pub(super) fn sync_failed(&mut self, covered: &Covered, random: impl FnMut() -> u64) {
+        let wanted = |version: &Version| !version.cut && covered.covers(version.sequence);
+        self.lose_versions(0..u64::MAX, wanted, random);
+    }
+
+    /// The same of one write.
+    pub(super) fn write_failed(
+        &mut self,
+        sequence: u64,
+        pos: u64,
+        len: u64,
+        random: impl FnMut() -> u64,
+    ) {
+        let range = pos / PAGE as u64..(pos + len).div_ceil(PAGE as u64);
+        self.lose_versions(range, |version| version.sequence == sequence, random);
+    }
+
+    fn lose_versions(
+        &mut self,
+        range: std::ops::Range<u64>,
+        wanted: impl Fn(&Version) -> bool,
+        mut random: impl FnMut() -> u64,
+    ) {
+        let dirty: Vec<u64> = self.dirty.range(range).copied().collect();
+        for number in dirty {
+            let page = self.pages.get_mut(&number).expect("dirty pages exist");
+            page.lose_if(&wanted, &mut random);
+            if page.versions.is_empty() {
+                self.dirty.remove(&number);
+            }
+        }
+    }
+
+    /// Other bytes wherever these are held.
+    pub(super) fn corrupt(&mut self, pos: u64, bytes: &[u8]) {
+        assert!(
+            pos + bytes.len() as u64 <= self.len,
+            "beyond the file's end"
+        );
+        for (at, byte) in (pos..).zip(bytes) {
+            let (number, at) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let page = self.pages.entry(number).or_default();
+            let contents = [&mut page.cached, &mut page.durable];
+            let versions = page.versions.iter_mut().map(|version| &mut version.content);
+            for content in contents.into_iter().chain(versions) {
+                Rc::make_mut(content.get_or_insert_with(zeros))[at] = *byte;
+            }
+        }
+    }
+
     fn keep_versions(&mut self, pages: Vec<u64>, wanted: impl Fn(&Version) -> bool) {
         for number in pages {
             let page = self.pages.get_mut(&number).expect("dirty pages exist");
@@ -270,7 +372,9 @@ impl File {
             match self.pages.get_mut(&number) {
                 Some(page) => {
                     page.resident |= !direct;
-                    match &page.cached {
+                    let on_disk = page.phantom && direct;
+                    let seen = if on_disk { &page.durable } else { &page.cached };
+                    match seen {
                         Some(content) => now.copy_from_slice(&content[at..at + count]),
                         None => now.fill(0),
                     }
@@ -303,6 +407,9 @@ impl File {
         let range = pos / PAGE as u64..pos.saturating_add(len).div_ceil(PAGE as u64);
         for (_, page) in self.pages.range_mut(range) {
             page.resident &= !page.versions.is_empty();
+            if page.phantom {
+                page.forget_phantom();
+            }
         }
     }
 
@@ -335,7 +442,7 @@ impl File {
         let mut gone = Vec::new();
         for (number, page) in self.pages.range_mut(kept..) {
             page.cached = None;
-            page.resident = false;
+            (page.resident, page.phantom) = (false, false);
             if page.durable.is_none() && page.versions.is_empty() {
                 gone.push(*number);
                 continue;
@@ -376,7 +483,7 @@ impl File {
         drop(self.pages.split_off(&self.len.div_ceil(PAGE as u64)));
         for page in self.pages.values_mut() {
             page.versions.clear();
-            page.resident = false;
+            (page.resident, page.phantom) = (false, false);
             page.cached = page.durable.clone();
         }
         let tail = (self.len % PAGE as u64) as usize;

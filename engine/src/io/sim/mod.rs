@@ -10,8 +10,8 @@
 //! and error numbers are Linux's; what Linux would forgive by luck (a closed handle used again,
 //! two sends at a time on one socket, waiting for what never comes) panics and names the seed.
 //!
-//! Absent on purpose: threads; any knowledge of what runs on it; faults beyond
-//! [`SimFaults`].
+//! Absent on purpose: threads; any knowledge of what runs on it; faults beyond [`SimFaults`] and
+//! what is done to a world by hand.
 
 mod clock;
 mod crash;
@@ -81,6 +81,54 @@ impl SimWorld {
     /// which the file was last opened.
     pub fn bytes_read(&self) -> BTreeMap<String, u64> {
         self.inner.borrow().read.clone()
+    }
+
+    /// Other faults from now on.
+    pub fn set_faults(&self, change: impl FnOnce(&mut SimFaults)) {
+        let mut world = self.inner.borrow_mut();
+        change(&mut world.faults.now);
+        let bytes_max = world.faults.now.disk_bytes_max;
+        world.disk.set_size(bytes_max);
+    }
+
+    /// How many faults there were of each kind.
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        self.inner.borrow().faults.counts.clone()
+    }
+
+    /// Bytes that files take now.
+    pub fn disk_used(&self) -> u64 {
+        self.inner.borrow().disk.used() * crate::bytes::PAGE as u64
+    }
+
+    /// The wall clock jumps to so many milliseconds from where it would be; monotonic time does not.
+    pub fn set_clock(&self, offset_ms: i64) {
+        let mut world = self.inner.borrow_mut();
+        world.clock_offset = offset_ms;
+        world.faults.count("clock jump");
+    }
+
+    /// All files by path, as a process that reads them sees them.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        self.inner.borrow_mut().disk.contents()
+    }
+
+    /// Puts other bytes in a file's place at rest: on the disk and in page cache, beyond the
+    /// knowledge of whoever wrote it. Panics if the file does not reach so far.
+    pub fn corrupt(&self, path: &str, pos: u64, bytes: &[u8]) {
+        let mut world = self.inner.borrow_mut();
+        let time = world.time;
+        world
+            .trace
+            .note(time, "bytes on the disk are not what was written");
+        world.faults.count("corruption");
+        let inode = world.disk.find(path).expect("a file");
+        world.disk.file(inode).corrupt(pos, bytes);
+    }
+
+    /// A failure prints nothing: for whoever looks at failures by the dozen.
+    pub fn hush(&self) {
+        self.inner.borrow_mut().reported = true;
     }
 
     /// Makes a directory, durably, before anything runs. Panics where that cannot be.

@@ -141,8 +141,15 @@ impl World {
                         Some(Object::File { inode, .. }),
                         Some(covered),
                     ) => {
-                        self.disk.file(inode).sync(&covered);
-                        0
+                        if self.fails(inode, self.faults.now.sync_fails, "failed flush") {
+                            let rng = &mut self.faults.rng;
+                            let file = self.disk.file(inode);
+                            file.sync_failed(&covered, || rng.next());
+                            -libc::EIO
+                        } else {
+                            self.disk.file(inode).sync(&covered);
+                            0
+                        }
                     }
                     (Op::DataSync { .. } | Op::Sync { .. }, Some(Object::Directory(inode)), _) => {
                         self.disk.sync_directory(inode, sequence);
@@ -239,10 +246,32 @@ impl World {
         }
         span(pos, len)?;
         let pages = self.disk.file(inode).pages_missing(pos, len);
-        self.disk.room(pages)?;
+        self.room(pages)?;
         let sequence = self.disk.next_sequence();
         self.disk.file(inode).allocate(sequence, pos, len);
         Ok(())
+    }
+
+    fn room(&mut self, pages: u64) -> Result<(), Failed> {
+        let room = self.disk.room(pages);
+        if room.is_err() {
+            self.faults.count("disk full");
+        }
+        room
+    }
+
+    /// Whether an error of this rate happens to a file now.
+    fn fails(&mut self, inode: Inode, rate: u64, name: &'static str) -> bool {
+        rate > 0 && !self.faults.spares(self.paths.get(&inode)) && self.faults.happens(rate, name)
+    }
+
+    /// How many of `len` bytes are transferred: whole pages, if not all.
+    fn transferred(&mut self, len: u64) -> u64 {
+        let (page, rate) = (PAGE as u64, self.faults.now.short);
+        if len <= page || !self.faults.happens(rate, "short transfer") {
+            return len;
+        }
+        self.faults.rng.range(1, len.div_ceil(page)) * page
     }
 
     fn maybe_evict(&mut self, inode: Inode, pos: u64, len: u64) {
@@ -270,6 +299,14 @@ impl World {
                 return -libc::EAGAIN;
             }
         }
+        if self.fails(inode, self.faults.now.read_fails, "failed read") {
+            return -libc::EIO;
+        }
+        let len = match pos.is_multiple_of(PAGE as u64) {
+            true => self.transferred(len),
+            false => len,
+        };
+        let into = &mut into[..len as usize];
         let got = self.disk.file(inode).read(pos, into, direct);
         self.count_read(inode, got as u64);
         got as i32
@@ -300,7 +337,7 @@ impl World {
             return Err(libc::EINVAL);
         }
         let pages = self.disk.file(inode).pages_missing(pos, len);
-        self.disk.room(pages)?;
+        self.room(pages)?;
         Ok((inode, direct))
     }
 
@@ -314,15 +351,21 @@ impl World {
         };
         let result = match self.check_write(object, pos, parts) {
             Err(errno) => -errno,
+            Ok((inode, _)) if self.fails(inode, self.faults.now.write_fails, "failed write") => {
+                self.settle_write(object, pos, parts);
+                -libc::EIO
+            }
             Ok((inode, direct)) => {
+                let mut left = self.transferred(parts_len(parts) as u64);
                 let sequence = self.disk.next_sequence();
                 self.flights.get_mut(&id).expect("in flight").sequence = sequence;
                 let file = self.disk.file(inode);
                 file.begin(sequence);
                 let mut at = pos;
                 for part in parts {
-                    file.write(sequence, at, part.bytes(), direct);
-                    at += part.len() as u64;
+                    let count = left.min(part.len() as u64);
+                    file.write(sequence, at, &part.bytes()[..count as usize], direct);
+                    (at, left) = (at + count, left - count);
                 }
                 (at - pos) as i32
             }
@@ -353,8 +396,30 @@ impl World {
             return;
         };
         let result = flight.result.expect("it took effect before");
-        self.end_write(id, true);
-        self.complete(id, result);
+        let fails = match (flight.op_ref(), flight.object.as_deref().copied()) {
+            (Op::Write { dsync: true, .. }, Some(Object::File { inode, .. })) if result > 0 => {
+                self.fails(inode, self.faults.now.sync_fails, "failed durable write")
+            }
+            _ => false,
+        };
+        self.end_write(id, !fails);
+        if fails {
+            self.lose_write(id, result as u64);
+        }
+        self.complete(id, if fails { -libc::EIO } else { result });
+    }
+
+    /// A durable write has failed after it took effect.
+    fn lose_write(&mut self, id: FlightId, len: u64) {
+        let flight = &self.flights[&id];
+        if let (Op::Write { pos, .. }, Some(Object::File { inode, .. })) =
+            (flight.op_ref(), flight.object.as_deref().copied())
+        {
+            let (pos, sequence) = (*pos, flight.sequence);
+            let rng = &mut self.faults.rng;
+            let file = self.disk.file(inode);
+            file.write_failed(sequence, pos, len, || rng.next());
+        }
     }
 
     /// What a crash makes of an operation in flight.
@@ -388,6 +453,7 @@ impl World {
         }
     }
 
+    /// Any of a write's sectors, or none.
     fn settle_write(&mut self, object: Object, pos: u64, parts: &[Part]) {
         let fate = self.rng.range(0, 3);
         let Ok((inode, direct)) = self.check_write(object, pos, parts) else {

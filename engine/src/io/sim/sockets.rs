@@ -9,6 +9,9 @@ use crate::bytes::{Part, parts_len};
 use crate::io::op::Op;
 use crate::io::provided::Provided;
 
+/// How long a stalled piece is under way at most, nanoseconds.
+const STALL_MAX: u64 = 3_000_000_000;
+
 /// Bytes `[from, from + len)` of a gather list.
 fn copy_out(parts: &[Part], from: usize, len: usize) -> Vec<u8> {
     let (mut skip, mut out) = (from, Vec::with_capacity(len));
@@ -75,7 +78,10 @@ impl World {
 
     /// Sends something to `end` that nothing overtakes.
     fn send_to(&mut self, end: End, event: impl FnOnce(End) -> Event) {
-        let at = self.time + clock::travel(&mut self.rng);
+        let mut at = self.time + clock::travel(&mut self.rng);
+        if self.faults.happens(self.faults.now.stall, "stalled socket") {
+            at += self.faults.rng.range(1, STALL_MAX);
+        }
         let Some(socket) = self.net.sockets.get_mut(&end) else {
             return;
         };
@@ -100,6 +106,12 @@ impl World {
                 .travelling += count;
             let piece = std::mem::replace(&mut bytes, rest);
             self.send_to(end, |end| Event::Arrive(end, piece));
+            if self.faults.happens(self.faults.now.cut, "cut socket") {
+                // Both ends hear of it, each in its time.
+                let peer = self.net.sockets[&end].peer;
+                self.send_to(end, Event::Reset);
+                self.send_to(peer, Event::Reset);
+            }
         }
     }
 
@@ -132,6 +144,11 @@ impl World {
             };
             self.net.sockets.get_mut(&end).expect("it is held").sender = None;
             return self.complete(id, result);
+        }
+        let mut wanted = wanted;
+        if wanted - progress > 1 && self.faults.happens(self.faults.now.short, "short transfer") {
+            // It ends here; the caller goes on.
+            wanted = self.faults.rng.range(progress as u64 + 1, wanted as u64) as usize;
         }
         let count = (wanted - progress).min(self.room_at_peer(end));
         if count > 0 {

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use super::clock;
 use super::disk::{Disk, Inode};
 use super::driver::SimWake;
-use super::faults::SimFaults;
+use super::faults::{Faults, SimFaults};
 use super::file::Covered;
 use super::net::{End, FlightId, ListenerId, Net};
 use super::rng::Rng;
@@ -24,6 +24,9 @@ use super::trace::{Trace, fields_kind};
 use crate::io::driver::{Completion, Token};
 use crate::io::op::{Handle, Op};
 use crate::io::provided::{Provided, ProvidedPool};
+
+/// Apart from the seed's other streams.
+const FAULTS: u64 = 0x6661_756c_7473;
 
 /// What a handle stands for. Held by the handle and by the operations in flight on it: like a
 /// descriptor's file, it goes when the last of them does.
@@ -120,6 +123,9 @@ pub(super) struct World {
     pub(super) read: BTreeMap<String, u64>,
     pub(super) net: Net,
     pub(super) trace: Trace,
+    pub(super) faults: Faults,
+    /// The wall clock has jumped by so much, milliseconds.
+    pub(super) clock_offset: i64,
     /// A failure's trace has been printed.
     pub(super) reported: bool,
 }
@@ -130,6 +136,8 @@ impl World {
         World {
             seed,
             random: rng.fork(),
+            faults: Faults::new(Rng::new(seed ^ FAULTS), faults.clone()),
+            clock_offset: 0,
             rng,
             time: clock::START,
             events: BTreeMap::new(),
@@ -260,7 +268,7 @@ impl World {
             }
             _ => None,
         };
-        let delay = clock::delay(&mut self.rng, op);
+        let delay = clock::delay(&mut self.rng, op) * self.slowness(op);
         self.made += 1;
         let id = self.made;
         let now = matches!(op, Op::WriteNow { .. });
@@ -290,6 +298,25 @@ impl World {
         } else {
             self.schedule(self.time + delay, Event::Attempt(id));
         }
+    }
+
+    /// How many times as long as usual an operation takes.
+    fn slowness(&mut self, op: &Op) -> u64 {
+        let times = self.faults.now.slow_times.max(1);
+        let disk = matches!(
+            op,
+            Op::Write { .. }
+                | Op::Read { cached: false, .. }
+                | Op::DataSync { .. }
+                | Op::Sync { .. }
+                | Op::Allocate { .. }
+                | Op::Truncate { .. }
+        );
+        if times == 1 || !disk {
+            return 1;
+        }
+        self.faults.count("slow disk");
+        times
     }
 
     /// Panics if something else is being sent on the socket.

@@ -41,7 +41,7 @@ pub struct ProducerEntry {
     pub(super) last_used: Timestamp,
     pub(super) transaction_first_offset: Option<Offset>,
     /// The oldest first; `None`s behind.
-    batches: [Option<BatchMark>; BATCHES_KEPT],
+    pub(super) batches: [Option<BatchMark>; BATCHES_KEPT],
 }
 
 impl ProducerEntry {
@@ -80,7 +80,7 @@ impl ProducerEntry {
     }
 
     /// The oldest first.
-    pub fn batches(&self) -> impl DoubleEndedIterator<Item = BatchMark> {
+    pub fn batches(&self) -> impl DoubleEndedIterator<Item = BatchMark> + Clone {
         self.batches.iter().copied().flatten()
     }
 
@@ -201,6 +201,20 @@ impl ProducerEntry {
             self.epoch = epoch;
             self.batches = [None; BATCHES_KEPT];
         }
+    }
+
+    /// Puts batches, the oldest first, before the only one that is known, of which they come before.
+    /// Whether that can be.
+    pub(super) fn precede<'a>(&mut self, earlier: impl Iterator<Item = &'a BatchMark>) -> bool {
+        let last = self.last_batch();
+        self.batches = [None; BATCHES_KEPT];
+        let mut rising = true;
+        for mark in earlier.copied().chain(last) {
+            let before = self.last_batch();
+            rising &= before.is_none_or(|before| before.last_offset < mark.base_offset());
+            self.push(mark);
+        }
+        rising && (last.is_some() || self.last_batch().is_none())
     }
 
     pub(super) fn push(&mut self, mark: BatchMark) {

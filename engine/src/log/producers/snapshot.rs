@@ -1,8 +1,8 @@
 //! The `.snapshot` file of a partition: all producers, each with its last batch.
 //!
 //! Big-endian: version (i16, 1), CRC32C (u32) of all that follows, count (i32), entries of 46
-//! bytes. What a snapshot cannot hold (the batches before the last) is lost, as in Kafka: after a
-//! restart only the last batch is known as a duplicate.
+//! bytes. What a snapshot cannot hold (the batches before the last) is lost with what is not
+//! replayed, as in Kafka, unless a checkpoint of this very end knows it: see `recent`.
 //!
 //! Source: Kafka `ProducerStateManager.writeSnapshot`, schema `ProducerSnapshot`.
 
@@ -14,9 +14,9 @@ use super::{
 };
 
 const VERSION: i16 = 1;
-const HEAD_BYTES: usize = 2 + 4 + 4;
+pub(super) const HEAD_BYTES: usize = 2 + 4 + 4;
 const CRC_COVERS_FROM: usize = 6;
-const ENTRY_BYTES: usize = 46;
+pub(super) const ENTRY_BYTES: usize = 46;
 
 /// Why a snapshot cannot be used. The state can be rebuilt from an older one and the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -31,6 +31,8 @@ pub enum SnapshotError {
     Crc { stored: u32, computed: u32 },
     #[error("entry {entry} of the producer snapshot is impossible")]
     Entry { entry: usize },
+    #[error("what follows the producer snapshot is cut off or too long")]
+    Earlier,
 }
 
 impl Producers {
@@ -95,12 +97,22 @@ fn write(entry: &ProducerEntry, out: &mut Vec<u8>) {
     let transaction = entry.transaction_first_offset.unwrap_or(Offset::NONE);
     out.extend_from_slice(&entry.id.0.to_be_bytes());
     out.extend_from_slice(&entry.epoch.0.to_be_bytes());
+    put_mark(
+        &BatchMark {
+            timestamp: entry.last_timestamp,
+            ..mark
+        },
+        out,
+    );
+    out.extend_from_slice(&entry.coordinator_epoch.0.to_be_bytes());
+    out.extend_from_slice(&transaction.0.to_be_bytes());
+}
+
+pub(super) fn put_mark(mark: &BatchMark, out: &mut Vec<u8>) {
     out.extend_from_slice(&mark.last_sequence.0.to_be_bytes());
     out.extend_from_slice(&mark.last_offset.0.to_be_bytes());
     out.extend_from_slice(&mark.offset_delta.to_be_bytes());
-    out.extend_from_slice(&entry.last_timestamp.0.to_be_bytes());
-    out.extend_from_slice(&entry.coordinator_epoch.0.to_be_bytes());
-    out.extend_from_slice(&transaction.0.to_be_bytes());
+    out.extend_from_slice(&mark.timestamp.0.to_be_bytes());
 }
 
 /// `None` for what no writer can mean: sequences and offsets are computed with later.
@@ -121,20 +133,25 @@ fn read(bytes: &[u8; ENTRY_BYTES]) -> Option<ProducerEntry> {
     entry.last_used = timestamp;
     entry.transaction_first_offset = (transaction.0 >= 0).then_some(transaction);
     if last_offset.0 >= 0 {
-        if offset_delta < 0 || i64::from(offset_delta) > last_offset.0 || last_sequence.0 < -1 {
-            return None;
-        }
-        entry.push(BatchMark {
+        entry.push(sane(BatchMark {
             last_sequence,
             last_offset,
             offset_delta,
             timestamp,
-        });
+        })?);
     }
     Some(entry)
 }
 
-fn next<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+/// A batch, if there can be such a one.
+pub(super) fn sane(mark: BatchMark) -> Option<BatchMark> {
+    let possible = mark.offset_delta >= 0
+        && i64::from(mark.offset_delta) <= mark.last_offset.0
+        && mark.last_sequence.0 >= -1;
+    possible.then_some(mark)
+}
+
+pub(super) fn next<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (front, rest) = bytes.split_first_chunk::<N>()?;
     *bytes = rest;
     Some(*front)

@@ -422,6 +422,12 @@ proptest! {
                 let snapshot = partition.producers.to_snapshot();
                 let read = Producers::from_snapshot(&snapshot).unwrap();
                 prop_assert_eq!(read.to_snapshot(), snapshot);
+                let recent = Producers::from_recent(&partition.producers.to_recent()).unwrap();
+                let mut recalled = read.clone();
+                recalled.recall(&recent);
+                for all in [&recent, &recalled] {
+                    prop_assert!(all.get(id).unwrap().batches().eq(known.batches()));
+                }
                 partition.producers = read;
             }
         }
@@ -443,6 +449,23 @@ proptest! {
     }
 
     #[test]
+    fn any_change_of_what_a_snapshot_leaves_out_is_noticed(
+        at: prop::sample::Index,
+        bit in 0..8,
+        cut: prop::sample::Index,
+    ) {
+        let mut partition = Partition::default();
+        (0..7).for_each(|n| partition.take(sent(0, n, 1)));
+        let (good, alone) = (partition.producers.to_recent(), partition.producers.to_snapshot());
+        let mut flipped = good.clone();
+        flipped[at.index(good.len())] ^= 1u8 << bit;
+        prop_assert!(Producers::from_recent(&flipped).is_err());
+        let cut = cut.index(good.len());
+        prop_assert_eq!(Producers::from_recent(&good[..cut]).is_ok(), cut == alone.len());
+        prop_assert!(Producers::from_recent(&[&good[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
     fn a_snapshot_with_a_right_crc_never_panics(
         fields in prop::collection::vec(any::<[u8; 46]>().prop_map(|mut entry| {
             // Leaves the values small or hostile, half and half.
@@ -451,6 +474,7 @@ proptest! {
             }
             entry
         }), 0..5),
+        earlier in prop::collection::vec(prop_oneof![0..5u8, any::<u8>()], 0..300),
         id: i64,
     ) {
         let mut bytes = vec![0, 1, 0, 0, 0, 0];
@@ -458,7 +482,10 @@ proptest! {
         bytes.extend(fields.concat());
         let crc = crc32c::crc32c(&bytes[6..]);
         bytes[2..6].copy_from_slice(&crc.to_be_bytes());
-        if let Ok(mut producers) = Producers::from_snapshot(&bytes) {
+        let alone = Producers::from_snapshot(&bytes);
+        bytes.extend(crc32c::crc32c(&earlier).to_be_bytes());
+        bytes.extend(earlier);
+        for mut producers in [alone, Producers::from_recent(&bytes)].into_iter().flatten() {
             let ids: Vec<_> = producers.sorted().iter().map(|entry| entry.id().0).collect();
             for id in ids.into_iter().chain([id & i64::MAX]) {
                 let batch = Sent { id, epoch: 0, sequence: 0, count: 1 };
@@ -467,7 +494,7 @@ proptest! {
             }
             producers.expire(Timestamp(i64::MAX), 1);
             producers.expire(Timestamp(i64::MIN), 1);
-            producers.to_snapshot();
+            producers.to_recent();
         }
     }
 }

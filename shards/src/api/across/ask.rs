@@ -8,9 +8,9 @@ use odradek_engine::bytes::{LentBytes, Part};
 use odradek_wire::request_header::RequestHeader;
 use odradek_wire::{Message, Reader, Writer};
 
-use super::There;
+use super::{OnItsWay, There, in_order};
 use crate::api::table::Row;
-use crate::api::{Broker, Call, Outcome, Peer, Refusal, Reply, ReplyPiece, header};
+use crate::api::{Broker, Call, Outcome, Peer, Refusal, Reply, ReplyPiece, header, produce};
 use crate::net::{Pledge, Request, Room, Unserved};
 use crate::runtime::{Gone, Lane, LocalFuture};
 
@@ -83,31 +83,53 @@ pub(in crate::api) async fn to(
     }
     let (carried, room) = carry(call.broker, request).await;
     let answer = ask(&call, shard, carried).await?;
-    let broker = call.broker.clone();
-    let reply = async move {
-        let bytes = answer.await.map_err(|_| LOST)??;
-        drop(room);
-        broker.lender.reclaim();
-        Ok(match bytes.is_empty() {
-            true => Reply::default(),
-            false => Reply::bytes(bytes),
-        })
-    };
+    let reply = later(call.broker, answer, room);
     match TAKEN_AT_ONCE.contains(&call.api_key) {
         true => Ok(Outcome::Later(Box::pin(reply))),
         false => reply.await.map(Outcome::Reply),
     }
 }
 
+/// The reply that another shard's answer is. `room`: the request's, until then.
+pub(in crate::api) fn later(
+    broker: &Rc<Broker>,
+    answer: Answer,
+    room: Option<Room>,
+) -> impl Future<Output = Result<Reply, Refusal>> + 'static {
+    let broker = broker.clone();
+    async move {
+        let bytes = answer.come().await?;
+        drop(room);
+        broker.lender.reclaim();
+        Ok(match bytes.is_empty() {
+            true => Reply::default(),
+            false => Reply::bytes(bytes),
+        })
+    }
+}
+
 /// A whole reply on its way; empty if there is none (`acks=0`).
-pub(super) type Answer = oneshot::Receiver<Result<Vec<u8>, Refusal>>;
+pub(in crate::api) struct Answer {
+    answer: oneshot::Receiver<Result<Vec<u8>, Refusal>>,
+    _on_its_way: Option<OnItsWay>,
+}
+
+impl Answer {
+    async fn come(self) -> Result<Vec<u8>, Refusal> {
+        self.answer.await.map_err(|_| LOST)?
+    }
+}
 
 /// Sends a request to another shard, which has begun it before it begins the next.
-pub(super) async fn ask(call: &Call<'_>, shard: u32, request: Carried) -> Result<Answer, Refusal> {
+pub(in crate::api) async fn ask(
+    call: &Call<'_>,
+    shard: u32,
+    request: Carried,
+) -> Result<Answer, Refusal> {
     let (send, answer) = oneshot::channel();
     let errand = move |there: Rc<There>| -> LocalFuture<()> {
         Box::pin(async move {
-            let outcome = answer_here(&there.broker, &there.peer, request.bytes()).await;
+            let outcome = answer_here(&there.broker, &there.peer, &request).await;
             // Its owner may have the memory back.
             drop(request);
             // Who asked may have gone; nobody minds.
@@ -139,25 +161,56 @@ pub(super) async fn ask(call: &Call<'_>, shard: u32, request: Carried) -> Result
         })
     };
     let lane = lane(call, shard).await;
+    let on_its_way = match call.api_key {
+        produce::KEY => Some(taken(call.broker).await),
+        _ => None,
+    };
     lane.send(errand).await.map_err(|Gone| LOST)?;
-    Ok(answer)
+    Ok(Answer {
+        answer,
+        _on_its_way: on_its_way,
+    })
+}
+
+/// Notes that batches go to another shard; never ends once this one stops, with which its
+/// connections go.
+pub(in crate::api) async fn taken(broker: &Broker) -> OnItsWay {
+    if broker.stopping() {
+        std::future::pending::<()>().await;
+    }
+    broker.passed_on.one()
 }
 
 /// Has this shard answer a request, whatever it concerns.
 async fn answer_here(
     broker: &Rc<Broker>,
     peer: &Rc<Peer>,
-    request: &[u8],
+    carried: &Carried,
 ) -> Result<Outcome, Refusal> {
-    let (row, call) = header::read(broker, peer, request).map_err(|unserved| match unserved {
+    in_order(broker, peer).await?;
+    let (row, call) = read(broker, peer, carried)?;
+    let at_once = row.at_once;
+    if let Some(outcome) = at_once.and_then(|at_once| at_once(broker, carried.bytes())) {
+        return Ok(outcome);
+    }
+    match call.api_key {
+        // What moved while the request was on its way.
+        produce::KEY => produce::onwards(call, carried).await,
+        _ => (row.handler)(call).await,
+    }
+}
+
+/// Reads the header of a request that another shard has read before.
+pub(in crate::api) fn read<'a>(
+    broker: &'a Rc<Broker>,
+    peer: &'a Rc<Peer>,
+    carried: &'a Carried,
+) -> Result<(&'static Row, Call<'a>), Refusal> {
+    header::read(broker, peer, carried.bytes()).map_err(|unserved| match unserved {
         Unserved::Refused { refusal, .. } => refusal,
         Unserved::Header(error) => error.into(),
         Unserved::UnknownApi(_) => Refusal::Closed("the API is not served"),
-    })?;
-    if let Some(outcome) = row.at_once.and_then(|at_once| at_once(broker, request)) {
-        return Ok(outcome);
-    }
-    (row.handler)(call).await
+    })
 }
 
 fn whole(reply: Reply) -> Vec<u8> {
@@ -192,6 +245,7 @@ pub(super) async fn ask_each(
     }
     let mut bodies = Vec::new();
     if let Some(request) = own {
+        let request = Carried::Copied(request);
         let reply = match answer_here(call.broker, call.peer, &request).await? {
             Outcome::Reply(reply) => whole(reply),
             Outcome::Later(later) => whole(later.await?),
@@ -202,7 +256,7 @@ pub(super) async fn ask_each(
         bodies.push((call.broker.shard, body(call, reply)?));
     }
     for (shard, answer) in answers {
-        let reply = answer.await.map_err(|_| LOST)??;
+        let reply = answer.come().await?;
         bodies.push((shard, body(call, reply)?));
     }
     Ok(bodies)

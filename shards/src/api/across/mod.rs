@@ -1,20 +1,25 @@
-//! One-address mode: any shard gets any request, and sends it, or its parts, where they belong.
+//! Requests that belong to other shards. In one-address mode any shard gets any request, and sends it,
+//! or its parts, where they belong. In core mode that is done with produce requests only, for
+//! partitions that the shard gave away of late: producers go on without an error, and go to the new
+//! owner when they next look at the metadata.
 //!
 //! A connection has a lane to each shard that it concerned: what goes there is begun in the order
 //! of the connection's requests. Requests travel as they came, long ones without being copied;
 //! answers are joined in the order of the request. Produce requests and offset commits are taken
 //! while earlier ones are on their way, as they are where there is nothing to send; every other
 //! request holds up its connection. A connection that keeps to one other shard goes there.
+//! Where what went to one shard goes to another from now on, what is on its way has [begun](order)
+//! before.
 //!
 //! What is on its way counts where the connection is: among its replies, and in the room that
 //! the shard has for requests. A full lane or inbox makes the connection wait, and its peer.
-//!
-//! Absent on purpose: anything of this in core mode, where no other shard is ever asked.
 
 mod ask;
 mod by_key;
 mod by_partition;
 mod everywhere;
+mod order;
+mod passed_on;
 mod places;
 mod split;
 mod streak;
@@ -22,12 +27,15 @@ mod streak;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-pub(super) use self::ask::{LOST, carry, lane, to};
+pub(super) use self::ask::{Carried, LOST, ask, carry, lane, later, read, taken, to};
+pub use self::order::behind;
+pub(super) use self::order::in_order;
+pub use self::passed_on::{OnItsWay, PassedOn};
 pub(super) use self::places::{key, shard_of_partition};
 pub(super) use self::split::{distinct, join, sole};
 use self::streak::Streak;
 use super::fetch_sessions::Session;
-use super::{Broker, Call, Outcome, Peer, Refusal, table};
+use super::{Broker, Call, Outcome, Peer, Refusal, produce, table};
 use crate::net::Request;
 use crate::runtime::Lane;
 
@@ -43,6 +51,8 @@ pub(super) struct There {
 pub struct Aside {
     /// By shard, as far as there are any.
     lanes: RefCell<Vec<Option<Rc<Lane<There>>>>>,
+    /// What it knows of [`Holdings::moves_seen`](crate::catalog::Holdings::moves_seen).
+    moves_seen: Cell<u64>,
     streak: Cell<Streak>,
     /// The fetch session that was last used on it; 0 if none was.
     session: Cell<i32>,
@@ -76,12 +86,19 @@ impl Aside {
     }
 }
 
+/// Whether a request may belong to another shard.
+#[inline]
+pub fn concerns(broker: &Broker, api_key: i16) -> bool {
+    broker.one_address() || api_key == produce::KEY
+}
+
 /// Answers a request, wherever it belongs.
 pub async fn handle(
     row: &'static table::Row,
     call: Call<'_>,
     request: &Request<'_>,
 ) -> Result<Outcome, Refusal> {
+    in_order(call.broker, call.peer).await?;
     match places::place(call.api_key) {
         Some(places::Place::One(shard_of)) => {
             let shard = shard_of(&call)?;

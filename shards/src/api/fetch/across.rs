@@ -11,7 +11,7 @@ use futures_channel::oneshot;
 use odradek_engine::bytes::{Lender, LentBytes, Part};
 use odradek_engine::io::{Errno, LentRange};
 
-use super::{Answer, Slice};
+use super::{Answer, Limits, Slice};
 use crate::api::across::{LOST, There, distinct, join, key, lane, shard_of_partition};
 use crate::api::fetch_sessions::{TopicKey, Wanted};
 use crate::api::{Call, Refusal, ReplyPiece};
@@ -34,7 +34,7 @@ type Far = Slice<Lent>;
 /// that had nothing, the others' by their stirs.
 pub(super) async fn gather(
     call: &Call<'_>,
-    max: u64,
+    limits: Limits,
     wanted: &[Wanted],
     notice: &Rc<Notice>,
 ) -> Result<(Answer, Vec<Stir>), Refusal> {
@@ -55,7 +55,10 @@ pub(super) async fn gather(
         _ => call.peer.aside.mixed(),
     }
     if shards.iter().all(|shard| *shard == here) {
-        return Ok((super::gather(broker, max, wanted, notice).await, Vec::new()));
+        return Ok((
+            super::gather(broker, limits, wanted, notice).await,
+            Vec::new(),
+        ));
     }
     let of = |shard: u32| {
         let theirs = wanted.iter().zip(&owners);
@@ -68,14 +71,14 @@ pub(super) async fn gather(
         let (stir, stirred) = oneshot::channel();
         let theirs = of(shard);
         let errand = move |there: Rc<There>| -> LocalFuture<()> {
-            Box::pin(async move { plan(&there, max, &theirs, send, stir).await })
+            Box::pin(async move { plan(&there, limits, &theirs, send, stir).await })
         };
         let lane = lane(call, shard).await;
         lane.send(errand).await.map_err(|Gone| LOST)?;
         far.push((shard, answer));
         stirs.push(stirred);
     }
-    let own = super::gather(broker, max, &of(here), notice).await;
+    let own = super::gather(broker, limits, &of(here), notice).await;
     let mut slices = BTreeMap::from([(here, VecDeque::from(own.slices))]);
     for (shard, answer) in far {
         let theirs = answer.await.map_err(|_| LOST)?;
@@ -83,20 +86,20 @@ pub(super) async fn gather(
     }
     broker.lender.reclaim();
     let slices = join(&owners, slices).ok_or(LOST)?;
-    Ok((trimmed(slices, max), stirs))
+    Ok((trimmed(slices, limits.max), stirs))
 }
 
 /// The other shard's part.
 async fn plan(
     there: &There,
-    max: u64,
+    limits: Limits,
     wanted: &[Wanted],
     send: oneshot::Sender<Vec<Far>>,
     mut stir: oneshot::Sender<()>,
 ) {
     let broker = &there.broker;
     let notice = Rc::new(Notice::default());
-    let answer = super::gather(broker, max, wanted, &notice).await;
+    let answer = super::gather(broker, limits, wanted, &notice).await;
     let mut far = Vec::with_capacity(answer.slices.len());
     for mut slice in answer.slices {
         let pieces = std::mem::take(&mut slice.pieces);

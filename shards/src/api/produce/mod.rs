@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::log::Appended;
-use odradek_engine::record::{Origin, RecordError, validate_produce};
+use odradek_engine::record::{Depth, Origin, RecordError, recompress, validate_produce};
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -23,7 +23,7 @@ use odradek_wire::{ErrorCode, Message, Records, Uuid};
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
-pub(super) use across::across;
+pub(super) use across::{across, onwards};
 pub use lone::Produced;
 pub(super) use lone::take as at_once;
 
@@ -60,8 +60,13 @@ struct TopicAnswer {
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: ProduceRequest<'_> = call.decode()?;
+    here(&call, &request).await
+}
+
+/// Answers a request whose partitions are all this shard's, or nobody's.
+async fn here(call: &Call<'_>, request: &ProduceRequest<'_>) -> Result<Outcome, Refusal> {
     let broker = call.broker;
-    let mut taken = take(broker, &request, call.version, |_| true).await;
+    let mut taken = take(broker, request, call.version, |_| true).await;
     let acks = request.acks;
     if acks == 0 {
         return match taken.iter().any(Taken::failed) {
@@ -72,8 +77,8 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let (version, correlation_id) = (call.version, call.correlation_id);
     let broker = broker.clone();
     let deadline = deadline(broker.io.now(), acks, request.timeout_ms);
-    let mut topics = topics_of(&broker, &request, version);
-    let counts = counts(&request);
+    let mut topics = topics_of(&broker, request, version);
+    let counts = counts(request);
     Ok(Outcome::Later(Box::pin(async move {
         settle(&broker, &mut taken, deadline).await;
         let answers = taken.into_iter().map(|taken| taken.answer);
@@ -296,6 +301,23 @@ fn append(
         let why = "the batch is transactional, the request is not".to_owned();
         return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
     }
+    let other = hosted.codec().filter(|to| to.codec != info.compression);
+    let mut recompressed = Vec::new();
+    let (records, info) = match other {
+        None => (records, info),
+        Some(to) => {
+            let keys = matches!(
+                depth,
+                Depth::Records {
+                    keys_required: true
+                }
+            );
+            let out = &mut recompressed;
+            let info = recompress(records, &info, to, &rules, keys, &mut scratch, out);
+            let info = info.map_err(refuse)?;
+            (recompressed.as_slice(), info)
+        }
+    };
     let appended = hosted
         .partition
         .append(records, &info, Origin::Client, append_time, now);

@@ -18,6 +18,8 @@ const OTHER_DEFAULT: &[&str] = &[
     "log.dir",
     "node.id",
     "process.roles",
+    "socket.receive.buffer.bytes",
+    "socket.send.buffer.bytes",
 ];
 
 fn given(pairs: &[(&str, &str)]) -> Given {

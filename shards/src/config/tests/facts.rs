@@ -22,6 +22,14 @@ const OTHER_DEFAULT: &[(&str, &str)] = &[
         "Kafka has none and demands one; a node starts without any file",
     ),
     (
+        "socket.receive.buffer.bytes",
+        "100 KiB would keep the system from growing it: long ways and large batches suffer",
+    ),
+    (
+        "socket.send.buffer.bytes",
+        "100 KiB would keep the system from growing it: long ways and large answers suffer",
+    ),
+    (
         "process.roles",
         "Kafka has none and demands them; a node is always both",
     ),

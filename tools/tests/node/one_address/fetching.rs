@@ -16,6 +16,24 @@ use crate::common::{
     records,
 };
 
+#[test]
+fn a_fetch_waits_for_more_where_there_is_something_already() {
+    let node = start();
+    for index in 0..PARTITIONS {
+        node.client().store(TOPIC, index, &batch(&[b"first"]));
+        let mut reader = node.client();
+        let mut asked = fetch_request(TOPIC, index, 0, 1 << 20);
+        (asked.max_wait_ms, asked.min_bytes) = (300_000, 20_000);
+        let id = reader.send(FETCH, &asked).expect("sent");
+        for _ in 0..30 {
+            node.client().store(TOPIC, index, &batch(&[&[7; 1000]]));
+        }
+        let body = reader.receive::<FetchRequest<'_>>(FETCH, id);
+        let fetched = fetched(&body.expect("an answer long before its time is over"));
+        assert!(fetched.bytes.len() >= 20_000, "{}", fetched.bytes.len());
+    }
+}
+
 /// A fetch of these partitions from these offsets.
 fn request(session: (i32, i32), wanted: &[(i32, i64)]) -> FetchRequest<'static> {
     FetchRequest {

@@ -1,5 +1,7 @@
 //! Produce requests to one address: split, answered in order, each partition in its own order.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use odradek_wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
@@ -9,6 +11,7 @@ use super::{PARTITIONS, TOPIC, moves, start};
 use crate::common::{
     Client, LATEST, PRODUCE, TestNode, batch, batch_by, produce_request, produced,
 };
+use crate::moves::{Raise, try_move};
 
 /// Batches for these partitions, in this order.
 fn request<'a>(acks: i16, batches: &'a [(i32, Vec<u8>)]) -> ProduceRequest<'a> {
@@ -144,6 +147,59 @@ fn large_batches_for_several_shards_in_one_request() {
             value.len() == 900_000 && value.iter().all(|byte| *byte == index as u8)
         };
         assert!(values.iter().all(whole));
+    }
+}
+
+/// Nobody is refused and nothing changes its order, in requests for one partition or for all.
+#[test]
+fn partitions_move_while_a_connection_writes_to_all() {
+    const ROUNDS: i32 = 120;
+    let node = start();
+    let mut client = node.client();
+    let mut twin = client.twin();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _end = Raise(&ended);
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                let of = |index: i32| (index, batch(&[&[index as u8, round as u8]]));
+                let batches: Vec<_> = (0..PARTITIONS).map(of).collect();
+                twin.send(PRODUCE, &request(1, &batches)).expect("sent");
+                for (index, records) in &batches {
+                    let request = produce_request(TOPIC, *index, -1, records);
+                    twin.send(PRODUCE, &request).expect("sent");
+                }
+            }
+        });
+        scope.spawn(|| {
+            let mut mover = node.client();
+            let mut step = 0;
+            while !ended.load(Ordering::Relaxed) {
+                let to = 1000 + step * 3 % 4;
+                let moved = try_move(&mut mover, TOPIC, step % PARTITIONS, Some(&[to]));
+                assert_eq!(moved.expect("an answer"), (ErrorCode::None, None));
+                step += 1;
+            }
+        });
+        let mut id = 0;
+        let mut receive = || {
+            id += 1;
+            let body = client.receive::<ProduceRequest<'_>>(PRODUCE, id);
+            answers(&body.expect("an answer"))
+        };
+        for round in 0..i64::from(ROUNDS) {
+            let all: Vec<_> = (0..PARTITIONS).map(|index| (index, 0, 2 * round)).collect();
+            assert_eq!(receive(), all);
+            for index in 0..PARTITIONS {
+                assert_eq!(receive(), [(index, 0, 2 * round + 1)]);
+            }
+        }
+    });
+    for index in 0..PARTITIONS {
+        let expected: Vec<Vec<u8>> = (0..2 * ROUNDS)
+            .map(|number| vec![index as u8, (number / 2) as u8])
+            .collect();
+        assert_eq!(values(&node, index), expected, "partition {index}");
     }
 }
 

@@ -60,6 +60,8 @@ final class MoveScenarios {
         AtomicLong acknowledged = new AtomicLong();
         AtomicReference<Throwable> failure = new AtomicReference<>();
         long[] sent = new long[PARTITIONS];
+        long[] last = new long[PARTITIONS];
+        AtomicLong longest = new AtomicLong();
         Thread sending = thread(failure, () -> {
             try (Producer<String, String> producer = c.producer(pairs.toArray(new String[0]))) {
                 for (long n = 0; !ended.get(); n++) {
@@ -73,6 +75,11 @@ final class MoveScenarios {
                             failure.compareAndSet(null, error);
                         }
                         acknowledged.incrementAndGet();
+                        long now = System.nanoTime();
+                        if (last[p] != 0 && !ended.get()) {
+                            longest.accumulateAndGet(now - last[p], Math::max);
+                        }
+                        last[p] = now;
                     });
                 }
             }
@@ -118,6 +125,7 @@ final class MoveScenarios {
             throw new AssertionError("under load", failure.get());
         }
         equal(all(sent), all(next), "records");
+        c.say("longest gap between acks of a partition %d ms", longest.get() / 1_000_000);
     }
 
     /** A group goes on in its generation while the partition that coordinates it moves. */

@@ -1,0 +1,84 @@
+//! Deliberately broken variants of the node, one at a time: what tests that claim to find such
+//! faults are tested with.
+//!
+//! Each is one condition at one place, named here. Builds without debug assertions, such as a
+//! release, have none of them: [`is`] is `false` there before the program runs.
+
+use std::cell::Cell;
+
+/// What is broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub enum Mutant {
+    /// `acks=all` waits for *written* only.
+    AckBeforeDurable,
+    /// Recovery takes in batches whose CRC is wrong.
+    SkipCrc,
+    /// A log that goes on within a page writes that page without what it held.
+    ForgetTailRewrite,
+    /// A flush that failed counts as one that did not.
+    TrustFailedFlush,
+    /// Every eighth wait for a mark is forgotten.
+    DropWaiter,
+    /// An operation's memory is freed with its future, not at its completion.
+    FreeEarly,
+    /// Recovery forgets what lies past the log's end and leaves it in the file.
+    LogicalTruncation,
+    /// A start after a kill begins no new leader epochs.
+    NoEpochBump,
+    /// A new segment takes bytes before its name is durable.
+    AckBeforeDirectorySync,
+    /// A durable write makes *durable* pass earlier ones that are not.
+    DurableOverGap,
+    /// Retention does not wait for one removal to be durable before the next.
+    RemoveOutOfOrder,
+    /// A restarted node knows no producer's batches.
+    ForgetProducers,
+    /// A partition that moves is not flushed first, and counts as durable.
+    MoveUnflushed,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Mutant; 13] = [
+        Mutant::AckBeforeDurable,
+        Mutant::SkipCrc,
+        Mutant::ForgetTailRewrite,
+        Mutant::TrustFailedFlush,
+        Mutant::DropWaiter,
+        Mutant::FreeEarly,
+        Mutant::LogicalTruncation,
+        Mutant::NoEpochBump,
+        Mutant::AckBeforeDirectorySync,
+        Mutant::DurableOverGap,
+        Mutant::RemoveOutOfOrder,
+        Mutant::ForgetProducers,
+        Mutant::MoveUnflushed,
+    ];
+}
+
+/// Whether this build has mutants.
+pub const POSSIBLE: bool = cfg!(debug_assertions);
+
+thread_local! {
+    static BROKEN: Cell<Option<Mutant>> = const { Cell::new(None) };
+}
+
+/// Whether this thread's node is broken so.
+#[inline]
+pub fn is(mutant: Mutant) -> bool {
+    POSSIBLE && BROKEN.get() == Some(mutant)
+}
+
+/// How this thread's node is broken, if it is.
+pub fn broken() -> Option<Mutant> {
+    BROKEN.get()
+}
+
+/// Breaks the node that runs on this thread, or mends it. Panics in a build without mutants.
+pub fn set(mutant: Option<Mutant>) {
+    assert!(
+        POSSIBLE || mutant.is_none(),
+        "this build has no mutants: it is one without debug assertions"
+    );
+    BROKEN.set(mutant);
+}

@@ -1,0 +1,152 @@
+//! Reading all logs whole, at the start of a life and at the end of the last, and holding them
+//! against what was promised.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use odradek_engine::log::file_stem;
+use odradek_shards::api::topics::{self, NewTopic};
+use odradek_shards::broker::Broker;
+use odradek_shards::catalog::Hosted;
+
+use crate::admin::Admin;
+use crate::client::Lost;
+use crate::fetch::{Whole, whole};
+use crate::life::Cast;
+use crate::oracle::Partition;
+use crate::plan::Rng;
+use crate::requests::metadata;
+use crate::site::{Links, Site};
+
+/// Makes sure of the topics and reads every log whole, before anybody writes.
+pub async fn judge(site: &Site, cast: &Cast, brokers: &[Rc<Broker>], rng: &mut Rng) {
+    prepare(site, cast, brokers, rng)
+        .await
+        .expect("the connection holds");
+    for partition in site.partitions.iter() {
+        let whole = patiently(site, *partition, rng).await;
+        let hosted = hosted(brokers, *partition);
+        let snapshot = hosted
+            .as_ref()
+            .map_or(0, |it| it.partition.with_log(|log| log.replayed_from()).0);
+        let mut oracle = site.oracle.borrow_mut();
+        oracle.recovered(*partition, &whole, snapshot);
+    }
+    nothing_behind(site, brokers);
+}
+
+/// All is calm, and nobody writes: every log can be read, and holds what was promised.
+pub async fn judge_at_rest(site: &Site, rng: &mut Rng) {
+    let mut links = Links::new(site);
+    let _ = links.look_around(rng).await;
+    for partition in site.partitions.iter() {
+        let read = whole(site, &mut links, *partition, rng).await;
+        let spoiled = site.oracle.borrow().is_spoiled(*partition);
+        match read.expect("the connection holds") {
+            Some(whole) if !spoiled => site.oracle.borrow().stands(*partition, &whole),
+            // Its disk had failed: it is offline until the next start.
+            Some(_) | None => {}
+        }
+    }
+    links.close().await;
+}
+
+async fn prepare(
+    site: &Site,
+    cast: &Cast,
+    brokers: &[Rc<Broker>],
+    rng: &mut Rng,
+) -> Result<(), Lost> {
+    let mut links = Links::new(site);
+    for topic in &site.plan.topics {
+        if !topic.config.is_empty() && brokers[0].image().topic(topic.name).is_none() {
+            let new = NewTopic {
+                name: topic.name.to_owned(),
+                partitions: topic.partitions as usize,
+                shards: None,
+                config: topic.config.clone(),
+            };
+            topics::create(&brokers[0], vec![new], false)
+                .await
+                .remove(0)
+                .expect("a new topic");
+        }
+        let told = metadata(links.to(0).await?, topic.name, true).await?;
+        assert_eq!(
+            told.partitions.len(),
+            topic.partitions as usize,
+            "{}",
+            topic.name
+        );
+        for one in told.partitions {
+            let mut oracle = site.oracle.borrow_mut();
+            oracle.epoch((topic.name, one.index), one.epoch);
+        }
+    }
+    let (topic, setting) = Admin::setting();
+    let image = brokers[0].image();
+    let config = &image.topic(topic).expect("just made sure").config;
+    let shown = config.get(setting).and_then(|value| value.parse().ok());
+    cast.admin.borrow_mut().shown(shown);
+    links.look_around(rng).await?;
+    links.close().await;
+    Ok(())
+}
+
+/// Reads a log, again and again where it cannot be read yet.
+async fn patiently(site: &Site, partition: Partition, rng: &mut Rng) -> Whole {
+    const TRIES: u32 = 2_000;
+    for _ in 0..TRIES {
+        let mut links = Links::new(site);
+        let read = whole(site, &mut links, partition, rng).await;
+        if let Ok(Some(whole)) = read {
+            links.close().await;
+            return whole;
+        }
+        let _ = links.look_around(rng).await;
+        links.close().await;
+        site.io.sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{partition:?} cannot be read after a start");
+}
+
+/// A partition, wherever it is open.
+fn hosted(brokers: &[Rc<Broker>], partition: Partition) -> Option<Rc<Hosted>> {
+    let mut found = None;
+    for broker in brokers {
+        for hosted in broker.holdings.open_partitions() {
+            let name = hosted.partition.name();
+            if (&*name.topic, name.index) == partition && !hosted.partition.left() {
+                found = Some(hosted);
+            }
+        }
+    }
+    found
+}
+
+/// Past the end of a segment there is nothing that a later recovery could take for a batch.
+fn nothing_behind(site: &Site, brokers: &[Rc<Broker>]) {
+    let files = site.world.files();
+    for partition in site.partitions.iter() {
+        let Some(hosted) = hosted(brokers, *partition) else {
+            continue;
+        };
+        let (topic, index) = partition;
+        hosted.partition.with_log(|log| {
+            for segment in log.segments() {
+                let stem = file_stem(segment.base);
+                let path = format!("/data/{topic}-{index}/{stem}.log");
+                let rest = files
+                    .get(&path)
+                    .and_then(|bytes| bytes.get(segment.size as usize..));
+                let clear = rest.is_none_or(|rest| rest.iter().all(|byte| *byte == 0));
+                let spoiled = site.oracle.borrow().is_spoiled(*partition);
+                assert!(
+                    clear || spoiled,
+                    "{path} holds something behind its end at {}",
+                    segment.size
+                );
+            }
+        });
+    }
+}

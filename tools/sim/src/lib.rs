@@ -1,0 +1,36 @@
+//! The production shards on a simulated machine: lives that end by a stop, a kill or a power cut,
+//! clients that speak Kafka's protocol, everything that can go wrong with disks, sockets and clocks,
+//! and an oracle that knows what was promised: every acknowledged record is there, once, in order,
+//! at its offset.
+//!
+//! A run is decided by its seed. One that fails says how to run it again, and can be
+//! [made smaller](shrink).
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a program around the node
+
+mod admin;
+mod chaos;
+pub mod client;
+mod consumer;
+mod damage;
+pub mod fetch;
+mod fleeting;
+mod groups;
+mod judge;
+mod life;
+mod machine;
+pub mod mutants;
+mod oracle;
+pub mod plan;
+mod producer;
+pub mod requests;
+mod rng;
+mod run;
+mod script;
+pub mod shrink;
+mod site;
+pub mod state_file;
+mod story;
+
+pub use self::oracle::{Id, Partition};
+pub use self::run::{Report, run};
+pub use self::script::Script;

@@ -1,0 +1,418 @@
+//! What was promised to clients, and whether the log still keeps it.
+//!
+//! A record that was acknowledged, or that a consumer saw, stands at its offset for good. Only a
+//! power cut may take one away, and only one that was not durable: acknowledged below `acks=all`
+//! (or under a policy without durability) within the lag, or in an earlier process that was
+//! killed. What is lost is a suffix of the log.
+//!
+//! A disk that fails writes or flushes may lose what was not durable: in a life in which it did so
+//! to a partition, or in which a partition was refused, only what is durable is promised there.
+//!
+//! A partition some of whose bytes at rest were changed is *spoiled*: it may end early, and parts of
+//! it may not be readable. What is read is right all the same.
+//!
+//! An idempotent producer that sends a stored batch again is told its offset, for the last five
+//! batches. A restart makes the node forget some of them, exactly as it does Apache Kafka (4.3.1):
+//! there `ProducerStateEntry` remembers `NUM_BATCHES_TO_RETAIN` = 5 batches, a snapshot
+//! (`ProducerStateManager.writeSnapshot`) holds the last one of each producer alone, and what the
+//! log holds from the snapshot's offset on is replayed into the five. So a batch that lies below
+//! the snapshot, and is not its producer's last one there, is refused when it is sent again:
+//! `ProducerAppendInfo.checkSequence` finds no duplicate and answers OUT_OF_ORDER_SEQUENCE_NUMBER.
+//! Any other stored batch is recognised.
+
+use std::collections::BTreeMap;
+
+use odradek_shards::partition::Standing;
+
+use crate::fetch::Whole;
+use crate::plan::{End, Plan};
+
+/// Who wrote a record: producer, and its number there.
+pub type Id = (u32, u64);
+pub type Partition = (&'static str, i32);
+
+/// Beyond the configured lag a flush takes its time, and so does the flusher's look.
+const LAG_SLACK_NS: u64 = 700_000_000;
+
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    id: Id,
+    /// Survives a power cut.
+    safe: bool,
+    at: u64,
+    life: usize,
+    may_go: bool,
+}
+
+#[derive(Default)]
+struct Log {
+    promised: BTreeMap<i64, Promise>,
+    high_watermark: i64,
+    high_watermark_may_fall: bool,
+    start: i64,
+    /// Segments that retention lets go of are gone for good only once that is durable, as in
+    /// Kafka: a log that was cut off meanwhile may begin earlier again.
+    start_may_fall: bool,
+    expires: bool,
+    epoch: i32,
+    /// Where the log ends at least, by the node's own marks.
+    floor: i64,
+    floor_durable: i64,
+    /// DeleteRecords was answered: it begins here at least.
+    deleted: i64,
+    /// Refused in this life.
+    troubled: bool,
+    spoiled: bool,
+    /// The log at the start of this life: its first offset, its records, and the offset of the
+    /// snapshot that the producers' state was rebuilt from.
+    found: (i64, Vec<Id>, i64),
+}
+
+/// See the module.
+pub struct Oracle {
+    durable: bool,
+    lag_ns: u64,
+    logs: BTreeMap<Partition, Log>,
+    pub life: usize,
+    /// A power cut may have taken acknowledged records away.
+    pub lossy: bool,
+    /// In this life the disk was slow or failing, so that nothing is known of the lag.
+    pub rough: bool,
+    /// Partitions move, and each move begins a leader epoch.
+    moves: bool,
+    /// Damage that was noticed, by whom.
+    pub detections: BTreeMap<&'static str, u64>,
+    /// Whether the next start may be a clean one, and whether it may be another.
+    clean: (bool, bool),
+    pub acknowledged: u64,
+    pub read: u64,
+}
+
+impl Oracle {
+    pub fn new(plan: &Plan) -> Oracle {
+        let mut logs = BTreeMap::new();
+        for topic in &plan.topics {
+            for index in 0..topic.partitions {
+                let log = Log {
+                    expires: topic.expires,
+                    epoch: -1,
+                    ..Log::default()
+                };
+                logs.insert((topic.name, index), log);
+            }
+        }
+        Oracle {
+            durable: plan.durable,
+            lag_ns: plan.lag_ms * 1_000_000,
+            logs,
+            life: 0,
+            lossy: false,
+            rough: false,
+            moves: plan.shards > 1,
+            detections: BTreeMap::new(),
+            clean: (true, true),
+            acknowledged: 0,
+            read: 0,
+        }
+    }
+
+    fn log(&mut self, partition: Partition) -> &mut Log {
+        self.logs.get_mut(&partition).expect("a planned partition")
+    }
+
+    fn promise(&mut self, partition: Partition, offset: i64, id: Id, safe: bool, at: u64) {
+        let life = self.life;
+        let log = self.log(partition);
+        let fresh = Promise {
+            id,
+            safe,
+            at,
+            life,
+            may_go: false,
+        };
+        let known = log.promised.entry(offset).or_insert(fresh);
+        assert_eq!(
+            known.id, id,
+            "life {life}: {partition:?} offset {offset} held {:?} and now holds {id:?}",
+            known.id
+        );
+        known.safe |= safe;
+    }
+
+    /// The planned partition of this name, if it is one.
+    pub fn partition(&self, topic: &str, index: i32) -> Option<Partition> {
+        let mut known = self.logs.keys();
+        known.find(|known| **known == (topic, index)).copied()
+    }
+
+    /// A log as it was read while nobody wrote: all that was promised stands in it.
+    pub fn stands(&self, partition: Partition, whole: &Whole) {
+        let log = &self.logs[&partition];
+        if log.troubled {
+            return;
+        }
+        let end = whole.start + whole.ids.len() as i64;
+        for (offset, one) in log.promised.range(whole.start..) {
+            let id = whole.ids.get((offset - whole.start) as usize);
+            // Under acks=1 it may not be shown yet.
+            let hidden = *offset >= end && !one.safe;
+            assert!(
+                hidden || id == Some(&one.id),
+                "life {}: {partition:?} offset {offset} holds {id:?}, not {:?}",
+                self.life,
+                one.id
+            );
+        }
+    }
+
+    /// A partition was not served.
+    pub fn refused(&mut self, partition: Partition, error: i16) {
+        if error == crate::site::STORAGE {
+            self.log(partition).troubled = true;
+        }
+    }
+
+    /// Bytes of a partition at rest were changed.
+    pub fn spoil(&mut self, partition: Partition) {
+        self.log(partition).spoiled = true;
+    }
+
+    /// Whether some of a partition's bytes are not what was written.
+    pub fn is_spoiled(&self, partition: Partition) -> bool {
+        self.logs.get(&partition).is_some_and(|log| log.spoiled)
+    }
+
+    /// Damage was noticed.
+    pub fn detected(&mut self, by: &'static str) {
+        *self.detections.entry(by).or_default() += 1;
+    }
+
+    /// DeleteRecords was answered with this log start offset.
+    pub fn deleted(&mut self, partition: Partition, start: i64) {
+        let log = self.log(partition);
+        log.deleted = log.deleted.max(start);
+    }
+
+    /// A batch was acknowledged.
+    pub fn acknowledged(
+        &mut self,
+        partition: Partition,
+        base: i64,
+        ids: &[Id],
+        acks: i16,
+        now: u64,
+    ) {
+        let safe = acks == -1 && self.durable;
+        for (offset, id) in (base..).zip(ids) {
+            self.promise(partition, offset, *id, safe, now);
+        }
+        self.acknowledged += ids.len() as u64;
+    }
+
+    /// A consumer saw a record.
+    pub fn seen(&mut self, partition: Partition, offset: i64, id: Id, now: u64) {
+        self.promise(partition, offset, id, self.durable, now);
+        self.read += 1;
+    }
+
+    /// What is known of a log's start and high watermark.
+    pub fn known(&self, partition: Partition) -> (i64, i64) {
+        let log = &self.logs[&partition];
+        (log.start, log.high_watermark)
+    }
+
+    /// A response carried the log's bounds; `asked` was known when the request was sent.
+    pub fn bounds(&mut self, partition: Partition, asked: (i64, i64), told: (i64, i64)) {
+        let life = self.life;
+        let log = self.log(partition);
+        assert!(
+            told.0 >= asked.0 && told.1 >= asked.1 || log.spoiled,
+            "life {life}: {partition:?}: log start and high watermark were {asked:?} and fell \
+             to {told:?}"
+        );
+        assert!(
+            told.0 <= told.1 && (log.expires || told.0 == 0) || log.spoiled,
+            "life {life}: {partition:?} is said to be {told:?}"
+        );
+        log.start = log.start.max(told.0);
+        log.high_watermark = log.high_watermark.max(told.1);
+    }
+
+    /// A life has ended so, with the partitions that were open standing so, `true` with those whose
+    /// storage had failed. `asked`: it may have been stopping.
+    pub fn ended(
+        &mut self,
+        end: End,
+        now: u64,
+        started: bool,
+        asked: bool,
+        standings: &[(Partition, Standing, bool)],
+    ) {
+        for (partition, standing, poisoned) in standings {
+            let log = self.log(*partition);
+            log.troubled |= poisoned;
+            let stopped = end.is_stop() && !log.troubled;
+            let (written, durable) = match stopped {
+                true => (standing.next.0, standing.next.0),
+                false => (standing.written.0, standing.durable.0),
+            };
+            log.floor = log.floor.max(written);
+            log.floor_durable = log.floor_durable.max(durable);
+            if stopped {
+                log.promised.values_mut().for_each(|one| one.safe = true);
+            }
+        }
+        // What could not be closed is recovered, under a new epoch.
+        let unclosed = standings.iter().any(|(.., poisoned)| *poisoned);
+        let (life, lag, rough) = (self.life, self.lag_ns + LAG_SLACK_NS, self.rough);
+        let mut troubled = false;
+        for log in self.logs.values_mut() {
+            troubled |= log.troubled;
+            log.start_may_fall |= log.expires && (!end.is_stop() || log.troubled);
+            if !end.is_cut() && !log.troubled {
+                continue;
+            }
+            for one in log.promised.values_mut() {
+                let flushed = one.life == life && now.saturating_sub(one.at) > lag;
+                one.may_go |= !one.safe && (!flushed || rough || log.troubled);
+            }
+            log.floor = log.floor_durable;
+            log.high_watermark_may_fall |= !self.durable;
+            log.troubled = false;
+        }
+        self.lossy |= (end == End::Cut || troubled) && !self.durable;
+        self.clean = match end {
+            End::Stop | End::StopThenCut if started && unclosed => (false, true),
+            End::Stop | End::StopThenCut => (true, troubled || rough),
+            // The marker may have been taken away, or not yet.
+            _ if !started => (self.clean.0, true),
+            _ if asked => (true, true),
+            _ => (false, true),
+        };
+        self.rough = false;
+        self.life += 1;
+    }
+
+    /// A partition's leader epoch, at the start of a life that got so far.
+    pub fn epoch(&mut self, partition: Partition, epoch: i32) {
+        let (life, clean, moves) = (self.life, self.clean, self.moves);
+        let log = self.log(partition);
+        let moved = moves && epoch > log.epoch;
+        let right = log.epoch == -1
+            || clean.0 && (epoch == log.epoch || moved)
+            || clean.1 && epoch > log.epoch;
+        assert!(
+            right,
+            "life {life}: {partition:?} has leader epoch {epoch} after {}, clean stop: {clean:?}",
+            log.epoch
+        );
+        log.epoch = epoch;
+    }
+
+    /// Whether an idempotent producer's batch may be refused as out of order: see the module. Or
+    /// what it continues was acknowledged and taken away by a power cut, and may be.
+    pub fn may_refuse(&self, partition: Partition, ids: &[Id]) -> bool {
+        let log = &self.logs[&partition];
+        if log.troubled || log.spoiled {
+            // It was opened again within this life, and remembers as after a restart.
+            return true;
+        }
+        let (start, records, snapshot) = &log.found;
+        let (first, last) = (ids[0], ids[ids.len() - 1]);
+        let Some(at) = records.iter().position(|id| *id == last) else {
+            let before = (first.0, first.1.wrapping_sub(1));
+            let stored = records.contains(&before)
+                || log.promised.values().any(|promise| promise.id == before);
+            return self.lossy && !stored;
+        };
+        let Ok(below) = usize::try_from(snapshot - start) else {
+            return false;
+        };
+        let later = |id: &Id| id.0 == last.0 && id.1 > last.1;
+        at < below && records[at..below.min(records.len())].iter().any(later)
+    }
+
+    /// The whole log as it was read after a start, before anybody wrote. `snapshot`: where the
+    /// node began to replay producers' batches.
+    pub fn recovered(&mut self, partition: Partition, whole: &Whole, snapshot: i64) {
+        let life = self.life;
+        let (start, records) = (whole.start, &whole.ids);
+        let end = start + records.len() as i64;
+        let log = self.log(partition);
+        let mut lost = false;
+        if log.spoiled {
+            let promised = log.promised.keys().next_back();
+            lost = promised.is_some_and(|last| *last >= end);
+        } else {
+            log.is_complete(life, partition, start, end);
+        }
+        for (offset, one) in &log.promised {
+            if *offset < start {
+                let may = log.expires || log.spoiled;
+                assert!(may, "life {life}: {partition:?} begins at {start}");
+            } else if *offset < end {
+                let id = records[(offset - start) as usize];
+                assert_eq!(
+                    id, one.id,
+                    "life {life}: {partition:?} offset {offset} holds another record"
+                );
+            } else {
+                assert!(
+                    one.may_go || log.spoiled,
+                    "life {life}: {partition:?} ends at {end} and has lost offset {offset}: {one:?}"
+                );
+            }
+        }
+        let mut last = BTreeMap::new();
+        for (offset, id) in (start..).zip(records) {
+            if let Some(before) = last.insert(id.0, id.1) {
+                assert!(
+                    before < id.1,
+                    "life {life}: {partition:?} offset {offset}: {id:?} comes after {before}"
+                );
+            }
+        }
+        log.promised
+            .retain(|offset, _| *offset >= start && *offset < end);
+        for one in log.promised.values_mut() {
+            // Recovery has synced what it read.
+            (one.safe, one.may_go) = (true, false);
+        }
+        log.start_may_fall = false;
+        (log.start, log.high_watermark) = (start, end);
+        log.high_watermark_may_fall = false;
+        (log.floor, log.floor_durable) = (end, end);
+        log.found = (start, records.to_vec(), snapshot);
+        match &whole.damage {
+            Some(_) => self.detected("by a client"),
+            None if lost => self.detected("by recovery"),
+            None => {}
+        }
+    }
+}
+
+impl Log {
+    /// Nothing that was promised lies outside of `start` to `end`.
+    fn is_complete(&self, life: usize, partition: Partition, start: i64, end: i64) {
+        assert!(
+            end >= self.floor,
+            "life {life}: {partition:?} ends at {end}; the node knew it to reach {}",
+            self.floor
+        );
+        assert!(
+            end >= self.high_watermark || self.high_watermark_may_fall,
+            "life {life}: {partition:?} ends at {end}, its high watermark was {}",
+            self.high_watermark
+        );
+        assert!(
+            start >= self.start || self.start_may_fall,
+            "life {life}: {partition:?} begins at {start}, and began at {}",
+            self.start
+        );
+        assert!(
+            start >= self.deleted,
+            "life {life}: {partition:?} begins at {start}, and what is before {} was deleted",
+            self.deleted
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! One seed, from the first start to the last stop.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use odradek_engine::io::sim::SimWorld;
+
+use crate::admin::Admin;
+use crate::damage;
+use crate::fleeting::Owner;
+use crate::groups::Committer;
+use crate::life::{Cast, Length, live};
+use crate::oracle::Oracle;
+use crate::plan::{End, Plan};
+use crate::producer::Producer;
+use crate::script::Script;
+use crate::state_file::meddle;
+use crate::story;
+
+const PLAIN_PRODUCERS: u32 = 3;
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// What happened in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Of all that happened.
+    pub hash: u64,
+    /// Of what there was how much: faults, requests, lives.
+    pub counts: BTreeMap<String, u64>,
+    /// Simulated time.
+    pub nanos: u64,
+}
+
+impl Report {
+    fn count(&mut self, what: &str, by: u64) {
+        *self.counts.entry(what.to_owned()).or_default() += by;
+    }
+
+    /// Takes in another run's counts.
+    pub fn add(&mut self, other: &Report) {
+        for (what, count) in &other.counts {
+            self.count(what, *count);
+        }
+        self.nanos += other.nanos;
+    }
+}
+
+/// Runs a seed for so many simulated hours (0: a handful of lives), or panics. `quiet`: the world
+/// prints nothing of it.
+pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
+    story::begin();
+    let mut plan = Plan::of(seed);
+    let world = SimWorld::new(seed);
+    if quiet {
+        world.hush();
+    }
+    world.make_dir("/data");
+    let cast = Rc::new(cast(&mut plan, script));
+    let mut rng = plan.rng.clone();
+    let (plan, mut old) = (&cast.plan, None);
+    let begun = world.now();
+    let until = begun + (hours * HOUR_NS as f64) as u64;
+    let mut report = Report::default();
+    for life in 0.. {
+        let mut rng = rng.fork();
+        let last = life >= plan.lives && world.now() >= until;
+        let length = length(&mut rng, last, hours > 0.0);
+        if !script.wants("life") && !last {
+            continue;
+        }
+        story::tell(
+            world.now(),
+            format_args!(
+                "life {life}: {} shards, at most {:?} or {} steps, then {:?}{}",
+                plan.shards,
+                length.time,
+                length.steps,
+                length.end,
+                length
+                    .asked
+                    .map_or(String::new(), |asked| format!(" {asked:?} into a stop"))
+            ),
+        );
+        live(&world, &cast, rng.fork(), &length);
+        report.count(&format!("{:?}", length.end), 1);
+        if length.asked.is_some() {
+            report.count("stops cut off", 1);
+        }
+        if last {
+            break;
+        }
+        if plan.meddling && script.wants("state file") {
+            meddle(&world, &mut rng, &mut old);
+        }
+        if plan.corrupting && script.wants("damage") {
+            damage::at_rest(&world, &cast.oracle, &mut rng);
+        }
+    }
+    report.hash = world.trace_hash();
+    report.nanos = world.now() - begun;
+    sum_up(&mut report, &world, &cast);
+    report
+}
+
+fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
+    for (fault, count) in world.faults() {
+        report.count(fault, count);
+    }
+    let (oracle, admin) = (cast.oracle.borrow(), cast.admin.borrow());
+    for (by, count) in &oracle.detections {
+        report.count(&format!("damage noticed {by}"), *count);
+    }
+    report.count("records acknowledged", oracle.acknowledged);
+    report.count("records consumed", oracle.read);
+    report.count("moves", admin.moves);
+    report.count("records deleted", admin.deletions);
+    report.count("settings changed", admin.changes);
+    report.count("topics deleted", cast.owner.borrow().deletions);
+    let commits = cast.committers.iter().map(|one| one.borrow().commits);
+    report.count("commits", commits.sum());
+}
+
+fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
+    let oracle = Rc::new(RefCell::new(Oracle::new(plan)));
+    let mut producers = Vec::new();
+    for number in 0..PLAIN_PRODUCERS {
+        producers.push(Producer::plain(number, plan.rng.fork()));
+    }
+    let homes = [("plain", 0), ("small", 0), ("small", 1)];
+    for (number, home) in (PLAIN_PRODUCERS..).zip(homes) {
+        producers.push(Producer::idempotent(number, plan.rng.fork(), home));
+    }
+    let committers = (0..2).map(|number| Committer::new(number, plan.rng.fork()));
+    let committers = committers.map(|one| Rc::new(RefCell::new(one))).collect();
+    let (admin, owner) = (Admin::new(plan.rng.fork()), Owner::new(plan.rng.fork()));
+    let seeded = Plan {
+        shards: plan.shards,
+        durable: plan.durable,
+        lag_ms: plan.lag_ms,
+        lives: plan.lives,
+        topics: plan.topics.clone(),
+        settings: plan.settings.clone(),
+        meddling: plan.meddling,
+        corrupting: plan.corrupting,
+        value_bytes_max: plan.value_bytes_max,
+        rng: plan.rng.clone(),
+    };
+    let shared = |producer| Rc::new(RefCell::new(producer));
+    Cast {
+        plan: Rc::new(seeded),
+        script: script.clone(),
+        oracle,
+        producers: producers.into_iter().map(shared).collect(),
+        committers,
+        admin: Rc::new(RefCell::new(admin)),
+        owner: Rc::new(RefCell::new(owner)),
+    }
+}
+
+fn length(rng: &mut crate::plan::Rng, last: bool, long: bool) -> Length {
+    let end = match last {
+        true => End::Stop,
+        false => rng.pick(&[
+            End::Stop,
+            End::StopThenCut,
+            End::Kill,
+            End::Kill,
+            End::Cut,
+            End::Cut,
+        ]),
+    };
+    let pace = match long {
+        true => rng.pick(&[1, 10, 100, 1_000]),
+        false => rng.pick(&[1, 1, 1, 1, 1, 1, 30]),
+    };
+    // Some lives end while they still recover; the last one gets to see what is left.
+    let micros = match rng.range(0, 5) {
+        _ if last => 100_000,
+        0 => rng.range(10, 5_000),
+        1 => rng.range(5_000, 50_000),
+        2 => rng.range(100_000, 300_000),
+        _ => rng.range(20_000, 100_000),
+    };
+    // A kill may come at any await, also at one that takes no time.
+    let steps = match !last && !end.is_stop() && rng.one_in(3) {
+        true => rng.pick(&[100, 1_000, 10_000]),
+        false => u64::MAX,
+    };
+    let asked = match !last && !end.is_stop() && rng.one_in(6) {
+        true => Some(Duration::from_micros(rng.range(1, 10_000))),
+        false => None,
+    };
+    Length {
+        time: Duration::from_micros(micros * pace),
+        steps: match steps {
+            u64::MAX => u64::MAX,
+            most => rng.range(1, most),
+        },
+        end,
+        asked,
+        last,
+        pace,
+    }
+}
