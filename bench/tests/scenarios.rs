@@ -81,6 +81,19 @@ const FIGURES: &[(&str, &[&str])] = &[
             "the hot partition's share",
         ],
     ),
+    (
+        "compaction",
+        &["1 KiB: rate", "1 KiB: left", "100 bytes: rate"],
+    ),
+    (
+        "overload",
+        &[
+            "asked for what it can do: throughput",
+            "asked for ten times as much: throughput",
+            "asked for ten times as much: of its rate",
+            "before the flood: ack p99",
+        ],
+    ),
 ];
 
 fn scenarios_name_what_they_find() {
@@ -121,6 +134,8 @@ fn scenarios_name_what_they_find() {
     assert!(figure("idle-consumers", "churn: connections") > 1.0);
     let share = figure("hot-partition", "the hot partition's share");
     assert!((20.0..60.0).contains(&share), "{share}");
+    // Of 500 keys in megabytes little is left, but for the segment that is not closed.
+    assert!(figure("compaction", "1 KiB: left") < 1.0);
     let left = std::fs::read_dir(dir.path().join("data")).expect("the directory");
     assert_eq!(left.count(), 0, "scenarios leave nothing behind");
 }

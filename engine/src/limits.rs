@@ -17,6 +17,13 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// expired: such a producer's next batch is taken whatever its sequence.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 1 << 16;
 
+/// Transactions that one partition may have open at a time. A further one is refused; the client
+/// tries again.
+pub const OPEN_TRANSACTIONS_PER_PARTITION_MAX: usize = PRODUCERS_PER_PARTITION_MAX / 2;
+
+/// Aborted transactions that one segment's index holds; then the segment is rolled.
+pub const ABORTED_PER_SEGMENT_MAX: usize = 1 << 16;
+
 /// Bytes of a shard's state file. Checkpoints that do not fit are left out: their segments are
 /// read whole after a kill.
 pub const STATE_FILE_BYTES_MAX: usize = 64 << 20;

@@ -11,6 +11,10 @@ use odradek_wire::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use odradek_wire::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
 };
+use odradek_wire::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
 use odradek_wire::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
 };
@@ -242,6 +246,31 @@ impl Admin {
         }
         check("CreateTopics", topic.error_code)
             .with_context(|| topic.error_message.unwrap_or_default().to_owned())
+    }
+
+    /// Sets one of a topic's settings.
+    pub(crate) fn set_topic_config(&mut self, topic: &str, name: &str, value: &str) -> Result<()> {
+        const TOPIC: i8 = 2;
+        const SET: i8 = 0;
+        let version = self.version::<IncrementalAlterConfigsRequest>(1)?;
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: TOPIC,
+                resource_name: topic,
+                configs: vec![AlterableConfig {
+                    name,
+                    config_operation: SET,
+                    value: Some(value),
+                }],
+            }],
+            validate_only: false,
+        };
+        let reply = self.call(&request, version)?;
+        let mut body = reply_body(&reply, IncrementalAlterConfigsRequest::API_KEY, version)?;
+        let response = IncrementalAlterConfigsResponse::decode(&mut body, version)?;
+        let answer = response.responses.first().context("an empty reply")?;
+        check("IncrementalAlterConfigs", answer.error_code)
+            .with_context(|| answer.error_message.unwrap_or_default().to_owned())
     }
 
     /// None while a partition has no leader.

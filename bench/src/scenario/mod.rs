@@ -9,6 +9,7 @@
 mod backfill;
 mod cell;
 mod closed;
+mod compaction;
 pub(crate) mod core;
 mod durable_acks;
 mod findings;
@@ -19,6 +20,7 @@ mod linkedin;
 mod many_partitions;
 mod many_producers;
 mod one_address;
+mod overload;
 mod past_retention;
 mod stage;
 
@@ -55,6 +57,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     idle_consumers::SCENARIO,
     hot_partition::SCENARIO,
     one_address::SCENARIO,
+    compaction::SCENARIO,
+    overload::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

@@ -11,6 +11,7 @@
 
 mod lend;
 mod part;
+mod poison;
 mod pool;
 
 pub use lend::{Lender, LentBytes, Loan};

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
-use super::PAGE;
+use super::{PAGE, poison};
 
 /// Capacities of recycled blocks, bytes. The largest takes a 1 MiB produce request whole.
 const CLASSES: [usize; 5] = [
@@ -83,6 +83,7 @@ impl Shelf {
 impl Drop for Shelf {
     fn drop(&mut self) {
         for region in self.regions.get_mut().drain(..) {
+            poison::open(region, REGION_BYTES);
             // SAFETY: it came from `map` with this length, and the shelf outlives every block.
             let unmapped = unsafe { munmap(region.cast(), REGION_BYTES) };
             debug_assert!(unmapped.is_ok());
@@ -161,6 +162,7 @@ impl Pool {
                 None => shelf.cut(capacity)?,
             },
         };
+        poison::open(ptr, capacity);
         shelf.lent.set(shelf.lent.get() + capacity);
         shelf.taken.set(shelf.taken.get() + 1);
         Some(Block(Rc::new(Memory {
@@ -232,6 +234,7 @@ impl Drop for Memory {
         home.lent.set(home.lent.get() - capacity);
         if self.class != u8::MAX {
             home.kept.set(home.kept.get() + capacity);
+            poison::close(self.ptr, capacity);
             home.free.borrow_mut()[self.class as usize].push_back(self.ptr);
         } else {
             // SAFETY: the pointer came from `map` with this length; this was its last holder,

@@ -7,6 +7,11 @@
 //! Absent on purpose: what the bytes mean, and any second executor.
 
 mod ahead;
+/// What `called` is made of.
+mod atomics {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+}
+mod called;
 mod calls;
 mod choice;
 mod core;

@@ -29,6 +29,7 @@ pub struct SegmentFile {
     /// For reads the other way than it is written: through the page cache, or past it.
     cached: Cell<Option<Handle>>,
     direct: Cell<Option<Handle>>,
+    pinned: Cell<bool>,
     allocated: Cell<u64>,
     doubt: Doubt,
     /// Zeros after the data.
@@ -169,6 +170,7 @@ impl SegmentFile {
             handle,
             cached: Cell::new(None),
             direct: Cell::new(None),
+            pinned: Cell::new(false),
             allocated: Cell::new(0),
             doubt: Doubt::default(),
             ahead: Ahead::default(),
@@ -250,6 +252,23 @@ impl SegmentFile {
             true => Ok(self.handle),
             false => self.once(&self.direct, mode).await,
         }
+    }
+
+    /// Opens whatever reads may need, so that the file can lose its name.
+    pub async fn pin(&self) -> Result<(), Errno> {
+        self.cached().await?;
+        match self.direct().await {
+            // Where there is none now there will be none later.
+            Ok(_) | Err(Errno(libc::EINVAL | libc::EOPNOTSUPP)) => {}
+            Err(error) => return Err(error),
+        }
+        self.pinned.set(true);
+        Ok(())
+    }
+
+    /// Whether it was [pinned](Self::pin).
+    pub fn pinned(&self) -> bool {
+        self.pinned.get()
     }
 
     /// The handle in `place`, opened if it is not.

@@ -13,6 +13,7 @@
 
 use super::index::{OffsetPosition, SegmentIndex, TimestampOffset};
 use super::producers::{Producers, SnapshotError};
+use super::transactions::{Aborted, AbortedList, ENTRY_BYTES};
 use super::{Log, Segment};
 use crate::record::{BatchHeader, BatchInfo, HEADER_BYTES, Rules, validate};
 use crate::types::{Epoch, Offset, Position, Timestamp};
@@ -35,6 +36,8 @@ pub struct Checkpoint {
     pub latest: TimestampOffset,
     /// The producers at that offset, as [`Producers::to_recent`] has them.
     pub producers: Vec<u8>,
+    /// The segment's aborted transactions before it.
+    pub aborted: Vec<Aborted>,
 }
 
 /// Why a checkpoint is not used; then its segment is read whole.
@@ -57,7 +60,8 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Appends its bytes: big-endian fields in order, the producers last.
+    /// Appends its bytes: big-endian fields in order, how many aborted transactions (u32) and these
+    /// as in a `.txnindex`, then the producers.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for number in [self.segment.0, self.end.offset.0] {
             out.extend_from_slice(&number.to_be_bytes());
@@ -73,17 +77,25 @@ impl Checkpoint {
         ] {
             out.extend_from_slice(&number.to_be_bytes());
         }
+        let count = u32::try_from(self.aborted.len()).expect("bounded");
+        out.extend_from_slice(&count.to_be_bytes());
+        out.extend_from_slice(&Aborted::to_index(&self.aborted));
         out.extend_from_slice(&self.producers);
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; the producers are all that follows.
+    /// Reads what [`encode`](Self::encode) wrote.
     ///
     /// # Errors
     /// [`CheckpointError`] for whatever no log would have said of itself.
     pub fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let (fixed, producers) = bytes
+        let (fixed, rest) = bytes
             .split_first_chunk::<FIXED_BYTES>()
             .ok_or(CheckpointError::Size)?;
+        let (count, rest) = rest.split_first_chunk().ok_or(CheckpointError::Size)?;
+        let length = (u32::from_be_bytes(*count) as usize).checked_mul(ENTRY_BYTES);
+        let parts = length.and_then(|length| rest.split_at_checked(length));
+        let (aborted, producers) = parts.ok_or(CheckpointError::Size)?;
+        let aborted = Aborted::from_index(aborted).ok_or(CheckpointError::Contradiction)?;
         let number = |at: usize| {
             let (_, rest) = fixed.split_at(at);
             i64::from_be_bytes(*rest.first_chunk().expect("within the fixed part"))
@@ -103,6 +115,7 @@ impl Checkpoint {
                 offset: Offset(number(52)),
             },
             producers: producers.to_vec(),
+            aborted,
         };
         let within = |offset: Offset| offset >= read.segment && offset < read.end.offset;
         let sane = read.segment.0 >= 0
@@ -172,6 +185,7 @@ impl Checkpoint {
             started: self.started,
             index: Some(SegmentIndex::resumed(self.segment, self.latest)),
             gap: Some(self.end),
+            aborted: AbortedList::Known(self.aborted.clone()),
         }
     }
 }
@@ -196,6 +210,7 @@ impl Log {
             started: active.started,
             latest: active.latest,
             producers: self.producers.to_recent(),
+            aborted: active.aborted.known().to_vec(),
         })
     }
 

@@ -4,10 +4,12 @@
 //! batches into the [`tail`]; [`Log::plan_write`] says what goes to disk next; [`Log::plan_read`]
 //! says where an offset's bytes lie. Nothing here makes a system call or reads a clock.
 //!
-//! Invariants: offsets are contiguous from the log start offset to the log end offset; a batch
-//! never spans segments; what is not yet written is in memory.
+//! Invariants: offsets are contiguous from the log start offset to the log end offset, but for those
+//! that [`compaction`] took out of closed segments; a batch never spans segments; what is not yet
+//! written is in memory.
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod epochs;
 pub mod index;
 pub mod journal;
@@ -19,6 +21,7 @@ mod roll;
 mod segment;
 pub mod state_file;
 pub mod tail;
+pub mod transactions;
 
 use std::collections::VecDeque;
 
@@ -34,6 +37,8 @@ pub use self::read::{Found, ReadLimits, ReadPlan};
 pub use self::roll::Seal;
 pub use self::segment::{Segment, file_stem, parse_file_name};
 use self::tail::{Tail, WritePlan, Written};
+use self::transactions::Ending;
+pub use self::transactions::{Aborted, AbortedList, AbortedSearch};
 
 /// The rules of one log; from the topic's settings.
 #[derive(Clone, Debug)]
@@ -113,6 +118,7 @@ pub struct Log {
     next: Offset,
     epochs: Epochs,
     producers: Producers,
+    ending: Ending,
     replayed_from: Offset,
     tail: Tail,
     recent: VecDeque<Recent>,
@@ -134,6 +140,7 @@ impl Log {
             next: found.next,
             epochs: found.epochs,
             producers: found.producers,
+            ending: Ending::default(),
             replayed_from: found.replayed_from,
             tail,
             recent: found.last.into_iter().collect(),
@@ -223,6 +230,22 @@ impl Log {
             Decision::Duplicate(mark) => return Ok(Appended::Duplicate(mark)),
             Decision::Refuse(error) => return Ok(Appended::Refused(error)),
         }
+        let stamped = self.store(bytes, info, epoch, append_time, now)?;
+        if stamped.has_producer_id() {
+            self.producers.applied(&stamped, now);
+        }
+        Ok(Appended::Stored(stamped))
+    }
+
+    /// Stamps a batch and puts it at the end.
+    fn store(
+        &mut self,
+        bytes: &[u8],
+        info: &BatchInfo,
+        epoch: Epoch,
+        append_time: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<BatchInfo, RecordError> {
         if self.must_roll(info, now) {
             self.roll();
         }
@@ -257,11 +280,8 @@ impl Log {
             end,
         });
         self.epochs.assign(epoch, stamped.base_offset);
-        if stamped.has_producer_id() {
-            self.producers.applied(&stamped, now);
-        }
         self.next = stamped.next_offset();
-        Ok(Appended::Stored(stamped))
+        Ok(stamped)
     }
 
     /// Whether bytes wait to be written.
@@ -309,6 +329,7 @@ impl Log {
         for segment in &mut self.segments {
             segments.push_back(Segment {
                 index: segment.index.take(),
+                aborted: std::mem::take(&mut segment.aborted),
                 ..*segment
             });
         }

@@ -14,13 +14,19 @@
 //! forgets a producer of old records between two of its batches; the snapshot file knows only
 //! that timestamp.
 //!
-//! Absent on purpose: I/O, clocks, the verification of transactions (KIP-890).
+//! Open transactions are listed by their first offsets, which bounds the last stable offset; they
+//! are never forgotten.
+//!
+//! Absent on purpose: I/O, clocks; whether the coordinator knows a transaction (KIP-890), which
+//! whoever appends has asked before.
 //!
 //! Source: Kafka `ProducerStateManager`, `ProducerAppendInfo`, `ProducerStateEntry`, KIP-98.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
-use crate::limits::PRODUCERS_PER_PARTITION_MAX;
+use crate::limits::{OPEN_TRANSACTIONS_PER_PARTITION_MAX, PRODUCERS_PER_PARTITION_MAX};
 use crate::record::{BatchInfo, EndTransactionMarker, Origin};
 use crate::types::{Epoch, Map, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
@@ -66,6 +72,8 @@ pub enum ProducerError {
     },
     #[error("producer {id} has a transaction open, so its batch must be transactional")]
     TransactionOpen { id: ProducerId },
+    #[error("{open} transactions are open in this partition, as many as may be")]
+    TooManyOpen { open: usize },
     #[error("coordinator epoch {epoch} of producer {id} is older than {known}")]
     FencedCoordinator {
         id: ProducerId,
@@ -81,6 +89,7 @@ impl ProducerError {
             Self::OutOfOrder { .. } | Self::EpochStart { .. } => 45,
             Self::FencedEpoch { .. } => 47,
             Self::TransactionOpen { .. } => 48,
+            Self::TooManyOpen { .. } => 51,
             Self::FencedCoordinator { .. } => 52,
         }
     }
@@ -91,6 +100,8 @@ impl ProducerError {
 pub struct Producers {
     entries: Map<ProducerId, ProducerEntry>,
     entries_max: usize,
+    /// Producers with an open transaction, by its first offset.
+    open: BTreeMap<Offset, ProducerId>,
 }
 
 impl Default for Producers {
@@ -110,6 +121,7 @@ impl Producers {
         Self {
             entries: Map::default(),
             entries_max: entries_max.clamp(1, PRODUCERS_PER_PARTITION_MAX),
+            open: BTreeMap::new(),
         }
     }
 
@@ -121,8 +133,29 @@ impl Producers {
         self.entries.is_empty()
     }
 
+    /// In no order.
+    pub fn entries(&self) -> impl Iterator<Item = &ProducerEntry> {
+        self.entries.values()
+    }
+
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {
         self.entries.get(&id)
+    }
+
+    /// Open transactions by their first offsets, in order.
+    pub fn open(&self) -> impl Iterator<Item = (Offset, ProducerId)> {
+        self.open.iter().map(|(first, id)| (*first, *id))
+    }
+
+    /// The first offset of the oldest open transaction.
+    pub fn first_open(&self) -> Option<Offset> {
+        self.open.first_key_value().map(|(first, _)| *first)
+    }
+
+    /// Whether a transaction of this very epoch is open: then its partition needs no asking.
+    pub fn is_open(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.get(id)
+            .is_some_and(|entry| entry.transaction_first_offset.is_some() && entry.epoch == epoch)
     }
 
     /// In rising order of ids.
@@ -140,7 +173,15 @@ impl Producers {
         if !batch.has_producer_id() || origin == Origin::Log {
             return Decision::Append;
         }
-        let Some(entry) = self.entries.get(&batch.producer_id) else {
+        let entry = self.entries.get(&batch.producer_id);
+        if batch.is_transactional()
+            && self.open.len() >= OPEN_TRANSACTIONS_PER_PARTITION_MAX
+            && entry.is_none_or(|entry| entry.transaction_first_offset.is_none())
+        {
+            let open = self.open.len();
+            return Decision::Refuse(ProducerError::TooManyOpen { open });
+        }
+        let Some(entry) = entry else {
             return Decision::Append;
         };
         if origin == Origin::Client
@@ -154,7 +195,9 @@ impl Producers {
         }
     }
 
-    /// May this marker end the producer's transaction here? Changes nothing.
+    /// May this marker end the producer's transaction here? Changes nothing. From transaction
+    /// `version` 2 on a marker has a greater epoch than what it ends; one that comes a second time
+    /// is taken again.
     ///
     /// # Errors
     /// [`ProducerError::FencedEpoch`], [`ProducerError::FencedCoordinator`].
@@ -162,10 +205,11 @@ impl Producers {
         &self,
         batch: &BatchInfo,
         marker: EndTransactionMarker,
+        version: i8,
     ) -> Result<(), ProducerError> {
         match self.entries.get(&batch.producer_id) {
             None => Ok(()),
-            Some(entry) => entry.check_marker(batch, marker),
+            Some(entry) => entry.check_marker(batch, marker, version),
         }
     }
 
@@ -174,7 +218,10 @@ impl Producers {
     /// maximum timestamp. Control batches go to [`applied_marker`](Self::applied_marker).
     pub fn applied(&mut self, batch: &BatchInfo, now: Timestamp) {
         if batch.has_producer_id() && !batch.is_control() {
-            self.entry(batch.producer_id, now).add(batch);
+            let id = batch.producer_id;
+            if self.entry(id, now).add(batch) {
+                self.open.insert(batch.base_offset, id);
+            }
         }
     }
 
@@ -186,7 +233,9 @@ impl Producers {
         marker: EndTransactionMarker,
         now: Timestamp,
     ) -> Option<Offset> {
-        self.entry(batch.producer_id, now).end(batch, marker)
+        let first = self.entry(batch.producer_id, now).end(batch, marker)?;
+        self.open.remove(&first);
+        Some(first)
     }
 
     fn entry(&mut self, id: ProducerId, now: Timestamp) -> &mut ProducerEntry {
@@ -202,9 +251,13 @@ impl Producers {
     }
 
     /// Forgets the longest unused eighth at once, so that a flood of new ids costs each of them a
-    /// constant amount. Open transactions go last.
+    /// constant amount. Those with an open transaction stay.
     fn evict(&mut self) {
-        let mut ages: Vec<_> = self.entries.values().map(ProducerEntry::age).collect();
+        let idle = self.entries.values().filter(|entry| !entry.age().0);
+        let mut ages: Vec<_> = idle.map(ProducerEntry::age).collect();
+        if ages.is_empty() {
+            return;
+        }
         let count = (ages.len() / 8).max(1);
         let (_, &mut last, _) = ages.select_nth_unstable(count - 1);
         self.entries.retain(|_, entry| entry.age() > last);
@@ -224,5 +277,6 @@ impl Producers {
 
     pub fn clear(&mut self) {
         self.entries = Map::default();
+        self.open.clear();
     }
 }

@@ -85,7 +85,8 @@ impl Log {
         let (segment, pos, first) = if let Some(at) = self.recent_at(offset) {
             let batch = self.recent[at];
             (batch.segment, batch.pos, batch.end - batch.pos)
-        } else if let Some(found) = found.filter(|found| found.base <= offset) {
+        } else if let Some(found) = found {
+            // It may begin behind the offset: compaction took what was there.
             (found.segment, found.pos, found.len)
         } else {
             return self.search(offset);

@@ -38,8 +38,16 @@ pub struct EpochBound {
 
 /// Judges the bytes at the end of what has been accepted. `last`: no more bytes follow.
 ///
-/// `gaps`: offsets may be missing (a compacted segment), so the base offset may be later.
-pub fn step(bytes: &[u8], next: Offset, epoch: EpochBound, gaps: bool, last: bool) -> Step {
+/// `gaps`: compaction may have taken out offsets before this one, so the base offset may be later
+/// and the batch must end there at the latest. A base offset that was changed within such a gap is
+/// not noticed: nothing else in the log tells it.
+pub fn step(
+    bytes: &[u8],
+    next: Offset,
+    epoch: EpochBound,
+    gaps: Option<Offset>,
+    last: bool,
+) -> Step {
     if bytes.len() < HEADER_BYTES {
         return match last {
             true if bytes.is_empty() => Step::End(END_OF_FILE),
@@ -60,20 +68,27 @@ pub fn step(bytes: &[u8], next: Offset, epoch: EpochBound, gaps: bool, last: boo
         Err(_) => return Step::End("no batch header"),
     };
     match validate(&bytes[..size], &Rules::LOG) {
-        Ok(info) if gaps && info.base_offset < next => Step::End("an offset that falls"),
-        Ok(info) if !gaps && info.base_offset != next => {
-            Step::End("an offset that is not the next")
-        }
-        Ok(info) if info.leader_epoch < epoch.least => Step::End("a leader epoch that falls"),
-        Ok(info) if epoch.told.is_some_and(|told| told != info.leader_epoch) => {
-            Step::End("a leader epoch that is not the checkpoint's")
-        }
-        Ok(info) => Step::Batch(info),
+        Ok(info) if info.base_offset != next => match gaps {
+            _ if info.base_offset < next => Step::End("an offset that is not the next"),
+            Some(gaps) if info.next_offset() <= gaps => judge_epoch(info, epoch),
+            _ => Step::End("an offset that is not the next"),
+        },
+        Ok(info) => judge_epoch(info, epoch),
         Err(RecordError::Crc { .. }) if mutant::is(Mutant::SkipCrc) => {
             let header = BatchHeader::view(bytes).expect("checked above");
             validate_header(header, &Rules::LOG)
                 .map_or(Step::End("a batch that is damaged"), Step::Batch)
         }
         Err(_) => Step::End("a batch that is damaged"),
+    }
+}
+
+fn judge_epoch(info: BatchInfo, epoch: EpochBound) -> Step {
+    match info.leader_epoch {
+        of if of < epoch.least => Step::End("a leader epoch that falls"),
+        of if epoch.told.is_some_and(|told| told != of) => {
+            Step::End("a leader epoch that is not the checkpoint's")
+        }
+        _ => Step::Batch(info),
     }
 }

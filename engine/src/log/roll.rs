@@ -1,7 +1,7 @@
 //! When a segment is closed, and what finishes its files.
 
 use super::index::OffsetPosition;
-use super::{Log, Segment};
+use super::{Aborted, Log, Segment};
 use crate::record::BatchInfo;
 use crate::types::{Offset, Timestamp};
 
@@ -18,6 +18,8 @@ pub struct Seal {
     pub index: Vec<u8>,
     pub time_index: Vec<u8>,
     pub producers: Vec<u8>,
+    /// Content of its `.txnindex`; without entries there is no such file.
+    pub aborted: Vec<u8>,
     /// What the indexes do not know; see [`Log::gap`].
     pub gap: Option<OffsetPosition>,
 }
@@ -35,6 +37,7 @@ impl Log {
             || (active.started != Timestamp::NONE
                 && now.0.saturating_sub(active.started.0) > self.rules.roll_ms)
             || index.is_full(&self.rules.index)
+            || active.is_full_of_aborted()
             || last
                 .relative_to(active.base)
                 .is_none_or(|delta| delta > i32::MAX as u32)
@@ -66,6 +69,7 @@ impl Log {
             index: index.offsets().as_bytes().to_vec(),
             time_index: index.times().as_bytes().to_vec(),
             producers,
+            aborted: Aborted::to_index(active.aborted.known()),
             gap: active.gap,
         }
     }

@@ -1,6 +1,7 @@
 //! One segment as the planner sees it: where it starts, how long it is, what its indexes say.
 
 use super::index::{OffsetPosition, SegmentIndex, TimestampOffset};
+use super::transactions::AbortedList;
 use crate::types::{Offset, Position, Timestamp};
 
 /// See the module.
@@ -19,6 +20,8 @@ pub struct Segment {
     pub index: Option<SegmentIndex>,
     /// The index has no entries for what lies before this batch boundary: recovery started there.
     pub gap: Option<OffsetPosition>,
+    /// Aborted transactions whose markers are in it; never on disk alone for the active segment.
+    pub aborted: AbortedList,
 }
 
 impl Segment {
@@ -34,6 +37,7 @@ impl Segment {
             started: Timestamp::NONE,
             index: Some(SegmentIndex::new(base)),
             gap: None,
+            aborted: AbortedList::default(),
         }
     }
 

@@ -464,6 +464,23 @@ impl Tail {
         Some(freed)
     }
 
+    /// Lets go of what is held of segments before `segment`, all of which is on disk.
+    pub fn forget_before(&mut self, segment: Offset) {
+        while self
+            .extents
+            .front()
+            .is_some_and(|oldest| oldest.segment < segment)
+        {
+            let oldest = self.extents.pop_front().expect("it was looked at");
+            let end = (oldest.segment, oldest.end());
+            assert!(end <= (self.written.segment, self.written.pos), "on disk");
+            let next = self.extents.front();
+            if !next.is_some_and(|next| next.block.same(&oldest.block)) {
+                self.bytes -= oldest.block.capacity();
+            }
+        }
+    }
+
     /// A copy of the unfinished page's bytes, as [`new`](Self::new) takes them.
     pub fn last_page(&self) -> Vec<u8> {
         let partial = match self.aligned {

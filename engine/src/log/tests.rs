@@ -263,7 +263,7 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
             torn.resize(cut + padding, 0);
             let (mut at, mut next, mut epoch) = (0, Offset(0), Epoch(0));
             while let recovery::Step::Batch(info) =
-                recovery::step(&torn[at..], next, least(epoch), false, true)
+                recovery::step(&torn[at..], next, least(epoch), None, true)
             {
                 at += info.size;
                 next = info.next_offset();
@@ -282,13 +282,13 @@ fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
             told: Some(Epoch(told)),
             ..least(Epoch(0))
         };
-        let step = recovery::step(first, Offset(0), epoch, false, true);
+        let step = recovery::step(first, Offset(0), epoch, None, true);
         assert_eq!(matches!(step, recovery::Step::Batch(_)), accepted);
     }
     // A stale batch of another place is valid by itself and refused here.
     let stale = &bytes[ends[3]..ends[4]];
     assert!(matches!(
-        recovery::step(stale, Offset(3), least(Epoch(2)), false, true),
+        recovery::step(stale, Offset(3), least(Epoch(2)), None, true),
         recovery::Step::End(_)
     ));
 }

@@ -5,7 +5,7 @@
 //!
 //! Source: Kafka `ControlRecordType`, `EndTransactionMarker`, KIP-98, KIP-595, KIP-853.
 
-use super::{Record, RecordError};
+use super::{BatchInfo, OpenBatch, Record, RecordError};
 use crate::types::Epoch;
 
 /// The kind of a control record.
@@ -80,6 +80,15 @@ impl EndTransactionMarker {
             commit,
             coordinator_epoch: Epoch(i32::from_be_bytes(*epoch)),
         })
+    }
+
+    /// The marker in a checked control batch; `None` if it holds another control record, or is
+    /// damaged.
+    pub fn of_batch(batch: &[u8], info: BatchInfo) -> Option<Self> {
+        let mut scratch = Vec::new();
+        let open = OpenBatch::open(batch, info, &mut scratch).ok()?;
+        let record = open.records().next()?.ok()?;
+        Self::read(&record, 0).ok()
     }
 
     pub const fn control_type(self) -> ControlType {

@@ -101,6 +101,15 @@ impl Attributes {
     }
 
     #[must_use]
+    pub const fn with_delete_horizon(self, set: bool) -> Self {
+        Self(if set {
+            self.0 | DELETE_HORIZON_BIT
+        } else {
+            self.0 & !DELETE_HORIZON_BIT
+        })
+    }
+
+    #[must_use]
     pub const fn with_control(self, set: bool) -> Self {
         Self(if set {
             self.0 | CONTROL_BIT

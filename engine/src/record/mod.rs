@@ -17,6 +17,7 @@ mod open;
 mod partitioner;
 mod recompress;
 mod records;
+mod retain;
 mod split;
 mod stamp;
 mod validate;
@@ -36,10 +37,11 @@ pub use header::{
     Attributes, BatchHeader, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_EXCLUDES_BYTES, MAGIC,
     MAGIC_END_BYTES, TimestampType,
 };
-pub use open::{Depth, OpenBatch, validate_produce};
+pub use open::{Depth, OpenBatch, keyless, validate_produce};
 pub use partitioner::{murmur2, partition_of_key};
 pub use recompress::{Target as CompressionTarget, recompress};
 pub use records::{Headers, Record, RecordIter};
+pub use retain::{Retained, write_emptied};
 pub use split::{Batches, batch_end, headers, sole_batch};
 pub use stamp::{Stamp, stamp};
 pub use validate::{BatchInfo, Origin, Rules, TimestampRule, validate, validate_header};

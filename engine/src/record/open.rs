@@ -155,3 +155,26 @@ pub fn validate_produce(
     info.max_timestamp = OpenBatch::open(batch, info, scratch)?.check(rules, keys_required)?;
     Ok(info)
 }
+
+/// The numbers of a produced batch's records that have no key.
+///
+/// # Errors
+/// As [`validate_produce`], for a batch that cannot be opened.
+pub fn keyless(records: &[u8], scratch: &mut Vec<u8>) -> Result<Vec<i32>, RecordError> {
+    let batch = super::sole_batch(records)?;
+    let info = validate(
+        batch,
+        &Rules {
+            origin: Origin::Client,
+            ..Rules::LOG
+        },
+    )?;
+    let open = OpenBatch::open(batch, info, scratch)?;
+    let mut keyless = Vec::new();
+    for (index, record) in (0..).zip(open.records()) {
+        if record?.key.is_none() {
+            keyless.push(index);
+        }
+    }
+    Ok(keyless)
+}

@@ -77,6 +77,14 @@ impl<'a> RecordIter<'a> {
         }
     }
 
+    /// The next record and the bytes that it takes, its length included.
+    pub(super) fn next_with_size(&mut self) -> Option<Result<(Record<'a>, usize), RecordError>> {
+        let before = self.bytes.len();
+        let record = self.next()?;
+        let size = before - self.bytes.len();
+        Some(record.map(|record| (record, size)))
+    }
+
     fn read(&mut self) -> Result<Record<'a>, &'static str> {
         let length = read_i32(&mut self.bytes).ok_or("its length is cut off")?;
         let length = usize::try_from(length).map_err(|_| "its length is negative")?;

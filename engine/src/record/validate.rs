@@ -147,7 +147,9 @@ impl BatchInfo {
     /// Does the header's maximum timestamp contradict its base timestamp? Some clients leave it
     /// unset; the records must then be opened to find it.
     pub fn max_timestamp_is_wrong(&self) -> bool {
-        self.record_count > 0 && self.max_timestamp < self.base_timestamp
+        // With a delete horizon the base timestamp is that.
+        let horizon = self.attributes.has_delete_horizon();
+        self.record_count > 0 && !horizon && self.max_timestamp < self.base_timestamp
     }
 }
 

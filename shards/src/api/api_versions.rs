@@ -10,15 +10,21 @@ use odradek_wire::api_versions::{
 use odradek_wire::{ErrorCode, Message};
 
 use super::{Call, Outcome, Refusal, Reply, encode_reply, table};
+use crate::catalog::image::TRANSACTION_VERSION;
+use crate::coordinators::transactions::LATEST_VERSION;
 
 pub(super) const KEY: i16 = super::API_VERSIONS_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> = 0..=ApiVersionsRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 
 /// The level of metadata records: that of the pinned Apache Kafka, and its oldest.
-const METADATA_VERSION: RangeInclusive<i16> = 7..=30;
+pub(super) const METADATA_VERSION: RangeInclusive<i16> = 7..=30;
+/// First version whose clients can read a feature that has a level 0 (KAFKA-17492).
+const LEVEL_ZERO: i16 = 4;
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
+    let image = call.broker.image();
+    let transactions = image.transaction_version();
     let mut response = ApiVersionsResponse {
         api_keys: table::TABLE
             .iter()
@@ -38,9 +44,23 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             max_version_level: *METADATA_VERSION.end(),
             min_version_level: *METADATA_VERSION.end(),
         }],
-        finalized_features_epoch: call.broker.image().version,
+        finalized_features_epoch: image.version,
         ..ApiVersionsResponse::default()
     };
+    if call.version >= LEVEL_ZERO {
+        response.supported_features.push(SupportedFeatureKey {
+            name: TRANSACTION_VERSION,
+            min_version: 0,
+            max_version: LATEST_VERSION,
+        });
+    }
+    if transactions > 0 {
+        response.finalized_features.push(FinalizedFeatureKey {
+            name: TRANSACTION_VERSION,
+            max_version_level: transactions,
+            min_version_level: transactions,
+        });
+    }
     if !ACCEPTED.contains(&call.version) {
         response.error_code = ErrorCode::UnsupportedVersion.code();
         response.api_keys.retain(|api| api.api_key == KEY);

@@ -17,8 +17,8 @@ use super::across::{Luggage, PassedOn};
 use super::fetch_sessions::{self, FetchSessions};
 use crate::catalog::{Controller, Holdings, Hosted, Image, Promised, Topic, Unhosted};
 use crate::config::Settings;
-use crate::coordinators::Groups;
 use crate::coordinators::producer_ids::ProducerIds;
+use crate::coordinators::{Groups, Transactions};
 use crate::metrics::Meter;
 use crate::net::HandOver;
 use crate::runtime::{Mailboxes, Notice, Quiet};
@@ -64,6 +64,8 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     /// The group coordinators here.
     pub groups: Rc<Groups>,
+    /// The transaction coordinators here.
+    pub transactions: Rc<Transactions>,
     /// On shard 0.
     pub controller: Option<Rc<Controller>>,
     /// What other shards use of this one's memory and files.
@@ -111,6 +113,7 @@ impl Broker {
             fetch_sessions: RefCell::new(fetch_sessions),
             producer_ids: ProducerIds::default(),
             groups: Groups::new(holdings.clone()),
+            transactions: Transactions::new(holdings.clone()),
             controller,
             lender: Lender::default(),
             passed_on: PassedOn::default(),

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use odradek_engine::io::{Errno, Io, OpenMode};
 use odradek_wire::describe_log_dirs::{
@@ -71,8 +72,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let space = broker.io.space(directory).await;
     let bytes =
         |bytes: Option<u64>| bytes.map_or(UNKNOWN, |b| i64::try_from(b).unwrap_or(i64::MAX));
-    // It only asks for the working directory's name.
-    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+    let directory = absolute(directory);
     let directory = directory.to_string_lossy();
     call.reply(&DescribeLogDirsResponse {
         throttle_time_ms: 0,
@@ -86,6 +86,12 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             is_cordoned: false,
         }],
     })
+}
+
+/// A directory as it is told.
+pub(super) fn absolute(directory: &Path) -> PathBuf {
+    // It only asks for the working directory's name.
+    std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned())
 }
 
 /// Bytes of a partition's segments.
@@ -103,7 +109,7 @@ async fn size(broker: &Broker, topic: &Topic, index: i32) -> Result<u64, Errno> 
     Ok(total)
 }
 
-async fn file_size(io: &Io, path: &std::path::Path) -> Result<u64, Errno> {
+async fn file_size(io: &Io, path: &Path) -> Result<u64, Errno> {
     let file = io.open(path, OpenMode::default()).await?;
     let size = io.size(file).await;
     io.close(file).await;

@@ -4,23 +4,22 @@
 //! the header is encoded with gaps, and the gaps are filled by ranges of memory and of files.
 
 mod across;
+mod told;
 
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use odradek_engine::bytes::Part;
+use odradek_engine::log::Aborted;
 use odradek_engine::types::Offset;
-use odradek_wire::fetch::{
-    FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
-    PartitionData,
-};
-use odradek_wire::{ErrorCode, Message, Records, Uuid};
+use odradek_wire::fetch::{FetchRequest, FetchResponse};
+use odradek_wire::{ErrorCode, Message, Uuid};
 
-use super::fetch_sessions::{Asked, Kind, Told, TopicKey, Wanted};
-use super::{Broker, Call, Outcome, Refusal, Reply, ReplyPiece, encode_reply, topics};
+use self::told::respond;
+use super::fetch_sessions::{Asked, TopicKey, Wanted};
+use super::{Broker, Call, Outcome, Refusal, ReplyPiece, topics};
 use crate::catalog::{Hosted, Image, Topic};
-use crate::partition::{Piece, ReadError};
+use crate::partition::{Isolation, Partition, Piece, Read, ReadError};
 use crate::runtime::{Notice, either};
 
 pub(super) const KEY: i16 = 1;
@@ -32,7 +31,11 @@ struct Slice<P = ReplyPiece> {
     index: i32,
     error: ErrorCode,
     visible: i64,
+    /// Last stable offset.
+    stable: i64,
     log_start: i64,
+    /// For a reader of committed records.
+    aborted: Option<Vec<Aborted>>,
     pieces: Vec<P>,
     bytes: u64,
     leader: Option<(u32, i32)>,
@@ -45,7 +48,9 @@ impl<P> Slice<P> {
             index: self.index,
             error: self.error,
             visible: self.visible,
+            stable: self.stable,
             log_start: self.log_start,
+            aborted: self.aborted,
             pieces,
             bytes: self.bytes,
             leader: self.leader,
@@ -57,11 +62,21 @@ impl<P> Slice<P> {
             index,
             error,
             visible: -1,
+            stable: -1,
             log_start: -1,
+            aborted: None,
             pieces: Vec::new(),
             bytes: 0,
             leader: None,
         }
+    }
+}
+
+/// What a request's isolation level means.
+pub(super) fn isolation(level: i8) -> Isolation {
+    match level {
+        1 => Isolation::Committed,
+        _ => Isolation::Uncommitted,
     }
 }
 
@@ -92,18 +107,20 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let least = request.min_bytes.max(0) as u64;
     let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
     let notice = Rc::new(Notice::default());
+    let limits = Limits {
+        least,
+        bytes_max: max,
+        isolation: isolation(request.isolation_level),
+    };
     loop {
         let (answer, mut stirs) = match broker.one_address() {
-            false => {
-                let limits = Limits { least, max };
-                (gather(broker, limits, &wanted, &notice).await, Vec::new())
-            }
-            true => across::gather(&call, Limits { least, max }, &wanted, &notice).await?,
+            false => (gather(broker, limits, &wanted, &notice).await, Vec::new()),
+            true => across::gather(&call, limits, &wanted, &notice).await?,
         };
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
         let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
         if enough || over {
-            return respond(&call, &request, kind, wanted, answer);
+            return respond(&call, kind, wanted, answer);
         }
         let pause = broker.io.sleep_until(deadline);
         let stirred = either(notice.raised(), across::any(&mut stirs));
@@ -150,18 +167,20 @@ fn forgotten(request: &FetchRequest<'_>, by_ids: bool) -> Vec<(TopicKey, i32)> {
     forgotten
 }
 
+/// What holds for all partitions of an answer.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Bytes that the answer waits for.
+    least: u64,
+    bytes_max: u64,
+    isolation: Isolation,
+}
+
 struct Answer {
     /// One for each partition wanted.
     slices: Vec<Slice>,
     bytes: u64,
     failed: bool,
-}
-
-/// How many bytes an answer may have, and how many it waits for.
-#[derive(Clone, Copy)]
-struct Limits {
-    least: u64,
-    max: u64,
 }
 
 /// Plans every partition once. `notice` is raised by the next progress of any that had nothing, and
@@ -172,7 +191,6 @@ async fn gather(
     wanted: &[Wanted],
     notice: &Rc<Notice>,
 ) -> Answer {
-    let Limits { least, max } = limits;
     let image = broker.image();
     let mut answer = Answer {
         slices: Vec::with_capacity(wanted.len()),
@@ -187,8 +205,11 @@ async fn gather(
             _ => topic_of(&image, &partition.topic),
         };
         last = Some((&partition.topic, topic));
-        let left = max.saturating_sub(answer.bytes);
-        let bytes_max = left.min(partition.bytes_max.max(0) as u64);
+        let left = limits.bytes_max.saturating_sub(answer.bytes);
+        let limits = Limits {
+            bytes_max: left.min(partition.bytes_max.max(0) as u64),
+            ..limits
+        };
         let first = answer.bytes == 0;
         let slice = match (topic, &partition.topic) {
             (Some(topic), _) => {
@@ -196,7 +217,7 @@ async fn gather(
                 if open.is_none() && !std::mem::replace(&mut opened, true) {
                     open_all(broker, &image, wanted).await;
                 }
-                slice(broker, topic, partition, open, bytes_max, first, notice).await
+                slice(broker, topic, partition, open, limits, first, notice).await
             }
             (None, TopicKey::Id(_)) => Slice::failed(partition.index, ErrorCode::UnknownTopicId),
             (None, TopicKey::Name(_)) => {
@@ -207,7 +228,7 @@ async fn gather(
         answer.failed |= slice.error != ErrorCode::None;
         answer.slices.push(slice);
     }
-    if answer.bytes < least && !answer.failed {
+    if answer.bytes < limits.least && !answer.failed {
         watch_begun(broker, &image, wanted, &answer.slices, notice);
     }
     answer
@@ -257,7 +278,7 @@ async fn slice(
     topic: &Topic,
     asked: &Wanted,
     open: Option<Rc<Hosted>>,
-    bytes_max: u64,
+    limits: Limits,
     first: bool,
     notice: &Rc<Notice>,
 ) -> Slice {
@@ -279,13 +300,12 @@ async fn slice(
         slice.leader = broker.leader_of(topic.id, index);
         return slice;
     }
-    let read = hosted
-        .partition
-        .read(Offset(asked.offset), bytes_max, first)
-        .await;
+    let read = read(&hosted.partition, Offset(asked.offset), limits, first).await;
     match read {
-        Ok(read) => {
+        Ok((read, aborted)) => {
+            slice.aborted = aborted;
             slice.visible = read.visible.0;
+            slice.stable = read.stable.0;
             slice.log_start = read.log_start.0;
             slice.bytes = read.bytes;
             slice.pieces = pieces(read.pieces);
@@ -311,6 +331,28 @@ async fn slice(
     slice
 }
 
+/// Reads, and finds out which transactions a reader of committed records must leave out.
+async fn read(
+    partition: &Partition,
+    offset: Offset,
+    limits: Limits,
+    first: bool,
+) -> Result<(Read, Option<Vec<Aborted>>), ReadError> {
+    let Limits {
+        bytes_max,
+        isolation,
+        ..
+    } = limits;
+    let read = partition
+        .read_as(isolation, offset, bytes_max, first)
+        .await?;
+    let aborted = match isolation {
+        Isolation::Uncommitted => None,
+        Isolation::Committed => Some(partition.aborted(offset, &read).await?),
+    };
+    Ok((read, aborted))
+}
+
 /// What was read, as it is sent.
 fn pieces(read: Vec<Piece>) -> Vec<ReplyPiece> {
     let mut pieces = Vec::with_capacity(read.len());
@@ -332,140 +374,4 @@ pub(super) fn epoch_error(hosted: &Hosted, asked: i32) -> ErrorCode {
         newer if newer > ours => ErrorCode::UnknownLeaderEpoch,
         _ => ErrorCode::None,
     }
-}
-
-/// The session of the answer, and for each partition whether it is told.
-fn news(
-    call: &Call<'_>,
-    kind: Kind,
-    wanted: Vec<Wanted>,
-    slices: &[Slice],
-) -> Result<(i32, Vec<(Wanted, bool)>), ErrorCode> {
-    let broker = call.broker;
-    let told = slices.iter().map(|slice| Told {
-        visible: slice.visible,
-        log_start: slice.log_start,
-        bytes: slice.bytes,
-        failed: slice.error != ErrorCode::None,
-    });
-    let mut sessions = broker.fetch_sessions.borrow_mut();
-    let all = |wanted: Vec<Wanted>| wanted.into_iter().map(|wanted| (wanted, true)).collect();
-    match kind {
-        Kind::Sessionless => Ok((0, all(wanted))),
-        Kind::Full { by_ids } => {
-            let answered: Vec<_> = wanted.iter().cloned().zip(told).collect();
-            let random = || broker.io.random();
-            let id = sessions.create(broker.io.now(), by_ids, &answered, random);
-            call.peer.aside.fetches_by(id);
-            Ok((id, all(wanted)))
-        }
-        Kind::Incremental { id, epoch } => {
-            let answered: Vec<_> = wanted.into_iter().zip(told).collect();
-            let news = sessions.tell(id, epoch, &answered)?;
-            call.peer.aside.fetches_by(id);
-            let wanted = answered.into_iter().map(|(wanted, _)| wanted);
-            Ok((id, wanted.zip(news).collect()))
-        }
-    }
-}
-
-fn respond(
-    call: &Call<'_>,
-    request: &FetchRequest<'_>,
-    kind: Kind,
-    wanted: Vec<Wanted>,
-    answer: Answer,
-) -> Result<Outcome, Refusal> {
-    let broker = call.broker;
-    let (session_id, told) = match news(call, kind, wanted, &answer.slices) {
-        Ok(told) => told,
-        Err(error) => return session_error(call, error),
-    };
-    let mut node_endpoints: Vec<NodeEndpoint<'_>> = Vec::new();
-    let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
-    let mut last: Option<&TopicKey> = None;
-    let mut pieces = Vec::new();
-    let told_slices = told.iter().zip(answer.slices);
-    for ((wanted, _), slice) in told_slices.filter(|((_, told), _)| *told) {
-        let mut data = PartitionData {
-            partition_index: slice.index,
-            error_code: slice.error.code(),
-            high_watermark: slice.visible,
-            last_stable_offset: slice.visible,
-            log_start_offset: slice.log_start,
-            // Without transactions none can be aborted; null means "not read_committed".
-            aborted_transactions: (request.isolation_level == 1).then(Vec::new),
-            preferred_read_replica: -1,
-            records: match slice.bytes {
-                0 => Records::Bytes(&[]),
-                bytes => Records::External(bytes as u32),
-            },
-            ..PartitionData::default()
-        };
-        let moved = matches!(
-            slice.error,
-            ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
-        );
-        if let (true, true, Some((shard, epoch))) = (call.version >= 16, moved, slice.leader) {
-            let leader_id = broker.id_of(shard);
-            data.current_leader = LeaderIdAndEpoch {
-                leader_id,
-                leader_epoch: epoch,
-            };
-            if node_endpoints.iter().all(|node| node.node_id != leader_id)
-                && let Some(endpoint) = broker.endpoint(shard)
-            {
-                node_endpoints.push(NodeEndpoint {
-                    node_id: leader_id,
-                    host: &endpoint.host,
-                    port: i32::from(endpoint.port),
-                    rack: broker.settings.broker_rack.as_deref(),
-                });
-            }
-        }
-        if last != Some(&wanted.topic) {
-            last = Some(&wanted.topic);
-            let (topic, topic_id) = match &wanted.topic {
-                TopicKey::Name(name) => (&**name, Uuid::ZERO),
-                TopicKey::Id(id) => ("", *id),
-            };
-            responses.push(FetchableTopicResponse {
-                topic,
-                topic_id,
-                partitions: Vec::new(),
-            });
-        }
-        if let Some(topic) = responses.last_mut() {
-            topic.partitions.push(data);
-        }
-        if slice.bytes > 0 {
-            pieces.push(slice.pieces);
-        }
-    }
-    let response = FetchResponse {
-        session_id,
-        responses,
-        node_endpoints,
-        ..FetchResponse::default()
-    };
-    let (bytes, gaps) = encode_reply(KEY, call.version, call.correlation_id, &response)?;
-    assert_eq!(gaps.len(), pieces.len(), "a gap for every range");
-    let mut reply = Reply::default();
-    let mut at = 0;
-    for (gap, pieces) in gaps.iter().zip(pieces) {
-        if gap.at > at {
-            let between = bytes[at..gap.at].to_vec();
-            reply.pieces.push(ReplyPiece::Memory(Part::Owned(between)));
-            at = gap.at;
-        }
-        reply.pieces.extend(pieces);
-    }
-    if at < bytes.len() {
-        let rest = match at {
-            0 => bytes,
-            _ => bytes[at..].to_vec(),
-        };
-        reply.pieces.push(ReplyPiece::Memory(Part::Owned(rest)));
-    }
-    Ok(Outcome::Reply(reply))
 }

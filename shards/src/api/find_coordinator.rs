@@ -1,7 +1,8 @@
-//! FindCoordinator: which broker, that is which shard, a group's requests go to.
+//! FindCoordinator: which broker, that is which shard, the requests of a group or of a transactional
+//! id go to.
 //!
 //! Source: Kafka `KafkaApis.getCoordinator`, KIP-699 (several keys from version 4). Where Kafka
-//! answers COORDINATOR_NOT_AVAILABLE once, because `__consumer_offsets` is only being created,
+//! answers COORDINATOR_NOT_AVAILABLE once, because the topic is only being created,
 //! this waits for it.
 
 use std::ops::RangeInclusive;
@@ -13,7 +14,7 @@ use odradek_wire::find_coordinator::{
 use odradek_wire::{ErrorCode, Message};
 
 use super::{Broker, Call, Outcome, Refusal, topics};
-use crate::coordinators::{OFFSETS_TOPIC, partition_for};
+use crate::coordinators::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC, partition_for};
 
 pub(super) const KEY: i16 = FindCoordinatorRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -29,11 +30,11 @@ const TRANSACTION: i8 = 1;
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: FindCoordinatorRequest<'_> = call.decode()?;
     let broker = call.broker;
-    if request.key_type == GROUP
+    if let Some(topic) = topic_of(request.key_type)
         && !broker.stopping()
-        && broker.image().topic(OFFSETS_TOPIC).is_none()
+        && broker.image().topic(topic).is_none()
     {
-        topics::auto_create(broker, vec![OFFSETS_TOPIC.to_owned()]).await;
+        topics::auto_create(broker, vec![topic.to_owned()]).await;
     }
     let find = |key| find(broker, request.key_type, key);
     if call.version >= BATCHED {
@@ -53,6 +54,15 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     })
 }
 
+/// Where a kind of coordinator records.
+fn topic_of(key_type: i8) -> Option<&'static str> {
+    match key_type {
+        GROUP => Some(OFFSETS_TOPIC),
+        TRANSACTION => Some(TRANSACTIONS_TOPIC),
+        _ => None,
+    }
+}
+
 fn find<'a>(broker: &'a Rc<Broker>, key_type: i8, key: &'a str) -> Coordinator<'a> {
     let failed = |error: ErrorCode, message| Coordinator {
         key,
@@ -62,20 +72,12 @@ fn find<'a>(broker: &'a Rc<Broker>, key_type: i8, key: &'a str) -> Coordinator<'
         error_code: error.code(),
         error_message: message,
     };
-    match key_type {
-        GROUP => {}
-        // Fatal to a producer, which would otherwise ask again until its time is up.
-        TRANSACTION => {
-            return failed(
-                ErrorCode::UnsupportedVersion,
-                Some("Transactions are not served by this node."),
-            );
-        }
-        _ => return failed(ErrorCode::InvalidRequest, None),
-    }
+    let Some(topic) = topic_of(key_type) else {
+        return failed(ErrorCode::InvalidRequest, None);
+    };
     let image = broker.image();
     let shard = image
-        .topic(OFFSETS_TOPIC)
+        .topic(topic)
         .filter(|_| !broker.stopping())
         .and_then(|topic| {
             let index = partition_for(key, topic.partitions.len());

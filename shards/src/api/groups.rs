@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::coordinators::Host;
+use crate::coordinators::GroupHost;
 use crate::coordinators::groups::error;
 
 use super::{Broker, Peer, Refusal};
@@ -11,7 +11,7 @@ use super::{Broker, Peer, Refusal};
 pub(super) const GONE: Refusal = Refusal::Closed("the group coordinator has stopped");
 
 /// The coordinator of a group that a member names; members' groups have a name.
-pub(super) async fn of_member(broker: &Rc<Broker>, group_id: &str) -> Result<Rc<Host>, i16> {
+pub(super) async fn of_member(broker: &Rc<Broker>, group_id: &str) -> Result<Rc<GroupHost>, i16> {
     if group_id.is_empty() {
         return Err(error::INVALID_GROUP_ID);
     }

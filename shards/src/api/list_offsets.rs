@@ -1,5 +1,7 @@
 //! ListOffsets: offsets by timestamp, and the log's ends.
 //!
+//! For readers of committed records the log ends at its last stable offset.
+//!
 //! Source: Kafka `ReplicaManager.fetchOffset`, KIP-734 (max timestamp).
 
 use std::collections::BTreeMap;
@@ -13,9 +15,10 @@ use odradek_wire::list_offsets::{
 };
 use odradek_wire::{ErrorCode, Message};
 
+use super::fetch::isolation;
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::catalog::Topic;
-use crate::partition::{Partition, ReadError};
+use crate::partition::{Isolation, Partition, ReadError};
 
 pub(super) const KEY: i16 = 2;
 pub(super) const ADVERTISED: RangeInclusive<i16> = 1..=ListOffsetsRequest::MAX_VERSION;
@@ -55,7 +58,8 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
                     failed(partition, ErrorCode::InvalidRequest)
                 }
                 Some(topic) => {
-                    let mut answer = one(call.broker, topic, partition).await;
+                    let isolation = isolation(request.isolation_level);
+                    let mut answer = one(call.broker, topic, partition, isolation).await;
                     if call.version < 4 {
                         // Older versions have no epoch, and refuse to carry one.
                         answer.leader_epoch = -1;
@@ -106,6 +110,7 @@ async fn one(
     broker: &Rc<Broker>,
     topic: &Topic,
     asked: &ListOffsetsPartition,
+    isolation: Isolation,
 ) -> ListOffsetsPartitionResponse {
     let hosted = match broker.hosted(topic, asked.partition_index).await {
         Ok(hosted) => hosted,
@@ -115,7 +120,7 @@ async fn one(
     if error != ErrorCode::None {
         return failed(asked, error);
     }
-    let found = find(&hosted.partition, asked.timestamp).await;
+    let found = find(&hosted.partition, asked.timestamp, isolation).await;
     if hosted.partition.left() {
         // What was found may be old news.
         return failed(asked, ErrorCode::NotLeaderOrFollower);
@@ -149,18 +154,30 @@ enum Failure {
 async fn find(
     partition: &Partition,
     timestamp: i64,
+    isolation: Isolation,
 ) -> Result<Option<(Timestamp, Offset)>, Failure> {
     // Whoever asks for the end wants to see what was acknowledged.
     partition.settle().await;
     let standing = partition.standing();
+    let end = match isolation {
+        Isolation::Uncommitted => standing.visible,
+        Isolation::Committed => standing.stable,
+    };
+    // A record that may yet be aborted is not told of.
+    let told = |found: Option<(Timestamp, Offset)>| found.filter(|(_, offset)| *offset < end);
     match timestamp {
-        LATEST => Ok(Some((Timestamp(-1), standing.visible))),
+        LATEST => Ok(Some((Timestamp(-1), end))),
         EARLIEST | EARLIEST_LOCAL => Ok(Some((Timestamp(-1), standing.log_start))),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(None),
-        MAX_TIMESTAMP => partition.latest_record().await.map_err(Failure::Read),
+        MAX_TIMESTAMP => partition
+            .latest_record()
+            .await
+            .map(told)
+            .map_err(Failure::Read),
         time if time >= 0 => partition
             .offset_for_time(Timestamp(time))
             .await
+            .map(told)
             .map_err(Failure::Read),
         _ => Err(Failure::Asked(ErrorCode::UnsupportedVersion)),
     }

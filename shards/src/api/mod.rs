@@ -15,9 +15,13 @@ pub mod table;
 
 mod groups;
 pub mod topics;
+pub mod transactions;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod authorized;
 mod create_partitions;
@@ -35,6 +39,7 @@ mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
 mod elect_leaders;
+mod end_txn;
 mod fetch;
 pub mod fetch_sessions;
 mod find_coordinator;
@@ -55,7 +60,10 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
 mod unregister_broker;
+mod update_features;
+mod write_txn_markers;
 
 /// ApiVersions.
 pub const API_VERSIONS_KEY: i16 = 18;

@@ -27,6 +27,7 @@ impl Broker {
         }
         let before = self.holdings.replace(image.clone());
         self.groups.adopt(image);
+        self.transactions.adopt(image);
         self.before.borrow_mut().get_or_insert(before);
     }
 
@@ -58,6 +59,10 @@ impl Broker {
                 one.await;
             }
         }
+        // What was being ended goes on, though nobody asks.
+        let here = self.clone();
+        let loading = async move { drop(here.transactions.all().await) };
+        self.spawner.spawn(loading).detach();
         // Else a recovery would look for their checkpoints at the old owner's, in vain.
         let here = self.clone();
         let keeping = async move { here.holdings.write_checkpoints().await };

@@ -21,7 +21,9 @@ use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 use odradek_wire::metadata_records::MetadataRecord;
 
-use super::tasks::{checkpoint_forever, flush_forever, retain_forever};
+use super::compaction::compact_forever;
+use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
+use crate::api::transactions::markers;
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::placement::Load;
 use crate::catalog::records::new_owner;
@@ -150,8 +152,22 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(flush_forever(broker.clone())).detach();
     spawner.spawn(retain_forever(broker.clone())).detach();
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
+    spawner.spawn(compact_forever(broker.clone())).detach();
+    if boot.shard == 0 {
+        spawner
+            .spawn(keep_snapshots_forever(broker.clone()))
+            .detach();
+    }
     let timer = broker.groups.clone().keep_time();
     spawner.spawn(timer).detach();
+    markers::serve(&broker);
+    let timer = broker.transactions.clone().keep_time();
+    spawner.spawn(timer).detach();
+    // Transactions that were being ended when the last life ended go on, though nobody asks.
+    let loading = broker.clone();
+    spawner
+        .spawn(async move { drop(loading.transactions.all().await) })
+        .detach();
     spawner.spawn(close_idle(server.clone())).detach();
     for listener in boot.listeners {
         spawner.spawn(accept_all(server.clone(), listener)).detach();
@@ -201,6 +217,7 @@ async fn first(
     io.sync_directory(directory)
         .await
         .map_err(fail("syncing it"))?;
+    let of_log = directory.join("__cluster_metadata-0");
     let log = Partition::open(
         ground,
         Opening {
@@ -208,7 +225,7 @@ async fn first(
                 topic: "__cluster_metadata".into(),
                 index: 0,
             },
-            directory: directory.join("__cluster_metadata-0"),
+            directory: of_log.clone(),
             epoch: Epoch(1),
             rules: LogRules {
                 segment_bytes: 1 << 30,
@@ -231,7 +248,7 @@ async fn first(
         },
     )
     .await?;
-    let (controller, image) = Controller::load(io.clone(), log).await?;
+    let (controller, image) = Controller::load(io.clone(), log, of_log).await?;
     let place = |key: &Key| place(&image, directory, key);
     facts.promised = Arc::new(replay(io, &ground.spawner, directory, place).await?);
     let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);

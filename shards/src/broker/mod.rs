@@ -3,6 +3,7 @@
 //! What it is made of stands in [`Broker`], below this module, where its handlers reach it.
 
 mod boot;
+mod compaction;
 mod observe;
 mod route;
 mod tasks;

@@ -10,6 +10,7 @@ use odradek_engine::types::Timestamp;
 
 use super::boot::mark_clean;
 use crate::api::Broker;
+use crate::catalog::controller::SnapshotRules;
 use crate::partition::Partition;
 use crate::runtime::abreast;
 
@@ -27,6 +28,8 @@ const SHED_AFTER: Duration = Duration::from_secs(5);
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 /// How often the shard looks whether it is due: the shortest time between two.
 const CHECKPOINT_LOOK: Duration = Duration::from_secs(1);
+/// How often it is asked whether a snapshot of the metadata is due.
+const SNAPSHOT_LOOK: Duration = Duration::from_secs(1);
 
 /// Bytes become durable within the lag, whether or not anybody waits, and memory that is not used
 /// goes back.
@@ -113,6 +116,27 @@ pub(super) async fn checkpoint_forever(broker: Rc<Broker>) {
     }
 }
 
+/// Snapshots of the metadata, on shard 0.
+pub(super) async fn keep_snapshots_forever(broker: Rc<Broker>) {
+    let settings = &broker.settings;
+    let every = settings.metadata_log_max_snapshot_interval_ms;
+    let rules = SnapshotRules {
+        bytes: settings
+            .metadata_log_max_record_bytes_between_snapshots
+            .max(1) as u64,
+        every: (every > 0).then(|| Duration::from_millis(every as u64)),
+    };
+    loop {
+        broker.io.sleep(SNAPSHOT_LOOK).await;
+        if broker.stopping() {
+            return;
+        }
+        if let Err(error) = broker.controller().keep_snapshot(rules).await {
+            tracing::error!("{error}; it is tried again after the next change");
+        }
+    }
+}
+
 /// The first step of a stop, on shard 0: the change of metadata that is under way is finished, later
 /// ones are refused. So no shard stops in the middle of a move.
 pub async fn end_changes(broker: Rc<Broker>) {
@@ -152,6 +176,7 @@ async fn stop(broker: &Rc<Broker>) {
     broker.holdings.begin_stop();
     broker.passed_on.answered(&broker.io).await;
     broker.groups.stop();
+    broker.transactions.stop();
     let doubtful = broker.holdings.moving() > 0 || broker.holdings.any_failed();
     let unclean = Rc::new(Cell::new(doubtful));
     let open = broker.holdings.open_partitions().into_iter();

@@ -27,8 +27,9 @@ use crate::partition::Partition;
 
 /// Partitions looked at in one go.
 const PARTITIONS_PER_GO: usize = 256;
-/// The start of the files' names; a shard's number follows.
-const NAME: &str = "checkpoints-";
+/// The start of the files' names; a shard's number follows. No partition's directory is called so:
+/// its name ends in a hyphen and a number.
+const NAME: &str = "checkpoints.";
 
 /// See the module.
 #[derive(Default)]

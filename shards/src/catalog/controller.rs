@@ -3,10 +3,16 @@
 //! A change is answered when its records are durable in `__cluster_metadata-0` and every shard
 //! has applied the new image. Changes come one after the other.
 //!
+//! Now and then the image is kept beside the log ([`super::snapshot`]), and what the log has of it
+//! goes.
+//!
 //! Absent on purpose: how an image reaches the shards; whoever commits says so.
 
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_lock::{Mutex, MutexGuard};
 use odradek_engine::io::{Errno, Io};
@@ -17,6 +23,7 @@ use odradek_wire::metadata_records::MetadataRecord;
 
 use super::image::Image;
 use super::records::{self, MetadataError};
+use super::snapshot;
 use crate::partition::{Mark, Partition};
 
 /// Why a change did not happen.
@@ -28,13 +35,38 @@ pub enum ControllerError {
     Read(String),
     #[error("the metadata log is not readable: {0}")]
     Metadata(#[from] MetadataError),
+    #[error(
+        "the metadata log in {directory} begins at offset {start}, and no snapshot beside it that \
+         can be read tells what was before: restore a *.checkpoint file of {start} or later"
+    )]
+    NoSnapshot { directory: String, start: i64 },
+    #[error("keeping a snapshot of the metadata failed: {0}")]
+    Snapshot(String),
+}
+
+/// Larger snapshots are none of this node's.
+const SNAPSHOT_BYTES_MAX: usize = 4 << 30;
+
+/// When a snapshot is due.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotRules {
+    /// Bytes of records since the last, above 0.
+    pub bytes: u64,
+    /// Time since the last, if anything came since; none: no matter how long.
+    pub every: Option<Duration>,
 }
 
 /// See the module.
 pub struct Controller {
     io: Io,
     log: Rc<Partition>,
+    /// The log's.
+    directory: PathBuf,
     image: Mutex<Arc<Image>>,
+    /// Bytes of records that are in no snapshot,
+    since: Cell<u64>,
+    /// and since when none was made, nanoseconds of the shard's clock.
+    last: Cell<u64>,
 }
 
 /// The right to change metadata, until dropped.
@@ -44,13 +76,24 @@ pub struct Change<'a> {
 }
 
 impl Controller {
-    /// Reads the metadata log and folds it.
+    /// Reads the newest snapshot and the metadata log from there on, and folds them.
     pub async fn load(
         io: Io,
         log: Rc<Partition>,
+        directory: PathBuf,
     ) -> Result<(Controller, Arc<Image>), ControllerError> {
-        let mut image = Image::default();
-        let mut next = log.standing().log_start;
+        let standing = log.standing();
+        let (start, end) = (standing.log_start, standing.next);
+        let (mut next, mut image) = match newest(&io, &directory, start, end).await? {
+            Some(found) => found,
+            None if start == Offset(0) => (start, Image::default()),
+            None => {
+                let directory = directory.display().to_string();
+                let start = start.0;
+                return Err(ControllerError::NoSnapshot { directory, start });
+            }
+        };
+        let mut since = 0;
         loop {
             let bytes = log
                 .copy(next, 4 << 20)
@@ -60,6 +103,7 @@ impl Controller {
             for (pos, header) in odradek_engine::record::headers(&bytes) {
                 let end = pos + header.size().map_err(MetadataError::from)?;
                 records::fold(&mut image, &bytes[pos..end])?;
+                since += (end - pos) as u64;
                 next = Offset(header.last_offset().0 + 1);
             }
             if next == before {
@@ -68,9 +112,12 @@ impl Controller {
         }
         let image = Arc::new(image);
         let controller = Controller {
+            last: Cell::new(io.now()),
             io,
             log,
+            directory,
             image: Mutex::new(image.clone()),
+            since: Cell::new(since),
         };
         Ok((controller, image))
     }
@@ -83,10 +130,87 @@ impl Controller {
         }
     }
 
+    /// Keeps a snapshot if it is time, lets go of older ones and of what the log has of them. After
+    /// a crash there is the new one or there is not.
+    ///
+    /// # Errors
+    /// The disk's. Nothing is lost; it is due again with the next change.
+    pub async fn keep_snapshot(&self, rules: SnapshotRules) -> Result<(), ControllerError> {
+        let since = self.since.get();
+        let waited = Duration::from_nanos(self.io.now().saturating_sub(self.last.get()));
+        let due = since >= rules.bytes || rules.every.is_some_and(|every| waited >= every);
+        if since == 0 || !due {
+            return Ok(());
+        }
+        let (image, end) = {
+            // Changes come one after the other: what is in the log is in the image.
+            let image = self.image.lock().await;
+            self.since.set(0);
+            self.last.set(self.io.now());
+            (image.clone(), self.log.standing().next)
+        };
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            ControllerError::Snapshot(format!("{what}: {error}"))
+        };
+        let now = Timestamp(self.io.wall_clock());
+        let bytes = snapshot::encode(&image, now, now).map_err(|error| failed("encoding", &error))?;
+        let path = self.directory.join(snapshot::name(end));
+        let kept = self.io.replace_file(&path, bytes).await;
+        kept.map_err(|error| failed(&path.display().to_string(), &error))?;
+        let all = snapshots(&self.io, &self.directory).await;
+        let all = all.map_err(|error| failed("listing", &error))?;
+        let old = all.len().saturating_sub(snapshot::KEPT);
+        let (old, kept) = all.split_at(old);
+        if kept.len() == snapshot::KEPT {
+            let deleted = self.log.delete_before(Some(kept[0])).await;
+            deleted.map_err(|error| failed("deleting records", &error))?;
+        }
+        for end in old {
+            let path = self.directory.join(snapshot::name(*end));
+            let removed = self.io.remove(&path).await;
+            removed.map_err(|error| failed(&path.display().to_string(), &error))?;
+        }
+        Ok(())
+    }
+
     /// The metadata log.
     pub fn log(&self) -> &Rc<Partition> {
         &self.log
     }
+}
+
+/// Where the snapshots in a directory end, in order.
+async fn snapshots(io: &Io, directory: &Path) -> Result<Vec<Offset>, Errno> {
+    let names = io.list(directory).await?;
+    let mut ends: Vec<Offset> = names.iter().filter_map(|name| snapshot::end_of(name)).collect();
+    ends.sort_unstable();
+    Ok(ends)
+}
+
+/// The newest snapshot that can be read and that a log from `start` to `end` goes on from: where it
+/// ends, and its image.
+async fn newest(
+    io: &Io,
+    directory: &Path,
+    start: Offset,
+    end: Offset,
+) -> Result<Option<(Offset, Image)>, ControllerError> {
+    let all = snapshots(io, directory).await;
+    let all = all.map_err(|error| ControllerError::Read(error.to_string()))?;
+    let usable = all.into_iter().filter(|at| (start..=end).contains(at));
+    for at in usable.rev() {
+        let path = directory.join(snapshot::name(at));
+        let read = io.read_file(&path, SNAPSHOT_BYTES_MAX).await;
+        let image = match read {
+            Ok(bytes) => snapshot::decode(&bytes).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match image {
+            Ok(image) => return Ok(Some((at, image))),
+            Err(error) => tracing::error!("{} is not used: {error}", path.display()),
+        }
+    }
+    Ok(None)
 }
 
 impl Change<'_> {
@@ -119,7 +243,7 @@ impl Change<'_> {
         }
         let now = Timestamp(self.controller.io.wall_clock());
         let log = |error: &dyn std::fmt::Display| ControllerError::Log(error.to_string());
-        let batch = records::encode(change, now).map_err(|error| log(&error))?;
+        let batch = records::encode(change, Offset(0), now).map_err(|error| log(&error))?;
         let info = validate(&batch, &Rules::NODE).map_err(|error| log(&error))?;
         // A change that finds the disk full is refused; the log stays as it is.
         let room = self.controller.log.prepare(batch.len()).await;
@@ -148,6 +272,8 @@ impl Change<'_> {
             .map_err(|_| ControllerError::Log("it is offline".into()))?;
         let mut image = Image::clone(&self.image);
         records::fold(&mut image, &batch)?;
+        let since = &self.controller.since;
+        since.set(since.get() + batch.len() as u64);
         let image = Arc::new(image);
         *self.image = image.clone();
         Ok(image)

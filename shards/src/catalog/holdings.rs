@@ -285,7 +285,7 @@ impl Holdings {
     async fn open(&self, topic: &Topic, index: i32, epoch: i32) -> Result<Rc<Hosted>, OpenError> {
         let (opening, config) = self.opening(topic, index, epoch);
         let partition = Partition::open(&self.ground, opening).await?;
-        Ok(Rc::new(Hosted { partition, config }))
+        Ok(Hosted::new(partition, config))
     }
 
     /// What to open, and its settings.
@@ -296,14 +296,15 @@ impl Holdings {
         epoch: i32,
     ) -> (Opening, Arc<TopicConfig>) {
         let config = Arc::new(self.topic_config(topic));
+        let name = PartitionName {
+            topic: topic.name.clone(),
+            index,
+        };
         let opening = Opening {
-            name: PartitionName {
-                topic: topic.name.clone(),
-                index,
-            },
+            rules: log_rules(&config, &name),
+            name,
             directory: self.directory(&topic.name, index),
             epoch: Epoch(epoch),
-            rules: log_rules(&config),
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),

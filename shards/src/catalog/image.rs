@@ -61,6 +61,8 @@ pub struct Image {
     pub next_producer_id: i64,
     /// Settings of brokers made while running, by id; "" is the default of all.
     brokers: Arc<BTreeMap<String, Given>>,
+    /// The finalized level of [`TRANSACTION_VERSION`], if it was ever set.
+    transaction_version: Option<i16>,
 }
 
 impl Image {
@@ -87,6 +89,16 @@ impl Image {
     /// How many partitions.
     pub fn partition_count(&self) -> usize {
         self.topics().map(|topic| topic.partitions.len()).sum()
+    }
+
+    /// The finalized `transaction.version`; without a word the newest, as of a new cluster.
+    pub fn transaction_version(&self) -> i16 {
+        self.transaction_version.unwrap_or(TRANSACTION_VERSION_MAX)
+    }
+
+    /// The same, if it was ever set.
+    pub fn transaction_version_set(&self) -> Option<i16> {
+        self.transaction_version
     }
 
     /// Settings of brokers made while running, by id; "" is the default of all.
@@ -145,9 +157,9 @@ impl Image {
                         // A leader in the record, even the same one, begins a new epoch.
                         if record.leader >= 0 {
                             entry.shard = record.leader as u32;
-                            entry.leader_epoch += 1;
+                            entry.leader_epoch = entry.leader_epoch.saturating_add(1);
                         }
-                        entry.partition_epoch += 1;
+                        entry.partition_epoch = entry.partition_epoch.saturating_add(1);
                     }
                 });
             }
@@ -167,6 +179,9 @@ impl Image {
             MetadataRecord::ProducerIds(record) => {
                 self.next_producer_id = record.next_producer_id;
             }
+            MetadataRecord::FeatureLevel(record) if record.name == TRANSACTION_VERSION => {
+                self.transaction_version = Some(record.feature_level);
+            }
             _ => {}
         }
     }
@@ -179,6 +194,10 @@ fn give(given: &mut Given, record: &ConfigRecord<'_>) {
     };
 }
 
+/// The feature by which transactions raise epochs and add partitions (KIP-890).
+pub const TRANSACTION_VERSION: &str = "transaction.version";
+/// Its newest level.
+const TRANSACTION_VERSION_MAX: i16 = 2;
 /// `ConfigResource.Type.TOPIC`.
 pub const TOPIC_RESOURCE: i8 = 2;
 /// `ConfigResource.Type.BROKER`.

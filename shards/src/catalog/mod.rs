@@ -10,6 +10,7 @@ pub mod moves;
 pub mod placement;
 pub mod records;
 mod settle;
+pub mod snapshot;
 mod targets;
 
 pub use checkpoints::{Checkpoints, split_key};

@@ -210,7 +210,7 @@ impl Holdings {
                 let epoch = topic.partitions[*index as usize].leader_epoch;
                 let (opening, config) = self.opening(topic, *index, epoch);
                 match Partition::take_over(self.ground(), opening, *given).await {
-                    Ok(partition) => Some(Slot::Open(Rc::new(Hosted { partition, config }))),
+                    Ok(partition) => Some(Slot::Open(Hosted::new(partition, config))),
                     Err(error) => {
                         tracing::error!("{error}");
                         None

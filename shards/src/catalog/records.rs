@@ -1,7 +1,7 @@
 //! Metadata records as they stand in `__cluster_metadata-0`: Kafka's types, framing and epochs.
 
 use odradek_engine::record::{BatchBuilder, OpenBatch, RecordError, Rules, validate};
-use odradek_engine::types::{Epoch, Timestamp};
+use odradek_engine::types::{Epoch, Offset, Timestamp};
 use odradek_wire::metadata_records::{MetadataRecord, PartitionChangeRecord};
 use odradek_wire::{DecodeError, Reader, Uuid, Writer};
 
@@ -32,9 +32,15 @@ pub fn new_owner(topic_id: Uuid, index: i32, shard: u32) -> MetadataRecord<'stat
     })
 }
 
-/// One batch of records.
-pub fn encode(records: &[MetadataRecord<'_>], now: Timestamp) -> Result<Vec<u8>, RecordError> {
-    let mut builder = BatchBuilder::new().leader_epoch(Epoch(1));
+/// One batch of records, from this offset on.
+pub fn encode(
+    records: &[MetadataRecord<'_>],
+    base: Offset,
+    now: Timestamp,
+) -> Result<Vec<u8>, RecordError> {
+    let mut builder = BatchBuilder::new()
+        .base_offset(base)
+        .leader_epoch(Epoch(1));
     for record in records {
         let mut writer = Writer::new(Vec::new());
         record

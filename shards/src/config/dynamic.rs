@@ -49,6 +49,8 @@ pub fn check_changeable(name: &str, text: &str) -> Result<(), ConfigError> {
         _ if is_throttle(name) => Ok(()),
         (Update::ReadOnly, _) => refuse("cannot change while the node runs"),
         _ if followed() => Ok(()),
+        // Asked before each cleaning.
+        (_, Role::Implemented { .. }) if name.starts_with("log.cleaner.") => Ok(()),
         (_, Role::Idle(why)) => refuse(&format!("it has no effect here: {}", why.text())),
         _ => refuse("takes effect at a start only: set it in server.properties"),
     }
@@ -66,6 +68,7 @@ mod tests {
             "message.max.bytes",
             "log.segment.bytes",
             "leader.replication.throttled.rate",
+            "log.cleaner.backoff.ms",
         ] {
             let known_read_only = name == "log.retention.hours";
             assert_eq!(

@@ -12,9 +12,9 @@ use Check::{Any, AtLeast, Between, Fraction, NotEmpty, OneOf, OneOfAnyCase, Some
 use Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use Why::{
-    Authorization, Compaction, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics,
-    NoCounterpart, Plugin, Purgatory, Queue, Quorum, Quotas, Replication, Security, ShareGroups,
-    StreamsGroups, Threads, Tiered, Transactions, Unstable,
+    Authorization, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics, NoCounterpart, Plugin,
+    Purgatory, Queue, Quorum, Quotas, Removal, Replication, Security, ShareGroups, StreamsGroups,
+    Threads, Tiered, Transactions, Unstable,
 };
 
 /// Why a setting has no effect.
@@ -22,8 +22,6 @@ use Why::{
 pub enum Why {
     /// No ACLs yet.
     Authorization,
-    /// No log compaction yet.
-    Compaction,
     /// No KIP-848 groups yet.
     ConsumerProtocol,
     /// Tuning of Kafka's coordinators.
@@ -48,6 +46,8 @@ pub enum Why {
     Quorum,
     /// No quotas yet.
     Quotas,
+    /// Files that are read keep their content without a name.
+    Removal,
     /// No followers yet.
     Replication,
     /// No TLS and no SASL yet.
@@ -60,7 +60,7 @@ pub enum Why {
     Threads,
     /// No tiered storage.
     Tiered,
-    /// No transactions yet.
+    /// Transactions are always verified; two-phase commit is not there.
     Transactions,
     /// Kafka's own unfinished features.
     Unstable,
@@ -71,7 +71,6 @@ impl Why {
     pub const fn text(self) -> &'static str {
         match self {
             Authorization => "nothing is authorised yet: every client may do everything",
-            Compaction => "logs are not compacted yet",
             ConsumerProtocol => "only the classic group protocol is supported yet",
             Coordinator => "coordinators here need no such tuning",
             Flush => "durable.lag.max.ms and durable.acks.all decide when data is made durable",
@@ -87,13 +86,14 @@ impl Why {
             }
             Quorum => "the controller is embedded in the node",
             Quotas => "quotas are not enforced yet",
+            Removal => "files are removed at once, and who reads them keeps them until then",
             Replication => "partitions have no followers yet",
             Security => "only PLAINTEXT listeners are supported yet",
             ShareGroups => "share groups are not supported",
             StreamsGroups => "streams groups are not supported",
             Threads => "a shard is one thread; see shards",
             Tiered => "there is no tiered storage",
-            Transactions => "transactions are not supported yet",
+            Transactions => "transactions are always verified, and clients cannot prepare them",
             Unstable => "versions that Kafka calls unstable are never offered",
         }
     }
@@ -285,31 +285,16 @@ pub static IDLE: &[Row] = &[
     row("kafka.metrics.reporters", List, Some(""), Any, ReadOnly, Metrics),
     row("leader.imbalance.check.interval.seconds", Long, Some("300"), AtLeast(1), ReadOnly, Quorum),
     internal("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0), ClusterWide, Replication),
-    row("log.cleaner.backoff.ms", Long, Some("15000"), AtLeast(0), ClusterWide, Compaction),
-    row("log.cleaner.dedupe.buffer.size", Long, Some("134217728"), Any, ClusterWide, Compaction),
-    row("log.cleaner.delete.retention.ms", Long, Some("86400000"), AtLeast(0), ClusterWide, Compaction),
-    row("log.cleaner.enable", Boolean, Some("true"), Any, ReadOnly, Compaction),
-    row("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any, ClusterWide, Compaction),
-    row("log.cleaner.io.buffer.size", Int, Some("524288"), AtLeast(0), ClusterWide, Compaction),
-    row("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any, ClusterWide, Compaction),
-    row("log.cleaner.max.compaction.lag.ms", Long, Some("9223372036854775807"), AtLeast(1), ClusterWide, Compaction),
-    row("log.cleaner.min.cleanable.ratio", Double, Some("0.5"), Fraction(0.0, 1.0), ClusterWide, Compaction),
-    row("log.cleaner.min.compaction.lag.ms", Long, Some("0"), AtLeast(0), ClusterWide, Compaction),
-    row("log.cleaner.threads", Int, Some("1"), AtLeast(0), ClusterWide, Compaction),
+    row("log.cleaner.threads", Int, Some("1"), AtLeast(0), ClusterWide, Threads),
     row("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1), ReadOnly, LogDirs),
-    row("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1), ClusterWide, Flush),
-    row("log.flush.interval.ms", Long, None, Any, ClusterWide, Flush),
-    row("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any, ReadOnly, Flush),
     row("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0), ReadOnly, Flush),
     internal("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0), ReadOnly, NoCounterpart),
     row("log.local.retention.bytes", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
     row("log.local.retention.ms", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
-    row("log.preallocate", Boolean, Some("false"), Any, ClusterWide, NoCounterpart),
+    row("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0), ClusterWide, Removal),
     row("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide, Quotas),
     row("max.connections.per.ip.overrides", String, Some(""), Any, ClusterWide, Quotas),
     row("metadata.log.dir", String, None, Any, ReadOnly, Quorum),
-    row("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1), ReadOnly, Quorum),
-    row("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), AtLeast(0), ReadOnly, Quorum),
     row("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608), ReadOnly, Quorum),
     row("metadata.log.segment.ms", Long, Some("604800000"), Any, ReadOnly, Quorum),
     row("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0), ReadOnly, Quorum),
@@ -469,11 +454,11 @@ pub static IDLE: &[Row] = &[
     row("ssl.truststore.type", String, Some("JKS"), Any, PerBroker, Security),
     internal("super.users", String, Some(""), Any, ReadOnly, Authorization),
     row("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1), ReadOnly, Metrics),
-    row("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), ReadOnly, Transactions),
+    row("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), ReadOnly, Coordinator),
     row("transaction.partition.verification.enable", Boolean, Some("true"), Any, ClusterWide, Transactions),
-    row("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), ReadOnly, Transactions),
-    row("transaction.state.log.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly, Transactions),
-    row("transaction.state.log.min.isr", Int, Some("2"), AtLeast(1), ReadOnly, Transactions),
+    row("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), ReadOnly, Coordinator),
+    row("transaction.state.log.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly, Coordinator),
+    row("transaction.state.log.min.isr", Int, Some("2"), AtLeast(1), ReadOnly, Replication),
     row("transaction.two.phase.commit.enable", Boolean, Some("false"), Any, ReadOnly, Transactions),
     internal("unclean.leader.election.interval.ms", Long, Some("300000"), AtLeast(1), ReadOnly, Quorum),
     internal("unstable.api.versions.enable", Boolean, Some("false"), Any, ReadOnly, Unstable),

@@ -13,7 +13,7 @@ use super::layers::Layers;
 use super::row::{Role, Row, Update};
 use super::value::{Check, Field};
 use super::{ConfigError, NODE_ID_MAX, SHARDS_MAX};
-use Check::{Among, Any, AtLeast, Between, GzipLevel, NotEmpty, OneOf, SomeAmong};
+use Check::{Among, Any, AtLeast, Between, Fraction, GzipLevel, NotEmpty, OneOf, SomeAmong};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 
 macro_rules! settings {
@@ -155,6 +155,16 @@ settings! {
     /// Milliseconds after which every written byte is made to survive a loss of power, whether or
     /// not anyone waits for it.
     pub durable_lag_max_ms: i64 = "durable.lag.max.ms", Some("1000"), AtLeast(1), ReadOnly;
+    /// Records after which a partition is flushed before the last of them is acknowledged, if that is
+    /// not done sooner.
+    pub log_flush_interval_messages: i64 = "log.flush.interval.messages", Some("9223372036854775807"), AtLeast(1), ClusterWide;
+    /// Milliseconds after which a partition is flushed, if that is sooner than durable.lag.max.ms. No
+    /// value: log.flush.scheduler.interval.ms.
+    pub(super) log_flush_interval_ms_given: Option<i64> = "log.flush.interval.ms", None, Any, ClusterWide;
+    /// The same, where log.flush.interval.ms has no value.
+    pub(super) log_flush_scheduler_interval_ms: i64 = "log.flush.scheduler.interval.ms", Some("9223372036854775807"), Any, ReadOnly;
+    /// Whether a segment's file has its whole length from the first write on; else it grows ahead.
+    pub log_preallocate: bool = "log.preallocate", Some("false"), Any, ClusterWide;
     /// Milliseconds between two writings of the state file, from which recovery after a kill learns
     /// what need not be read; sooner where much is written.
     pub log_flush_offset_checkpoint_interval_ms: i32 = "log.flush.offset.checkpoint.interval.ms", Some("60000"), AtLeast(0), ReadOnly;
@@ -216,15 +226,36 @@ settings! {
     pub log_retention_bytes: i64 = "log.retention.bytes", Some("-1"), Any, ClusterWide;
     /// Milliseconds between two looks for segments past their retention.
     pub log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms", Some("300000"), AtLeast(1), ReadOnly;
-    /// What becomes of old segments: delete removes them, compact keeps the last record of each key
-    /// (accepted; compaction comes later). Nothing: they stay.
+    /// What becomes of old segments: delete removes them, compact keeps the last record of each key.
+    /// Nothing: they stay.
     pub log_cleanup_policy: Vec<String> = "log.cleanup.policy", Some("delete"), Among(&["compact", "delete"]), ClusterWide;
-    /// Milliseconds between a segment's removal from the log and the deletion of its files.
-    pub log_segment_delete_delay_ms: i64 = "log.segment.delete.delay.ms", Some("60000"), AtLeast(0), ClusterWide;
     /// Bytes of log between two entries of the offset index.
     pub log_index_interval_bytes: i32 = "log.index.interval.bytes", Some("4096"), AtLeast(0), ClusterWide;
     /// Largest index file in bytes; a full index begins a new segment.
     pub log_index_size_max_bytes: i32 = "log.index.size.max.bytes", Some("10485760"), AtLeast(4), ClusterWide;
+}
+"Compaction" {
+    /// Whether topics of cleanup.policy=compact are compacted.
+    pub log_cleaner_enable: bool = "log.cleaner.enable", Some("true"), Any, ReadOnly;
+    /// Milliseconds between two looks for logs to compact when nothing was to be done.
+    pub log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms", Some("15000"), AtLeast(0), ClusterWide;
+    /// Bytes of memory for the keys of the logs that are compacted, shared among the shards; a key
+    /// takes 24. Where they do not suffice a log is compacted in several passes.
+    pub log_cleaner_dedupe_buffer_size: i64 = "log.cleaner.dedupe.buffer.size", Some("134217728"), Any, ClusterWide;
+    /// How full that memory may become.
+    pub log_cleaner_io_buffer_load_factor: f64 = "log.cleaner.io.buffer.load.factor", Some("0.9"), Any, ClusterWide;
+    /// Bytes of a log that compaction reads and writes at once, together.
+    pub log_cleaner_io_buffer_size: i32 = "log.cleaner.io.buffer.size", Some("524288"), AtLeast(0), ClusterWide;
+    /// Bytes a second that compaction reads and writes, at most, shared among the shards.
+    pub log_cleaner_io_max_bytes_per_second: f64 = "log.cleaner.io.max.bytes.per.second", Some("1.7976931348623157E308"), Any, ClusterWide;
+    /// Share of a log that is not compacted at which compaction begins.
+    pub log_cleaner_min_cleanable_ratio: f64 = "log.cleaner.min.cleanable.ratio", Some("0.5"), Fraction(0.0, 1.0), ClusterWide;
+    /// Shortest time in milliseconds for which a record is left uncompacted.
+    pub log_cleaner_min_compaction_lag_ms: i64 = "log.cleaner.min.compaction.lag.ms", Some("0"), AtLeast(0), ClusterWide;
+    /// Longest time in milliseconds for which a record may escape compaction.
+    pub log_cleaner_max_compaction_lag_ms: i64 = "log.cleaner.max.compaction.lag.ms", Some("9223372036854775807"), AtLeast(1), ClusterWide;
+    /// Milliseconds for which compaction keeps the mark of a deleted key.
+    pub log_cleaner_delete_retention_ms: i64 = "log.cleaner.delete.retention.ms", Some("86400000"), AtLeast(0), ClusterWide;
 }
 "Consumer groups" {
     /// Partitions of __consumer_offsets; fixed once the topic exists.
@@ -235,6 +266,10 @@ settings! {
     pub offsets_topic_segment_bytes: i32 = "offsets.topic.segment.bytes", Some("104857600"), AtLeast(1), ReadOnly;
     /// Minutes for which the offsets of a group without members are kept.
     pub offsets_retention_minutes: i32 = "offsets.retention.minutes", Some("10080"), AtLeast(1), ReadOnly;
+    /// Bytes of metadata records after which a snapshot of the metadata is kept.
+    pub metadata_log_max_record_bytes_between_snapshots: i64 = "metadata.log.max.record.bytes.between.snapshots", Some("20971520"), AtLeast(1), ReadOnly;
+    /// Milliseconds after which one is kept if anything came since the last; 0: no matter how long.
+    pub metadata_log_max_snapshot_interval_ms: i64 = "metadata.log.max.snapshot.interval.ms", Some("3600000"), AtLeast(0), ReadOnly;
     /// Milliseconds between two looks for offsets past their retention.
     pub offsets_retention_check_interval_ms: i64 = "offsets.retention.check.interval.ms", Some("600000"), AtLeast(1), ReadOnly;
     /// Longest text in bytes that a client may commit with an offset.

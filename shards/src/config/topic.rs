@@ -58,8 +58,8 @@ macro_rules! topics {
 }
 
 topics! {
-    /// What becomes of old segments: delete removes them, compact keeps the last record of each key
-    /// (accepted; compaction comes later). Nothing: they stay.
+    /// What becomes of old segments: delete removes them, compact keeps the last record of each key.
+    /// Nothing: they stay.
     pub cleanup_policy: Vec<String> = "cleanup.policy", Some("delete"), Among(&["compact", "delete"]), &[("log.cleanup.policy", 1)], None;
     /// Codec in which batches are stored; producer keeps each as it came.
     pub compression_type: CompressionType = "compression.type", Some("producer"), OneOf(CompressionType::NAMES), &[("compression.type", 1)], None;
@@ -70,13 +70,14 @@ topics! {
     /// Level at which the node compresses with zstd.
     pub compression_zstd_level: i32 = "compression.zstd.level", Some("3"), Between(-131_072, 22), &[("compression.zstd.level", 1)], None;
     /// Milliseconds for which compaction keeps the mark of a deleted key.
-    pub delete_retention_ms: i64 = "delete.retention.ms", Some("86400000"), AtLeast(0), &[("log.cleaner.delete.retention.ms", 1)], Some(Why::Compaction);
-    /// Milliseconds between a segment's removal from the log and the deletion of its files.
-    pub file_delete_delay_ms: i64 = "file.delete.delay.ms", Some("60000"), AtLeast(0), &[("log.segment.delete.delay.ms", 1)], None;
-    /// Records after which Kafka flushes a log.
-    pub flush_messages: i64 = "flush.messages", Some("9223372036854775807"), AtLeast(1), &[("log.flush.interval.messages", 1)], Some(Why::Flush);
-    /// Milliseconds after which Kafka flushes a log.
-    pub flush_ms: i64 = "flush.ms", Some("9223372036854775807"), AtLeast(0), &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)], Some(Why::Flush);
+    pub delete_retention_ms: i64 = "delete.retention.ms", Some("86400000"), AtLeast(0), &[("log.cleaner.delete.retention.ms", 1)], None;
+    /// Milliseconds between a segment's removal from the log and the deletion of its files in Kafka.
+    pub file_delete_delay_ms: i64 = "file.delete.delay.ms", Some("60000"), AtLeast(0), &[("log.segment.delete.delay.ms", 1)], Some(Why::Removal);
+    /// Records after which a log is flushed before the last of them is acknowledged, if that is not
+    /// done sooner: durable.acks.all and durable.lag.max.ms decide, too.
+    pub flush_messages: i64 = "flush.messages", Some("9223372036854775807"), AtLeast(1), &[("log.flush.interval.messages", 1)], None;
+    /// Milliseconds after which a log is flushed, if that is sooner than durable.lag.max.ms.
+    pub flush_ms: i64 = "flush.ms", Some("9223372036854775807"), AtLeast(0), &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)], None;
     /// Replicas whose fetching is throttled.
     pub follower_replication_throttled_replicas: Vec<String> = "follower.replication.throttled.replicas", Some(""), ThrottledReplicas, &[], Some(Why::Replication);
     /// Bytes of log between two entries of the offset index.
@@ -90,7 +91,7 @@ topics! {
     /// Milliseconds for which a tiered partition's records are kept locally.
     pub local_retention_ms: i64 = "local.retention.ms", Some("-2"), AtLeast(-2), &[("log.local.retention.ms", 1)], Some(Why::Tiered);
     /// Longest time in milliseconds for which a record may escape compaction.
-    pub max_compaction_lag_ms: i64 = "max.compaction.lag.ms", Some("9223372036854775807"), AtLeast(1), &[("log.cleaner.max.compaction.lag.ms", 1)], Some(Why::Compaction);
+    pub max_compaction_lag_ms: i64 = "max.compaction.lag.ms", Some("9223372036854775807"), AtLeast(1), &[("log.cleaner.max.compaction.lag.ms", 1)], None;
     /// Largest record batch in bytes.
     pub max_message_bytes: i32 = "max.message.bytes", Some("1048588"), AtLeast(0), &[("message.max.bytes", 1)], None;
     /// Milliseconds by which a producer's timestamp may lie after the node's clock.
@@ -100,13 +101,13 @@ topics! {
     /// Whose clock stamps records: CreateTime the producer's, LogAppendTime the node's.
     pub message_timestamp_type: TimestampType = "message.timestamp.type", Some("CreateTime"), OneOf(TimestampType::NAMES), &[("log.message.timestamp.type", 1)], None;
     /// Share of a log that is not compacted at which compaction begins.
-    pub min_cleanable_dirty_ratio: f64 = "min.cleanable.dirty.ratio", Some("0.5"), Fraction(0.0, 1.0), &[("log.cleaner.min.cleanable.ratio", 1)], Some(Why::Compaction);
+    pub min_cleanable_dirty_ratio: f64 = "min.cleanable.dirty.ratio", Some("0.5"), Fraction(0.0, 1.0), &[("log.cleaner.min.cleanable.ratio", 1)], None;
     /// Shortest time in milliseconds for which a record is left uncompacted.
-    pub min_compaction_lag_ms: i64 = "min.compaction.lag.ms", Some("0"), AtLeast(0), &[("log.cleaner.min.compaction.lag.ms", 1)], Some(Why::Compaction);
+    pub min_compaction_lag_ms: i64 = "min.compaction.lag.ms", Some("0"), AtLeast(0), &[("log.cleaner.min.compaction.lag.ms", 1)], None;
     /// Replicas that must be in sync for a write with acks=all.
     pub min_insync_replicas: i32 = "min.insync.replicas", Some("1"), AtLeast(1), &[("min.insync.replicas", 1)], None;
-    /// Whether Kafka allocates a segment whole; here segments always grow ahead of their tail.
-    pub preallocate: bool = "preallocate", Some("false"), Any, &[("log.preallocate", 1)], Some(Why::NoCounterpart);
+    /// Whether a segment's file has its whole length from the first; else it grows ahead of its tail.
+    pub preallocate: bool = "preallocate", Some("false"), Any, &[("log.preallocate", 1)], None;
     /// Whether copying to remote storage is paused.
     pub remote_log_copy_disable: bool = "remote.log.copy.disable", Some("false"), Any, &[], Some(Why::Tiered);
     /// Whether remote data is deleted when remote storage is switched off.

@@ -1,4 +1,4 @@
-//! One coordinator partition at work: carries out what the group coordinator decides.
+//! One coordinator partition at work: carries out what the coordinator decides.
 //!
 //! Decisions are made at once, under a borrow that crosses no await; their effects are replies to
 //! waiting handlers and records for the writer (`host_write`).
@@ -6,7 +6,7 @@
 //! Invariant: a host that is retired decides nothing more; whoever waited has been told
 //! NOT_COORDINATOR, and the next use loads the partition anew.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
@@ -14,50 +14,65 @@ use futures_channel::oneshot;
 use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
 
-use super::groups::{Effect, Effects, GroupsShard, Reply, Ticket};
+use super::coordinator::{Coordinator, EffectsOf};
+use super::effects::{Effect, Ticket};
 use super::host_write::Job;
 use crate::partition::Partition;
 use crate::runtime::Notice;
 
 /// A reply on its way; fails only if the coordinator went away without a word.
-pub type Answer = oneshot::Receiver<Reply>;
+pub type Answer<C> = oneshot::Receiver<<C as Coordinator>::Reply>;
 
-/// Wakes the shard's timer when an earlier deadline appears than the one it sleeps for.
-#[derive(Default)]
-pub(super) struct Alarm {
+/// What runs errands.
+pub(super) type Runner<C> = Box<dyn Fn(&Rc<Host<C>>, <C as Coordinator>::Errand)>;
+
+/// What the hosts of a shard have in common.
+pub(super) struct Common<C: Coordinator> {
+    /// Wakes the shard's timer when an earlier deadline appears than the one it sleeps for.
     pub notice: Notice,
     /// Milliseconds of the wall clock.
     pub armed: Cell<i64>,
+    pub runner: OnceCell<Runner<C>>,
+}
+
+impl<C: Coordinator> Default for Common<C> {
+    fn default() -> Self {
+        Common {
+            notice: Notice::default(),
+            armed: Cell::new(0),
+            runner: OnceCell::new(),
+        }
+    }
 }
 
 /// See the module.
-pub struct Host {
+pub struct Host<C: Coordinator> {
     pub(super) partition: Rc<Partition>,
     pub(super) io: Io,
     spawner: Spawner,
-    alarm: Rc<Alarm>,
-    shard: RefCell<GroupsShard>,
-    waiting: RefCell<BTreeMap<Ticket, oneshot::Sender<Reply>>>,
+    common: Rc<Common<C>>,
+    shard: RefCell<C>,
+    waiting: RefCell<BTreeMap<Ticket, oneshot::Sender<C::Reply>>>,
     tickets: Cell<u64>,
-    pub(super) jobs: RefCell<VecDeque<Job>>,
+    pub(super) jobs: RefCell<VecDeque<Job<C>>>,
     pub(super) writing: Cell<bool>,
     retired: Cell<bool>,
 }
 
-impl Host {
+impl<C: Coordinator> Host<C> {
     /// Around a coordinator that has replayed its partition.
     pub(super) fn new(
         partition: Rc<Partition>,
         io: Io,
         spawner: Spawner,
-        alarm: Rc<Alarm>,
-        shard: GroupsShard,
-    ) -> Rc<Host> {
+        common: Rc<Common<C>>,
+        shard: C,
+    ) -> Rc<Host<C>> {
         let host = Rc::new(Host {
             partition,
             io,
             spawner,
-            alarm,
+            common,
             shard: RefCell::new(shard),
             waiting: RefCell::default(),
             tickets: Cell::new(0),
@@ -69,39 +84,41 @@ impl Host {
         host
     }
 
+    /// Its partition.
+    pub fn partition(&self) -> &Rc<Partition> {
+        &self.partition
+    }
+
     /// Whether it decides nothing more.
     pub fn retired(&self) -> bool {
         self.retired.get()
     }
 
     /// Makes a decision, at the time it is given (milliseconds), and carries out its effects.
-    pub fn ask<R>(
-        self: &Rc<Self>,
-        decide: impl FnOnce(&mut GroupsShard, i64, &mut Effects) -> R,
-    ) -> R {
-        let mut effects = Effects::new();
+    pub fn ask<R>(self: &Rc<Self>, decide: impl FnOnce(&mut C, i64, &mut EffectsOf<C>) -> R) -> R {
+        let mut effects = Vec::new();
         let (result, next) = {
             let mut shard = self.shard.borrow_mut();
             let result = decide(&mut shard, self.io.wall_clock(), &mut effects);
             (result, shard.next_deadline())
         };
         self.perform(effects);
-        if next.is_some_and(|next| next < self.alarm.armed.get()) {
-            self.alarm.notice.raise();
+        if next.is_some_and(|next| next < self.common.armed.get()) {
+            self.common.notice.raise();
         }
         result
     }
 
     /// Looks at what it holds.
-    pub(super) fn look<R>(&self, look: impl FnOnce(&GroupsShard) -> R) -> R {
+    pub fn look<R>(&self, look: impl FnOnce(&C) -> R) -> R {
         look(&self.shard.borrow())
     }
 
     /// Makes a decision whose reply may come later.
     pub fn question(
         self: &Rc<Self>,
-        decide: impl FnOnce(&mut GroupsShard, Ticket, i64, &mut Effects),
-    ) -> Answer {
+        decide: impl FnOnce(&mut C, Ticket, i64, &mut EffectsOf<C>),
+    ) -> Answer<C> {
         let ticket = Ticket(self.tickets.get());
         self.tickets.set(ticket.0 + 1);
         let (send, receive) = oneshot::channel();
@@ -132,7 +149,7 @@ impl Host {
         }
     }
 
-    fn perform(self: &Rc<Self>, effects: Effects) {
+    fn perform(self: &Rc<Self>, effects: EffectsOf<C>) {
         for effect in effects {
             match effect {
                 Effect::Reply { ticket, reply } => {
@@ -141,14 +158,31 @@ impl Host {
                         let _ = waiting.send(reply);
                     }
                 }
-                Effect::Persist { token, records } => {
-                    self.queue(Job::Write { token, records });
+                Effect::Persist { token, records } => self.queue(Job::Write {
+                    token,
+                    records,
+                    producer: None,
+                }),
+                Effect::PersistOpen {
+                    token,
+                    producer,
+                    records,
+                } => self.queue(Job::Write {
+                    token,
+                    records,
+                    producer: Some(producer),
+                }),
+                Effect::End { token, end } => self.queue(Job::End { token, end }),
+                Effect::Errand(errand) => {
+                    if let Some(run) = self.common.runner.get() {
+                        run(self, errand);
+                    }
                 }
             }
         }
     }
 
-    pub(super) fn queue(self: &Rc<Self>, job: Job) {
+    pub(super) fn queue(self: &Rc<Self>, job: Job<C>) {
         self.jobs.borrow_mut().push_back(job);
         if !self.writing.replace(true) {
             let me = self.clone();

@@ -1,23 +1,23 @@
 //! From a partition's records to a coordinator.
 //!
-//! Records of a transaction count when its commit marker follows, as in Kafka; this node writes
-//! none, but may be given a log that has them.
-
-use std::collections::BTreeMap;
+//! Records of a transaction count when its commit marker follows; until then they are the
+//! coordinator's to keep.
 
 use odradek_engine::record::{
     ControlType, EndTransactionMarker, OpenBatch, RecordError, Rules, headers, validate,
 };
-use odradek_engine::types::{Offset, ProducerId};
+use odradek_engine::types::Offset;
 use odradek_wire::DecodeError;
 
-use super::groups::{GroupsShard, Record, Settings, codec};
+use super::coordinator::Coordinator;
+use crate::catalog::Image;
+use crate::config::Settings;
 use crate::partition::{Partition, ReadError};
 
 /// Bytes read at once.
 const READ_BYTES: u64 = 4 << 20;
 
-/// Why a partition's groups cannot be served.
+/// Why a partition cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoadError {
     #[error("reading it failed at offset {offset}: {error}")]
@@ -33,16 +33,16 @@ pub(super) enum LoadError {
 }
 
 /// Replays everything visible.
-pub(super) async fn load(
+pub(super) async fn load<C: Coordinator>(
     partition: &Partition,
-    settings: Settings,
-) -> Result<GroupsShard, LoadError> {
+    settings: &Settings,
+    image: &Image,
+) -> Result<C, LoadError> {
+    let standing = partition.standing();
     let mut replay = Replay {
-        shard: GroupsShard::new(settings),
-        open: BTreeMap::new(),
+        shard: C::new(settings, image, standing.epoch),
         scratch: Vec::new(),
     };
-    let standing = partition.standing();
     let mut next = standing.log_start;
     while next < standing.visible {
         let bytes = partition
@@ -73,14 +73,12 @@ pub(super) async fn load(
     Ok(replay.shard)
 }
 
-struct Replay {
-    shard: GroupsShard,
-    /// Records of transactions without an end, by producer.
-    open: BTreeMap<ProducerId, Vec<Record>>,
+struct Replay<C> {
+    shard: C,
     scratch: Vec<u8>,
 }
 
-impl Replay {
+impl<C: Coordinator> Replay<C> {
     fn batch(&mut self, batch: &[u8], base: Offset) -> Result<(), LoadError> {
         let malformed = |error| LoadError::Batch {
             offset: base.0,
@@ -94,20 +92,17 @@ impl Replay {
                 let kind = ControlType::of(&record, index).map_err(malformed)?;
                 if matches!(kind, Some(ControlType::Commit | ControlType::Abort)) {
                     let marker = EndTransactionMarker::read(&record, index).map_err(malformed)?;
-                    let records = self.open.remove(&info.producer_id).unwrap_or_default();
-                    for record in records.into_iter().filter(|_| marker.commit) {
-                        self.shard.replay(record);
-                    }
+                    self.shard.replay_end(info.producer_id, marker.commit);
                 }
                 continue;
             }
             let offset = open.offset_of(&record).0;
             let key = record.key.ok_or(LoadError::Keyless { offset })?;
-            let decoded = codec::decode_record(key, record.value)
+            let decoded = C::decode(key, record.value)
                 .map_err(|error| LoadError::Record { offset, error })?;
             match decoded {
                 Some(record) if info.is_transactional() => {
-                    self.open.entry(info.producer_id).or_default().push(record);
+                    self.shard.replay_open(info.producer_id, record);
                 }
                 Some(record) => self.shard.replay(record),
                 None => {}

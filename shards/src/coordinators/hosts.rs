@@ -1,7 +1,7 @@
-//! The group coordinators of a shard: one per partition of `__consumer_offsets` that it owns,
-//! loaded on first use.
+//! The coordinators of one kind of a shard: one per partition of their topic that it owns, loaded
+//! on first use.
 //!
-//! A partition whose records are malformed is not served: its groups are told NOT_COORDINATOR,
+//! A partition whose records are malformed is not served: whoever asks is told NOT_COORDINATOR,
 //! the log names the offset, and all others go on.
 
 use std::cell::{Cell, RefCell};
@@ -13,16 +13,18 @@ use async_lock::OnceCell;
 use odradek_engine::io::Errno;
 use odradek_wire::Uuid;
 
-use super::groups::{CommittedAt, Settings, error};
-use super::host::{Alarm, Host};
+use super::coordinator::Coordinator;
+use super::groups::{CommittedAt, GroupsShard, error};
+use super::host::{Common, Host, Runner};
 use super::host_load::{LoadError, load};
 use super::place::partition_for;
 use crate::catalog::{Holdings, Image, Topic};
-use crate::config;
 use crate::runtime::{Quiet, either, next_pass};
 
 /// Where groups and their offsets are recorded.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+pub const OFFSETS_TOPIC: &str = GroupsShard::TOPIC;
+/// Where transactions are recorded.
+pub const TRANSACTIONS_TOPIC: &str = super::transactions::TransactionsShard::TOPIC;
 
 /// Longest sleep of the timer, milliseconds: the wall clock may be set.
 const SLEEP_MAX_MS: i64 = 60_000;
@@ -31,54 +33,68 @@ const SLEEP_MAX_MS: i64 = 60_000;
 #[derive(Clone, Copy)]
 struct Malformed;
 
-type Loaded = OnceCell<Result<Rc<Host>, Malformed>>;
+type Loaded<C> = OnceCell<Result<Rc<Host<C>>, Malformed>>;
 
-struct Entry {
+struct Entry<C: Coordinator> {
     topic: Uuid,
-    loaded: Rc<Loaded>,
+    loaded: Rc<Loaded<C>>,
 }
 
 /// See the module.
-pub struct Groups {
+pub struct Hosts<C: Coordinator> {
     holdings: Rc<Holdings>,
-    settings: Settings,
-    entries: RefCell<BTreeMap<i32, Entry>>,
-    alarm: Rc<Alarm>,
+    entries: RefCell<BTreeMap<i32, Entry<C>>>,
+    common: Rc<Common<C>>,
     /// Every coordinator that may know a group was loaded once.
     surveyed: Cell<bool>,
     /// Rate limit of log lines about partitions that cannot be read.
     unread: Quiet,
 }
 
-impl Groups {
+impl<C: Coordinator> Hosts<C> {
     /// Nothing loaded.
-    pub fn new(holdings: Rc<Holdings>) -> Rc<Groups> {
-        Rc::new(Groups {
-            settings: coordinator_settings(holdings.given()),
+    pub fn new(holdings: Rc<Holdings>) -> Rc<Self> {
+        Rc::new(Hosts {
             holdings,
             entries: RefCell::default(),
-            alarm: Rc::default(),
+            common: Rc::default(),
             surveyed: Cell::new(false),
             unread: Quiet::default(),
         })
     }
 
-    /// The coordinator of a group, if this shard has it; loads it if need be.
+    /// Says what runs errands; once, before anything is loaded.
+    pub fn run_errands_by(&self, runner: Runner<C>) {
+        let set = self.common.runner.set(runner);
+        assert!(set.is_ok(), "errands have one runner");
+    }
+
+    /// The coordinator of a name, if this shard has it; loads it if need be.
     ///
     /// # Errors
     /// NOT_COORDINATOR.
-    pub async fn serving(&self, group_id: &str) -> Result<Rc<Host>, i16> {
+    pub async fn serving(&self, name: &str) -> Result<Rc<Host<C>>, i16> {
         let image = self.holdings.image();
-        let topic = image.topic(OFFSETS_TOPIC).ok_or(error::NOT_COORDINATOR)?;
-        let index = partition_for(group_id, topic.partitions.len());
+        let topic = image.topic(C::TOPIC).ok_or(error::NOT_COORDINATOR)?;
+        let index = partition_for(name, topic.partitions.len());
         self.host(topic, index as i32).await
     }
 
-    /// Every coordinator of this shard that may know a group; loads them if need be. Partitions
-    /// that cannot be served are left out.
-    pub async fn all(&self) -> Vec<Rc<Host>> {
+    /// The coordinator of a partition, if this shard has it; loads it if need be.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR.
+    pub async fn of_partition(&self, index: i32) -> Result<Rc<Host<C>>, i16> {
         let image = self.holdings.image();
-        let Some(topic) = image.topic(OFFSETS_TOPIC) else {
+        let topic = image.topic(C::TOPIC).ok_or(error::NOT_COORDINATOR)?;
+        self.host(topic, index).await
+    }
+
+    /// Every coordinator of this shard that may know a name; loads them if need be. Partitions
+    /// that cannot be served are left out.
+    pub async fn all(&self) -> Vec<Rc<Host<C>>> {
+        let image = self.holdings.image();
+        let Some(topic) = image.topic(C::TOPIC) else {
             return Vec::new();
         };
         let mut hosts = Vec::new();
@@ -99,6 +115,140 @@ impl Groups {
         hosts
     }
 
+    /// Lets what has a time expire, until the task is dropped.
+    pub(crate) async fn keep_time(self: Rc<Self>) {
+        let io = &self.holdings.ground().io;
+        loop {
+            // What appears while this runs is seen below.
+            self.common.armed.set(i64::MIN);
+            let hosts = self.loaded();
+            for host in &hosts {
+                host.tick();
+            }
+            let next = hosts.iter().filter_map(|host| host.next_deadline()).min();
+            self.common.armed.set(next.unwrap_or(i64::MAX));
+            let raised = self.common.notice.raised();
+            match next {
+                Some(next) => {
+                    let wait = next.saturating_sub(io.wall_clock()).clamp(1, SLEEP_MAX_MS);
+                    either(raised, io.sleep(Duration::from_millis(wait as u64))).await;
+                }
+                None => raised.await,
+            }
+        }
+    }
+
+    /// Coordinators of partitions that are not this shard's any more send everybody away.
+    pub(crate) fn adopt(&self, image: &Image) {
+        let shard = self.holdings.shard();
+        let topic = image.topic(C::TOPIC);
+        let owned = |index: i32, id: Uuid| {
+            topic.is_some_and(|topic| topic.id == id && owns(topic, index, shard))
+        };
+        let mut gone = Vec::new();
+        self.entries.borrow_mut().retain(|index, entry| {
+            let keep = owned(*index, entry.topic);
+            if let (false, Some(Ok(host))) = (keep, entry.loaded.get()) {
+                gone.push(host.clone());
+            }
+            keep
+        });
+        for host in gone {
+            host.retire();
+        }
+        for host in self.loaded() {
+            host.ask(|shard, _, _| shard.adopt(image));
+        }
+    }
+
+    /// Everybody is sent away: the shard stops.
+    pub(crate) fn stop(&self) {
+        for host in self.loaded() {
+            host.retire();
+        }
+    }
+
+    fn loaded(&self) -> Vec<Rc<Host<C>>> {
+        let entries = self.entries.borrow();
+        let hosts = entries.values().filter_map(|entry| entry.loaded.get());
+        hosts.filter_map(|host| host.clone().ok()).collect()
+    }
+
+    fn is_loaded(&self, topic: &Topic, index: i32) -> bool {
+        let entries = self.entries.borrow();
+        let entry = entries.get(&index);
+        entry.is_some_and(|entry| entry.topic == topic.id)
+    }
+
+    async fn host(&self, topic: &Topic, index: i32) -> Result<Rc<Host<C>>, i16> {
+        let holdings = &self.holdings;
+        if holdings.stopping() || !owns(topic, index, holdings.shard()) {
+            return Err(error::NOT_COORDINATOR);
+        }
+        let loaded = {
+            let mut entries = self.entries.borrow_mut();
+            let known = entries.get(&index).filter(|entry| {
+                let retired = matches!(entry.loaded.get(), Some(Ok(host)) if host.retired());
+                entry.topic == topic.id && !retired
+            });
+            match known {
+                Some(entry) => entry.loaded.clone(),
+                None => {
+                    let loaded = Rc::new(Loaded::<C>::new());
+                    let entry = Entry {
+                        topic: topic.id,
+                        loaded: loaded.clone(),
+                    };
+                    entries.insert(index, entry);
+                    loaded
+                }
+            }
+        };
+        let host = loaded.get_or_try_init(|| self.load(topic, index)).await?;
+        match host {
+            // While it was loaded the world may have changed.
+            Ok(host) if !host.retired() && !holdings.stopping() && !host.partition.left() => {
+                Ok(host.clone())
+            }
+            _ => Err(error::NOT_COORDINATOR),
+        }
+    }
+
+    async fn load(&self, topic: &Topic, index: i32) -> Result<Result<Rc<Host<C>>, Malformed>, i16> {
+        let ground = self.holdings.ground();
+        let hosted = self
+            .holdings
+            .hosted(topic, index)
+            .await
+            .map_err(|_| error::NOT_COORDINATOR)?;
+        let (settings, image) = (self.holdings.given(), self.holdings.image());
+        match load::<C>(&hosted.partition, settings, &image).await {
+            Ok(shard) => Ok(Ok(Host::new(
+                hosted.partition.clone(),
+                ground.io.clone(),
+                ground.spawner.clone(),
+                self.common.clone(),
+                shard,
+            ))),
+            Err(failed @ LoadError::Read { .. }) => {
+                self.unread.log(&ground.io, || {
+                    tracing::error!("{} of {}-{index}: {failed}", C::WHAT, topic.name);
+                });
+                Err(error::NOT_COORDINATOR)
+            }
+            Err(failed) => {
+                tracing::error!(
+                    "{} of {}-{index} are not served until the node starts again: {failed}",
+                    C::WHAT,
+                    topic.name
+                );
+                Ok(Err(Malformed))
+            }
+        }
+    }
+}
+
+impl Hosts<GroupsShard> {
     /// What groups of this shard have committed. The first time it loads every coordinator that
     /// may know a group; so many offsets are looked at in one pass.
     pub async fn committed(&self, per_pass: usize) -> Vec<CommittedAt> {
@@ -129,151 +279,10 @@ impl Groups {
             host.settled().await;
         }
     }
-
-    /// Lets sessions, joins and offsets expire, until the task is dropped.
-    pub(crate) async fn keep_time(self: Rc<Self>) {
-        let io = &self.holdings.ground().io;
-        loop {
-            // What appears while this runs is seen below.
-            self.alarm.armed.set(i64::MIN);
-            let hosts = self.loaded();
-            for host in &hosts {
-                host.tick();
-            }
-            let next = hosts.iter().filter_map(|host| host.next_deadline()).min();
-            self.alarm.armed.set(next.unwrap_or(i64::MAX));
-            let raised = self.alarm.notice.raised();
-            match next {
-                Some(next) => {
-                    let wait = next.saturating_sub(io.wall_clock()).clamp(1, SLEEP_MAX_MS);
-                    either(raised, io.sleep(Duration::from_millis(wait as u64))).await;
-                }
-                None => raised.await,
-            }
-        }
-    }
-
-    /// Coordinators of partitions that are not this shard's any more send everybody away.
-    pub(crate) fn adopt(&self, image: &Image) {
-        let shard = self.holdings.shard();
-        let topic = image.topic(OFFSETS_TOPIC);
-        let owned = |index: i32, id: Uuid| {
-            topic.is_some_and(|topic| topic.id == id && owns(topic, index, shard))
-        };
-        let mut gone = Vec::new();
-        self.entries.borrow_mut().retain(|index, entry| {
-            let keep = owned(*index, entry.topic);
-            if let (false, Some(Ok(host))) = (keep, entry.loaded.get()) {
-                gone.push(host.clone());
-            }
-            keep
-        });
-        for host in gone {
-            host.retire();
-        }
-    }
-
-    /// Everybody is sent away: the shard stops.
-    pub(crate) fn stop(&self) {
-        for host in self.loaded() {
-            host.retire();
-        }
-    }
-
-    fn loaded(&self) -> Vec<Rc<Host>> {
-        let entries = self.entries.borrow();
-        let hosts = entries.values().filter_map(|entry| entry.loaded.get());
-        hosts.filter_map(|host| host.clone().ok()).collect()
-    }
-
-    fn is_loaded(&self, topic: &Topic, index: i32) -> bool {
-        let entries = self.entries.borrow();
-        let entry = entries.get(&index);
-        entry.is_some_and(|entry| entry.topic == topic.id)
-    }
-
-    async fn host(&self, topic: &Topic, index: i32) -> Result<Rc<Host>, i16> {
-        let holdings = &self.holdings;
-        if holdings.stopping() || !owns(topic, index, holdings.shard()) {
-            return Err(error::NOT_COORDINATOR);
-        }
-        let loaded = {
-            let mut entries = self.entries.borrow_mut();
-            let known = entries.get(&index).filter(|entry| {
-                let retired = matches!(entry.loaded.get(), Some(Ok(host)) if host.retired());
-                entry.topic == topic.id && !retired
-            });
-            match known {
-                Some(entry) => entry.loaded.clone(),
-                None => {
-                    let loaded = Rc::new(Loaded::new());
-                    let entry = Entry {
-                        topic: topic.id,
-                        loaded: loaded.clone(),
-                    };
-                    entries.insert(index, entry);
-                    loaded
-                }
-            }
-        };
-        let host = loaded.get_or_try_init(|| self.load(topic, index)).await?;
-        match host {
-            // While it was loaded the world may have changed.
-            Ok(host) if !host.retired() && !holdings.stopping() && !host.partition.left() => {
-                Ok(host.clone())
-            }
-            _ => Err(error::NOT_COORDINATOR),
-        }
-    }
-
-    async fn load(&self, topic: &Topic, index: i32) -> Result<Result<Rc<Host>, Malformed>, i16> {
-        let ground = self.holdings.ground();
-        let hosted = self
-            .holdings
-            .hosted(topic, index)
-            .await
-            .map_err(|_| error::NOT_COORDINATOR)?;
-        match load(&hosted.partition, self.settings.clone()).await {
-            Ok(shard) => Ok(Ok(Host::new(
-                hosted.partition.clone(),
-                ground.io.clone(),
-                ground.spawner.clone(),
-                self.alarm.clone(),
-                shard,
-            ))),
-            Err(failed @ LoadError::Read { .. }) => {
-                self.unread.log(&ground.io, || {
-                    tracing::error!("groups of {topic}-{index}: {failed}", topic = topic.name);
-                });
-                Err(error::NOT_COORDINATOR)
-            }
-            Err(failed) => {
-                tracing::error!(
-                    "groups of {topic}-{index} are not served until the node starts again: \
-                     {failed}",
-                    topic = topic.name
-                );
-                Ok(Err(Malformed))
-            }
-        }
-    }
 }
 
 fn owns(topic: &Topic, index: i32, shard: u32) -> bool {
     let entry = usize::try_from(index).ok();
     let entry = entry.and_then(|index| topic.partitions.get(index));
     entry.is_some_and(|entry| entry.shard == shard)
-}
-
-fn coordinator_settings(settings: &config::Settings) -> Settings {
-    Settings {
-        session_timeout_min_ms: settings.group_min_session_timeout_ms,
-        session_timeout_max_ms: settings.group_max_session_timeout_ms,
-        group_size_max: settings.group_max_size.max(1) as usize,
-        initial_rebalance_delay_ms: i64::from(settings.group_initial_rebalance_delay_ms),
-        offset_metadata_max: settings.offset_metadata_max_bytes.max(0) as usize,
-        offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
-        offsets_retention_check_interval_ms: settings.offsets_retention_check_interval_ms,
-        ..Settings::default()
-    }
 }

@@ -15,16 +15,35 @@ impl Partition {
     /// The file of a segment, opened if need be. A file that is created here takes no byte
     /// before its directory entry is durable.
     pub(super) async fn file(&self, base: Offset, create: bool) -> Result<Rc<SegmentFile>, Errno> {
-        if let Some(file) = self.state.borrow().files.get(&base) {
-            return Ok(file.clone());
-        }
         let ground = &self.ground;
-        let file =
-            SegmentFile::open(&ground.io, &self.directory, base, ground.strategy, create).await?;
-        if create && file.allocated() == 0 && !mutant::is(Mutant::AckBeforeDirectorySync) {
-            ground.io.sync_directory(&self.directory).await?;
-        }
-        let mut state = self.state.borrow_mut();
+        let (file, mut state) = loop {
+            let (exchange, generation, pin) = {
+                let state = self.state.borrow();
+                if let Some(file) = state.files.get(&base) {
+                    return Ok(file.clone());
+                }
+                let pin = state.may_be_exchanged() && !create;
+                (state.exchanging(base), state.generation(), pin)
+            };
+            if let Some(exchange) = exchange {
+                exchange.passed().await;
+                continue;
+            }
+            let file =
+                SegmentFile::open(&ground.io, &self.directory, base, ground.strategy, create)
+                    .await?;
+            if create && file.allocated() == 0 && !mutant::is(Mutant::AckBeforeDirectorySync) {
+                ground.io.sync_directory(&self.directory).await?;
+            }
+            if pin {
+                file.pin().await?;
+            }
+            let state = self.state.borrow_mut();
+            // What was opened under a name may be another file than the log's by now.
+            if state.generation() == generation && state.exchanging(base).is_none() {
+                break (file, state);
+            }
+        };
         let file = state.files.entry(base).or_insert(file).clone();
         if state.files.len() > CLOSED_OPEN_MAX {
             // The oldest goes, if a flush need not find it here: all of it is durable. Whoever

@@ -12,7 +12,7 @@ impl Partition {
 
     /// Whether what is written next should be durable soon.
     pub(super) fn durable_awaited(&self, state: &State) -> bool {
-        state.always_durable || self.visibility_wanted(state)
+        state.always_durable || state.flush_wanted() || self.visibility_wanted(state)
     }
 
     /// Whether somebody waits for more to be visible, and only *durable* can bring it.
@@ -24,9 +24,10 @@ impl Partition {
                 || state.readers.iter().any(|reader| reader.strong_count() > 0))
     }
 
-    /// Flushes now what is written and not durable, if somebody waits for it.
+    /// Flushes now what is written and not durable, if somebody waits for it, or it is a lot.
     pub(super) fn hurry(&self, state: &mut State) {
-        if self.visibility_wanted(state) && state.progress.durable() < state.progress.written() {
+        let wanted = self.visibility_wanted(state) || state.flush_wanted();
+        if wanted && state.progress.durable() < state.progress.written() {
             self.start_flush(state);
         }
     }
@@ -87,9 +88,13 @@ impl Partition {
     /// Called by the shard's flusher: flushes if the lag is over.
     pub fn flush_if_due(&self) {
         let mut state = self.state.borrow_mut();
-        let due = state.undurable.since().is_some_and(|since| {
-            self.ground.io.now().saturating_sub(since) >= self.ground.durable_lag_ms * 1_000_000 / 2
-        });
+        let lag_ms = state.habits.flush_ms.unsigned_abs();
+        let lag_ns =
+            (self.ground.durable_lag_ms * 1_000_000 / 2).min(lag_ms.saturating_mul(1_000_000));
+        let due = state
+            .undurable
+            .since()
+            .is_some_and(|since| self.ground.io.now().saturating_sub(since) >= lag_ns);
         if due {
             self.start_flush(&mut state);
         }

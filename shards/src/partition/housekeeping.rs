@@ -49,6 +49,11 @@ impl Partition {
             .directory
             .join(format!("{}.snapshot", file_stem(seal.next)));
         io.place_file(&snapshot, seal.producers.clone()).await?;
+        if !seal.aborted.is_empty() {
+            let path = self.directory.join(file_stem(seal.base));
+            let path = path.with_extension("txnindex");
+            io.place_file(&path, seal.aborted.clone()).await?;
+        }
         if whole {
             let stem = self.directory.join(file_stem(seal.base));
             let (times, offsets) = (seal.time_index.clone(), seal.index.clone());
@@ -99,6 +104,10 @@ impl Partition {
             }
             let visible = state.progress.visible();
             state.log.expire_producers(now, producers_ms);
+            if state.compacting() {
+                // Its turn comes when the cleaning has ended.
+                return Ok(state.log.log_start());
+            }
             let gone = state.log.expire(now, visible);
             for segment in &gone {
                 state.files.remove(&segment.base);
@@ -151,7 +160,7 @@ impl Partition {
     async fn remove_segment(&self, base: Offset) -> Result<(), Errno> {
         self.syncs.forget(base);
         let stem = self.directory.join(file_stem(base));
-        for extension in ["log", "index", "timeindex", "snapshot"] {
+        for extension in ["log", "index", "timeindex", "txnindex", "snapshot"] {
             match self.ground.io.remove(&stem.with_extension(extension)).await {
                 Ok(()) | Err(Errno(libc::ENOENT)) => {}
                 Err(error) => return Err(error),
@@ -227,6 +236,7 @@ impl Partition {
         }
         // What is under way would make files again that are gone by then.
         self.calm_down().await;
+        self.stop_compacting().await;
         let io = &self.ground.io;
         let _none_moves = self.start_moves.lock().await;
         remove_directory(io, &self.directory).await?;

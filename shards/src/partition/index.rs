@@ -55,6 +55,12 @@ impl Partition {
             self.state.borrow_mut().log.fill_gap(base, entries);
             return Ok(());
         }
+        let exchange = self.state.borrow().exchanging(base);
+        if let Some(exchange) = exchange {
+            exchange.passed().await;
+            return Ok(());
+        }
+        let generation = self.state.borrow().generation();
         let extent = self.with_log(|log| {
             let mut segments = log.segments().skip_while(|other| other.base < base);
             let size = segments.next().filter(|found| found.base == base)?.size;
@@ -65,10 +71,15 @@ impl Partition {
         };
         let stem = self.directory.join(file_stem(base));
         let index = match read_index(&self.ground.io, &stem, base, size, next).await {
-            Some(index) => index,
-            None => self.walk_headers(base, Position(size)).await?,
+            Some(index) => Ok(index),
+            None => self.walk_headers(base, Position(size)).await,
         };
         let mut state = self.state.borrow_mut();
+        if state.generation() != generation || state.exchanging(base).is_some() {
+            // Of files that are not the log's any more, or not yet. It is asked again.
+            return Ok(());
+        }
+        let index = index?;
         state.log.trim_indexes(3);
         state.log.set_index(base, index);
         Ok(())

@@ -5,12 +5,13 @@ use std::path::Path;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::index::SegmentIndex;
 use odradek_engine::log::recovery::{END_OF_FILE, EpochBound, Step, ZEROS, step};
-use odradek_engine::log::{Recent, Segment, file_stem};
-use odradek_engine::record::{BatchInfo, HEADER_BYTES};
+use odradek_engine::log::transactions::Undecided;
+use odradek_engine::log::{AbortedList, Recent, Segment, file_stem};
+use odradek_engine::record::{BatchHeader, BatchInfo, EndTransactionMarker, HEADER_BYTES};
 use odradek_engine::types::{Offset, Position, Timestamp};
 
 use super::recover::Start;
-use super::side_files::read_index;
+use super::side_files::{read_aborted, read_index};
 use super::walk::Walk;
 
 /// Bytes read at once.
@@ -27,10 +28,12 @@ pub(super) async fn trust(
     let size = file.allocated();
     let index = read_index(io, &directory.join(file_stem(base)), base, size, following).await?;
     let latest = index.latest();
+    // About when it began: the first entry comes soon after its first batch.
+    let first = index.times().iter().next();
     Some(Segment {
         size,
         latest,
-        started: latest.timestamp,
+        started: first.map_or(latest.timestamp, |first| first.timestamp),
         index: Some(index),
         ..Segment::new(base)
     })
@@ -38,11 +41,12 @@ pub(super) async fn trust(
 
 impl Walk<'_> {
     /// Reads a segment batch by batch, from the checkpoint on if there is one in it; takes in what
-    /// is the log.
+    /// is the log. `following`: where the next one begins.
     pub(super) async fn judge(
         &mut self,
         file: &SegmentFile,
         base: Offset,
+        following: Option<Offset>,
         start: Option<&Start>,
     ) -> Result<Segment, Errno> {
         let mut segment = match start {
@@ -57,8 +61,15 @@ impl Walk<'_> {
         // From here on the batches tell. What began before must keep its beginning: the first batch
         // here may be of an epoch that began in an earlier segment, with later ones behind it.
         self.found.epochs.truncate_from_end(self.found.next);
+        if let Some(start) = start {
+            self.undecided = Undecided::of(&start.producers);
+            self.undecided_from = start.checkpoint.end.offset;
+        }
         let mut index = segment.index.take().unwrap_or(SegmentIndex::new(base));
         let end = file.allocated();
+        // A batch behind missing offsets ends in its segment.
+        let gaps = following.map_or(self.gaps, |next| next.min(self.gaps));
+        let mut whole = true;
         let from = segment.size;
         let mut at = from;
         let mut want = CHUNK_BYTES;
@@ -68,18 +79,23 @@ impl Walk<'_> {
             want = CHUNK_BYTES;
             let mut walked = 0;
             loop {
+                let next = self.found.next;
+                let gaps = (next < gaps).then_some(gaps);
+                let header = BatchHeader::view(&bytes[walked..]).filter(|_| gaps.is_some());
+                let here = header.map_or(next, |header| header.base_offset().max(next));
                 let epoch = EpochBound {
                     least: self.epoch,
-                    told: self.told.epoch_for(self.found.next),
+                    told: self.told.epoch_for(here),
                 };
-                match step(&bytes[walked..], self.found.next, epoch, false, last) {
+                match step(&bytes[walked..], next, epoch, gaps, last) {
                     Step::Batch(info) => {
                         let pos = at + walked as u64;
                         index.on_append(&info, Position(pos), &self.opening.rules.index);
                         if segment.started == Timestamp::NONE {
-                            segment.started = info.base_timestamp;
+                            segment.started = first_time(&info);
                         }
-                        self.take(&info, base, pos);
+                        let batch = &bytes[walked..walked + info.size];
+                        self.take(batch, &info, pos, &mut segment);
                         walked += info.size;
                     }
                     Step::More(needed) if walked == 0 => {
@@ -91,6 +107,7 @@ impl Walk<'_> {
                     Step::More(_) => break,
                     Step::End(why) => {
                         at += walked as u64;
+                        whole = why == END_OF_FILE;
                         if why != END_OF_FILE && why != ZEROS {
                             tracing::warn!(
                                 partition = %self.opening.name,
@@ -111,6 +128,16 @@ impl Walk<'_> {
             at += walked as u64;
         }
         self.judged += at - from;
+        if whole && let Some(next) = following.filter(|next| *next <= self.gaps) {
+            // What was at its end is missing.
+            self.found.next = self.found.next.max(next);
+        }
+        if self.finished(base)
+            && let Some(all) = read_aborted(self.io, &self.opening.directory, base).await?
+        {
+            // The batches alone do not tell: where a transaction began may not have been read.
+            segment.aborted = AbortedList::Known(all);
+        }
         segment.size = at;
         segment.latest = index.latest();
         segment.index = Some(index);
@@ -118,20 +145,59 @@ impl Walk<'_> {
     }
 
     /// Takes in a batch that is the log's.
-    fn take(&mut self, info: &BatchInfo, segment: Offset, pos: u64) {
+    fn take(&mut self, batch: &[u8], info: &BatchInfo, pos: u64, segment: &mut Segment) {
         let found = &mut self.found;
-        found.epochs.assign(info.leader_epoch, info.base_offset);
-        if info.has_producer_id() && info.base_offset >= self.replay_from {
-            found.producers.applied(info, info.max_timestamp);
+        // The batch with which its epoch began may be missing.
+        let told = self.told.entries().iter();
+        let told = told.filter(|told| told.epoch == info.leader_epoch);
+        let began = told.map(|told| told.start_offset).next();
+        let began =
+            began.filter(|began| *began <= info.base_offset && info.base_offset < self.gaps);
+        let began = began.unwrap_or(info.base_offset);
+        found.epochs.assign(info.leader_epoch, began);
+        if info.has_producer_id() {
+            let news = info.base_offset >= self.replay_from;
+            let decides = info.base_offset >= self.undecided_from;
+            let marker = match info.is_control() {
+                true => EndTransactionMarker::of_batch(batch, *info),
+                false => None,
+            };
+            if let Some(marker) = marker {
+                if decides
+                    && let Some(aborted) = self.undecided.marker(info, marker)
+                    && let AbortedList::Known(all) = &mut segment.aborted
+                {
+                    all.push(aborted);
+                }
+                if news {
+                    let time = info.max_timestamp;
+                    found.producers.applied_marker(info, marker, time);
+                }
+            } else if !info.is_control() {
+                if decides {
+                    self.undecided.data(info);
+                }
+                if news {
+                    found.producers.applied(info, info.max_timestamp);
+                }
+            }
         }
         self.epoch = info.leader_epoch;
         found.next = info.next_offset();
         found.last = Some(Recent {
             base: info.base_offset,
             next: found.next,
-            segment,
+            segment: segment.base,
             pos,
             end: pos + info.size as u64,
         });
+    }
+}
+
+/// The time that a segment's first batch came with; a delete horizon may stand in its place.
+fn first_time(info: &BatchInfo) -> Timestamp {
+    match info.attributes.has_delete_horizon() {
+        true => info.max_timestamp,
+        false => info.base_timestamp,
     }
 }

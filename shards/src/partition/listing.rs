@@ -10,6 +10,8 @@ pub(super) struct Listing<'a> {
     pub bases: Vec<Offset>,
     /// Indexes: each says that its segment was finished.
     finished: Vec<Offset>,
+    /// Indexes of aborted transactions.
+    aborted: Vec<Offset>,
     /// Snapshots of the producers' state.
     pub snapshots: Vec<Offset>,
     /// Left behind by a kill, to be removed.
@@ -28,6 +30,7 @@ impl<'a> Listing<'a> {
             match parse_file_name(name) {
                 Some((base, "log")) => listing.bases.push(base),
                 Some((base, "index")) => listing.finished.push(base),
+                Some((base, "txnindex")) => listing.aborted.push(base),
                 Some((base, "snapshot")) => listing.snapshots.push(base),
                 _ => {}
             }
@@ -35,6 +38,7 @@ impl<'a> Listing<'a> {
         for list in [
             &mut listing.bases,
             &mut listing.finished,
+            &mut listing.aborted,
             &mut listing.snapshots,
         ] {
             list.sort_unstable();
@@ -51,6 +55,11 @@ impl<'a> Listing<'a> {
     /// Whether a segment has its index.
     pub fn is_finished(&self, base: Offset) -> bool {
         self.finished.binary_search(&base).is_ok()
+    }
+
+    /// Whether a segment has an index of aborted transactions.
+    pub fn has_aborted(&self, base: Offset) -> bool {
+        self.aborted.binary_search(&base).is_ok()
     }
 
     /// How many segments, from the first, were finished without a gap.
@@ -76,6 +85,7 @@ mod tests {
             "00000000000000000030.index",
             "00000000000000000020.snapshot",
             "00000000000000000010.snapshot",
+            "00000000000000000010.txnindex",
             "00000000000000000010.index.tmp",
             "00000000000000000005.log.deleted",
             "partition.metadata",
@@ -89,6 +99,7 @@ mod tests {
             "00000000000000000005.log.deleted",
         ];
         assert_eq!(listing.litter, litter);
+        assert!(listing.has_aborted(Offset(10)) && !listing.has_aborted(Offset(20)));
         assert_eq!(listing.clean(), 1);
         assert!(listing.orphans().eq([Offset(30)]));
     }

@@ -9,8 +9,10 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
+mod compaction;
 mod files;
 mod flush;
+mod habits;
 mod hand_over;
 mod housekeeping;
 mod index;
@@ -28,6 +30,7 @@ mod side_files;
 mod stray;
 mod syncs;
 mod tails;
+mod transactions;
 mod undurable;
 mod waiters;
 mod walk;
@@ -49,6 +52,9 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::compaction::Compaction;
+pub use self::compaction::{CleanError, Cleaned, Means, Pace};
+pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
 use self::journal::Journaled;
 pub use self::journal::{Journal, ReplayError, directory as journal_directory, replay};
@@ -56,11 +62,12 @@ use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
-pub use self::read::{Piece, Read, ReadError};
+pub use self::read::{Isolation, Piece, Read, ReadError};
 use self::rest::Looked;
 pub use self::stray::remove_directory;
 use self::syncs::Syncs;
 pub use self::tails::Tails;
+pub use self::transactions::{End, Unmarked};
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
 use crate::runtime::{DirectorySync, Gate, Notice, Quiet};
@@ -164,6 +171,8 @@ struct State {
     checkpoint: Option<Checkpoint>,
     /// Indexes that are being made.
     indexing: BTreeMap<Offset, Rc<Gate>>,
+    compaction: Compaction,
+    habits: Habits,
     /// The marks move no more.
     abandoned: bool,
     /// It moves to another shard; raised whenever less touches the files than before.
@@ -212,6 +221,8 @@ pub struct Standing {
     pub log_start: Offset,
     /// High watermark.
     pub visible: Offset,
+    /// Last stable offset.
+    pub stable: Offset,
     /// Log end offset.
     pub next: Offset,
     pub written: Offset,
@@ -236,6 +247,7 @@ impl Partition {
         Standing {
             log_start: state.log.log_start(),
             visible: state.progress.visible(),
+            stable: state.log.stable(state.progress.visible()),
             next: state.log.next(),
             written: state.progress.written(),
             durable: state.progress.durable(),
@@ -295,7 +307,7 @@ impl Partition {
         if let Some(outcome) = state.settled(mark, offset) {
             return Wait::over(outcome);
         }
-        let mark = state.effective(mark);
+        let mark = state.effective(mark, offset);
         let wait = match mark {
             Mark::Written => state.written.add(offset),
             Mark::Visible => state.visible.add(offset),
@@ -312,7 +324,7 @@ impl Partition {
     /// Somebody will [`wait`](Self::wait) for this: what must be durable for it is written so.
     pub fn want(&self, mark: Mark, offset: Offset) {
         let mut state = self.state.borrow_mut();
-        if state.effective(mark) == Mark::Visible {
+        if state.effective(mark, offset) == Mark::Visible {
             state.wanted = state.wanted.max(offset);
             self.hurry(&mut state);
         }
@@ -463,7 +475,7 @@ impl State {
     }
 
     fn settled(&self, mark: Mark, offset: Offset) -> Option<Result<(), Failed>> {
-        if self.progress.at(self.effective(mark)) >= offset {
+        if self.progress.at(self.effective(mark, offset)) >= offset {
             return Some(Ok(()));
         }
         self.abandoned.then_some(Err(Failed))

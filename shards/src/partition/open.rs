@@ -96,7 +96,8 @@ impl Partition {
                 let start = log_start::load(io, &opening.directory).await;
                 let start = start.map_err(fail("reading its log start offset"))?;
                 opening.log_start = opening.log_start.max(start);
-                let mut found = recover(ground, &opening, &names)
+                let began = names.iter().any(|name| name.ends_with(".log"));
+                let mut found = recover(ground, &opening, names)
                     .await
                     .map_err(fail("recovery"))?;
                 if found.next < opening.promised {
@@ -113,7 +114,7 @@ impl Partition {
                         .await
                         .map_err(fail("removing deleted records"))?;
                 }
-                if !names.iter().any(|name| name.ends_with(".log")) {
+                if !began {
                     // A kill may have come while it was being made.
                     entries = Entries::AndItself;
                 }
@@ -192,6 +193,8 @@ impl Partition {
                 checkpoint_at: kept,
                 checkpoint: None,
                 indexing: Default::default(),
+                compaction: Default::default(),
+                habits: Default::default(),
                 tail_read: false,
                 looked: Default::default(),
                 rested: 0,

@@ -2,9 +2,9 @@
 
 use odradek_engine::bytes::Parts;
 use odradek_engine::io::{Errno, FileRange};
-use odradek_engine::log::{Found, ReadLimits, ReadPlan};
+use odradek_engine::log::{Found, Log, ReadLimits, ReadPlan};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate};
-use odradek_engine::types::{Offset, Timestamp};
+use odradek_engine::types::{Offset, Position, Timestamp};
 
 use super::{Mark, Partition, Poisoned, SegmentFile};
 
@@ -12,6 +12,15 @@ use super::{Mark, Partition, Poisoned, SegmentFile};
 pub enum Piece {
     File(FileRange),
     Memory(Parts),
+}
+
+/// What a reader may see (`isolation.level`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Isolation {
+    /// All that is visible.
+    Uncommitted,
+    /// What lies before the last stable offset.
+    Committed,
 }
 
 /// What a read found.
@@ -22,6 +31,10 @@ pub struct Read {
     pub log_start: Offset,
     /// High watermark.
     pub visible: Offset,
+    /// Last stable offset.
+    pub stable: Offset,
+    /// No record that was read for a reader of committed records is at or after it.
+    pub(super) reach: Option<Offset>,
 }
 
 /// Why there is nothing to read.
@@ -49,27 +62,60 @@ impl Partition {
         bytes_max: u64,
         first_whole: bool,
     ) -> Result<Read, ReadError> {
-        let mut found = None;
+        self.read_as(Isolation::Uncommitted, offset, bytes_max, first_whole)
+            .await
+    }
+
+    /// The same, up to what such a reader may see.
+    pub async fn read_as(
+        &self,
+        isolation: Isolation,
+        offset: Offset,
+        bytes_max: u64,
+        first_whole: bool,
+    ) -> Result<Read, ReadError> {
+        let (mut offset, mut found) = (offset, None);
         loop {
-            let (plan, log_start, visible) = {
+            let (plan, log_start, visible, stable, reach, generation) = {
                 let state = self.state.borrow();
                 self.check_read(&state)?;
                 let visible = state.progress.visible();
+                let stable = state.log.stable(visible);
                 let limits = ReadLimits {
                     bytes_max,
                     first_whole,
-                    end: visible,
+                    end: match isolation {
+                        Isolation::Uncommitted => visible,
+                        Isolation::Committed => stable,
+                    },
                     // What only the journal has is in no file yet.
                     tail: self.ground.read_tail || visible > state.progress.in_file(),
                 };
                 let plan = state.log.plan_read(offset, limits, found);
-                (plan, state.log.log_start(), visible)
+                let reach = match (isolation, &plan) {
+                    (
+                        Isolation::Committed,
+                        ReadPlan::Range {
+                            segment,
+                            file,
+                            bytes,
+                            ..
+                        },
+                    ) => Some(state.log.bound(*segment, Position(file.0 + bytes))),
+                    _ => None,
+                };
+                let log_start = state.log.log_start();
+                (plan, log_start, visible, stable, reach, state.generation())
             };
+            // What was found in the meantime was found in what is not the log any more.
+            let stale = || self.expired(offset) || self.exchanged(generation);
             let mut read = Read {
                 pieces: Vec::new(),
                 bytes: 0,
                 log_start,
                 visible,
+                stable,
+                reach,
             };
             match plan {
                 ReadPlan::OutOfRange => {
@@ -89,9 +135,13 @@ impl Partition {
                     read.bytes = bytes;
                     if file.1 > 0 {
                         let opened = match self.file(segment, false).await {
-                            Err(_) if self.expired(offset) => continue,
+                            Err(_) if stale() => continue,
                             opened => opened?,
                         };
+                        if !self.hold(&opened, segment).await? || self.exchanged(generation) {
+                            found = None;
+                            continue;
+                        }
                         if opened.doubtful() {
                             self.probe(&opened, file.0, file.1).await?;
                         }
@@ -108,7 +158,7 @@ impl Partition {
                     return Ok(read);
                 }
                 ReadPlan::Index { segment } => match self.load_index(segment).await {
-                    Err(_) if self.expired(offset) => {}
+                    Err(_) if stale() => {}
                     loaded => loaded?,
                 },
                 ReadPlan::Search {
@@ -119,13 +169,48 @@ impl Partition {
                 } => {
                     let holds = |header: &BatchHeader| header.last_offset() >= target;
                     match self.search(segment, from, to, holds).await {
+                        _ if self.exchanged(generation) => {}
                         Ok(Some(batch)) => found = Some(batch),
                         Ok(None) | Err(_) if self.expired(offset) => {}
-                        searched => return searched.map(|_| read),
+                        Ok(None) => match self.segment_behind(segment) {
+                            // Compaction took what was at the segment's end.
+                            Some(next) => offset = next.max(offset),
+                            None => return Ok(read),
+                        },
+                        Err(error) => return Err(error),
                     }
                 }
             }
         }
+    }
+
+    /// Sees to it that a file can be read to its end even if compaction takes its name. `false`: it
+    /// may be losing it already.
+    async fn hold(&self, file: &SegmentFile, segment: Offset) -> Result<bool, Errno> {
+        if file.pinned() || !self.state.borrow().may_be_exchanged() {
+            return Ok(true);
+        }
+        file.pin().await?;
+        Ok(self.state.borrow().exchanging(segment).is_none())
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.state.borrow().generation()
+    }
+
+    /// Whether segments were exchanged since.
+    pub(super) fn exchanged(&self, generation: u64) -> bool {
+        self.generation() != generation
+    }
+
+    /// The base of the segment after this one.
+    fn segment_behind(&self, segment: Offset) -> Option<Offset> {
+        let bases = |log: &Log| {
+            log.segments()
+                .map(|one| one.base)
+                .find(|base| *base > segment)
+        };
+        self.with_log(bases)
     }
 
     /// Reads what is about to be promised from a file that could not be read before.
@@ -243,14 +328,17 @@ impl Partition {
     ) -> Result<Option<(Timestamp, Offset)>, ReadError> {
         let mut from = self.standing().log_start;
         loop {
-            let (plan, visible) = {
+            let (plan, visible, generation) = {
                 let state = self.state.borrow();
                 self.check_read(&state)?;
                 let plan = state.log.plan_time(timestamp, from);
-                (plan, state.progress.visible())
+                (plan, state.progress.visible(), state.generation())
             };
             match plan {
-                Some(ReadPlan::Index { segment }) => self.load_index(segment).await?,
+                Some(ReadPlan::Index { segment }) => match self.load_index(segment).await {
+                    Err(_) if self.exchanged(generation) => {}
+                    loaded => loaded?,
+                },
                 Some(ReadPlan::Search {
                     segment,
                     from: pos,
@@ -258,14 +346,17 @@ impl Partition {
                     target,
                 }) => {
                     let late = |header: &BatchHeader| {
-                        header.last_offset() >= target && header.max_timestamp() >= timestamp
+                        header.last_offset() >= target
+                            && header.max_timestamp() >= timestamp
+                            && header.record_count() > 0
                     };
-                    let Some(found) = self.search(segment, pos, to, late).await? else {
+                    let searched = self.search(segment, pos, to, late).await;
+                    if self.exchanged(generation) {
+                        continue;
+                    }
+                    let Some(found) = searched? else {
                         // This segment's latest was before `from`: go on behind it.
-                        let next = self.with_log(|log| {
-                            log.segments().map(|s| s.base).find(|base| *base > segment)
-                        });
-                        match next {
+                        match self.segment_behind(segment) {
                             Some(next) => {
                                 from = next;
                                 continue;
@@ -276,7 +367,11 @@ impl Partition {
                     if found.base >= visible {
                         return Ok(None);
                     }
-                    match self.record_in(found, |time, _| time >= timestamp).await? {
+                    let record = self.record_in(found, |time, _| time >= timestamp).await;
+                    if self.exchanged(generation) {
+                        continue;
+                    }
+                    match record? {
                         Some(hit) if hit.1 >= target => return Ok(Some(hit)),
                         // The header promised more than the records hold.
                         _ => from = Offset(found.base.0 + 1).max(Offset(target.0 + 1)),

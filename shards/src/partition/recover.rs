@@ -5,6 +5,9 @@
 //! [`walk`](super::walk). In the last segment that begins at the partition's checkpoint, if there
 //! is one and the batch before it stands there as the checkpoint says; so the cost is bounded by
 //! what was written since. What lies past the accepted end is cut before the partition serves.
+//!
+//! An exchange of segments by [compaction](super::compaction) that was cut short is finished or
+//! undone before anything is looked at.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -19,6 +22,7 @@ use odradek_engine::record::HEADER_BYTES;
 use odradek_engine::types::Offset;
 
 use super::Ground;
+use super::compaction;
 use super::listing::Listing;
 use super::open::{Opening, make};
 use super::side_files::read_side;
@@ -36,10 +40,11 @@ pub(super) struct Start {
 pub(super) async fn recover(
     ground: &Rc<Ground>,
     opening: &Opening,
-    names: &[String],
+    names: Vec<String>,
 ) -> Result<Recovered, Errno> {
     let io = &ground.io;
-    let listing = Listing::of(names);
+    let names = compaction::recover(io, &opening.directory, names).await?;
+    let listing = Listing::of(&names);
     for name in &listing.litter {
         io.remove(&opening.directory.join(name)).await?;
     }
@@ -101,7 +106,8 @@ pub(super) async fn begin_again(
 async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
     let stem = directory.join(file_stem(base));
     remove(io, &stem.with_extension("index")).await?;
-    remove(io, &stem.with_extension("timeindex")).await
+    remove(io, &stem.with_extension("timeindex")).await?;
+    remove(io, &stem.with_extension("txnindex")).await
 }
 
 async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {

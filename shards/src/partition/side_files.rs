@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use odradek_engine::io::{Errno, Io};
-use odradek_engine::log::file_stem;
 use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
+use odradek_engine::log::{Aborted, file_stem};
 use odradek_engine::types::{Offset, Position};
 
 /// Largest index, snapshot or checkpoint file that is believed.
@@ -29,11 +29,28 @@ pub(super) async fn write_index(
     stem: &Path,
     times: Vec<u8>,
     offsets: Vec<u8>,
+    aborted: &[Aborted],
 ) -> Result<(), Errno> {
+    if !aborted.is_empty() {
+        let aborted = Aborted::to_index(aborted);
+        io.replace_file(&stem.with_extension("txnindex"), aborted)
+            .await?;
+    }
     io.replace_file(&stem.with_extension("timeindex"), times)
         .await?;
     io.replace_file(&stem.with_extension("index"), offsets)
         .await
+}
+
+/// A segment's aborted transactions by its `.txnindex`; `None` if there is none that is believed.
+pub(super) async fn read_aborted(
+    io: &Io,
+    directory: &Path,
+    base: Offset,
+) -> Result<Option<Vec<Aborted>>, Errno> {
+    let path = directory.join(file_stem(base)).with_extension("txnindex");
+    let bytes = read_side(io, &path).await?;
+    Ok(bytes.and_then(|bytes| Aborted::from_index(&bytes)))
 }
 
 /// A segment's index from its two files, if they can be read and are sane; else the segment says
@@ -59,7 +76,7 @@ pub(super) async fn set_aside(io: &Io, directory: &Path, bases: &[Offset]) -> Re
         let from = directory.join(format!("{}.log", file_stem(*base)));
         let to = from.with_extension("log.aside");
         io.rename(&from, &to).await?;
-        for extension in ["index", "timeindex", "snapshot"] {
+        for extension in ["index", "timeindex", "txnindex", "snapshot"] {
             let _ = io.remove(&from.with_extension(extension)).await;
         }
     }

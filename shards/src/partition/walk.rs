@@ -9,16 +9,18 @@ use odradek_engine::bytes::page_floor;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
-use odradek_engine::log::{Recovered, file_stem};
+use odradek_engine::log::transactions::Undecided;
+use odradek_engine::log::{AbortedList, Recovered, file_stem};
 use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::Ground;
+use super::compaction::load_gaps;
 use super::judge::trust;
 use super::listing::Listing;
 use super::open::Opening;
 use super::recover::{Start, read_epochs};
-use super::side_files::{read_side, set_aside, write_index};
+use super::side_files::{read_aborted, read_side, set_aside, write_index};
 
 /// A walk over the segments, as far as it has come.
 pub(super) struct Walk<'a> {
@@ -29,6 +31,13 @@ pub(super) struct Walk<'a> {
     pub(super) told: Epochs,
     /// Producers' batches before this are in the snapshot.
     pub(super) replay_from: Offset,
+    /// Transactions open at the batch that is judged next, if that is not before this offset.
+    pub(super) undecided: Undecided,
+    pub(super) undecided_from: Offset,
+    pub(super) io: &'a Io,
+    listing: &'a Listing<'a>,
+    /// Compaction may have taken out offsets before this.
+    pub(super) gaps: Offset,
     /// Bytes of batches judged.
     pub(super) judged: u64,
 }
@@ -88,6 +97,17 @@ pub(super) async fn walk(
             None => (bases[0], Producers::new(), None),
         },
     };
+    // What was open where the first batch is judged.
+    let (undecided_from, undecided) = match (start, first) {
+        (Some(start), Some(first)) if first < start.checkpoint.segment => {
+            let before = newest_snapshot(io, directory, &listing.snapshots, Some(first)).await?;
+            match before {
+                Some((base, before)) => (base, Undecided::of(&before)),
+                None => (bases[0], Undecided::default()),
+            }
+        }
+        _ => (replay_from, Undecided::of(&producers)),
+    };
     let told = read_epochs(io, directory).await?.unwrap_or_default();
     let mut walk = Walk {
         opening,
@@ -107,6 +127,11 @@ pub(super) async fn walk(
         epoch: Epoch(0),
         told,
         replay_from,
+        undecided,
+        undecided_from,
+        io,
+        listing,
+        gaps: load_gaps(io, directory).await?,
         judged: 0,
     };
     let mut active = None;
@@ -136,13 +161,22 @@ pub(super) async fn walk(
             _ => None,
         };
         let mut segment = match known {
-            Some((segment, until)) => {
+            Some((mut segment, until)) => {
                 walk.found.next = until;
+                if listing.has_aborted(base) {
+                    segment.aborted = match following {
+                        Some(_) => AbortedList::OnDisk,
+                        // The active one's is in memory.
+                        None => AbortedList::Known(
+                            read_aborted(io, directory, base).await?.unwrap_or_default(),
+                        ),
+                    };
+                }
                 segment
             }
             None => {
                 let here = start.filter(|start| start.checkpoint.segment == base);
-                walk.judge(&file, base, here).await?
+                walk.judge(&file, base, following, here).await?
             }
         };
         let damaged = following.is_some_and(|following| walk.found.next != following);
@@ -163,7 +197,8 @@ pub(super) async fn walk(
             index.seal();
             let (times, offsets) = (index.times().as_bytes(), index.offsets().as_bytes());
             let stem = directory.join(file_stem(base));
-            match write_index(io, &stem, times.to_vec(), offsets.to_vec()).await {
+            let aborted = segment.aborted.known();
+            match write_index(io, &stem, times.to_vec(), offsets.to_vec(), aborted).await {
                 // On a full disk it is served as it is, and read again at the next start.
                 Ok(()) | Err(Errno(libc::ENOSPC | libc::EDQUOT)) => {}
                 Err(error) => return Err(error),
@@ -187,6 +222,11 @@ pub(super) async fn walk(
 }
 
 impl Walk<'_> {
+    /// Whether a segment's files say that it was finished.
+    pub(super) fn finished(&self, base: Offset) -> bool {
+        self.listing.is_finished(base)
+    }
+
     /// What was found, once the active segment is known.
     async fn finish(
         mut self,

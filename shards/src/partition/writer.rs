@@ -39,7 +39,7 @@ impl Partition {
 
     async fn write_pending(self: Rc<Self>) {
         loop {
-            let (plan, durable, segment_bytes) = {
+            let (plan, durable, segment_bytes, preallocate) = {
                 let mut state = self.state.borrow_mut();
                 let plan = match state.poisoned {
                     Some(_) => None,
@@ -50,7 +50,8 @@ impl Partition {
                     return state.quieter();
                 };
                 let durable = self.durable_wanted(&state) || self.storing(&state);
-                (plan, durable, state.log.rules().segment_bytes)
+                let segment_bytes = state.log.rules().segment_bytes;
+                (plan, durable, segment_bytes, state.habits.preallocate)
             };
             let file = match self.file(plan.segment, true).await {
                 Ok(file) => file,
@@ -59,7 +60,11 @@ impl Partition {
                     return self.give_up(why, error);
                 }
             };
-            if let Err(error) = file.reserve(plan.end, segment_bytes).await {
+            let end = match preallocate {
+                true => plan.end.max(segment_bytes),
+                false => plan.end,
+            };
+            if let Err(error) = file.reserve(end, segment_bytes).await {
                 let directory = self.directory.display();
                 let why = format!("cannot grow segment {} in {directory}", plan.segment.0);
                 return self.give_up(why, error);
@@ -175,6 +180,7 @@ impl Partition {
         state.visible.reached(visible);
         if visible > state.shown {
             state.shown = visible;
+            state.log.shown(visible);
             for reader in state.readers.drain(..) {
                 if let Some(reader) = reader.upgrade() {
                     reader.raise();

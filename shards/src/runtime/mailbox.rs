@@ -6,14 +6,14 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_queue::ArrayQueue;
 use futures_channel::oneshot;
 use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
+
+use super::inbox::Inbox;
 
 /// Messages that wait in one inbox, at most.
 const INBOX_MAX: usize = 4096;
@@ -22,13 +22,8 @@ type Work<S> = Box<dyn FnOnce(&Spawner, Rc<S>) + Send>;
 /// A task of the shard that runs it.
 pub type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
 
-struct Inbox<S> {
-    queue: ArrayQueue<Work<S>>,
-    waker: Mutex<Option<Waker>>,
-}
-
 /// All shards' inboxes. `S`: what a shard is, to the work that reaches it; it stays on its thread.
-pub struct Mailboxes<S>(Arc<[Inbox<S>]>);
+pub struct Mailboxes<S>(Arc<[Inbox<Work<S>>]>);
 
 /// The other shard is gone: the node is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +38,7 @@ impl<S> Clone for Mailboxes<S> {
 impl<S: 'static> Mailboxes<S> {
     /// Inboxes for `shards` shards.
     pub fn new(shards: u32) -> Self {
-        let inbox = |_| Inbox {
-            queue: ArrayQueue::new(INBOX_MAX),
-            waker: Mutex::new(None),
-        };
-        Mailboxes((0..shards).map(inbox).collect())
+        Mailboxes((0..shards).map(|_| Inbox::new(INBOX_MAX)).collect())
     }
 
     /// How many shards there are.
@@ -57,13 +48,7 @@ impl<S: 'static> Mailboxes<S> {
 
     /// Puts work into a shard's inbox; gives it back if the inbox is full.
     fn post(&self, shard: u32, work: Work<S>) -> Result<(), Work<S>> {
-        let inbox = &self.0[shard as usize];
-        inbox.queue.push(work)?;
-        let waker = inbox.waker.lock().expect("no panic under this lock").take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Ok(())
+        self.0[shard as usize].push(work)
     }
 
     /// The same, from a thread that is no shard: tries until there is room.
@@ -121,19 +106,7 @@ impl<S: 'static> Mailboxes<S> {
     pub async fn serve(&self, shard: u32, spawner: Spawner, state: Rc<S>) {
         let inbox = &self.0[shard as usize];
         loop {
-            let work = poll_fn(|context| {
-                if let Some(work) = inbox.queue.pop() {
-                    return Poll::Ready(work);
-                }
-                *inbox.waker.lock().expect("no panic under this lock") =
-                    Some(context.waker().clone());
-                // What came in between found no waker to wake.
-                match inbox.queue.pop() {
-                    Some(work) => Poll::Ready(work),
-                    None => Poll::Pending,
-                }
-            })
-            .await;
+            let work = poll_fn(|context| inbox.poll(context)).await;
             work(&spawner, state.clone());
         }
     }

@@ -5,7 +5,12 @@
 mod abreast;
 mod directory_sync;
 mod gate;
+mod inbox;
 mod lane;
+/// What `inbox` is made of.
+mod locks {
+    pub(super) use std::sync::Mutex;
+}
 mod mailbox;
 mod notice;
 mod quiet;

@@ -8,20 +8,21 @@
 
 mod beside;
 mod clean_start;
-mod client;
+mod compaction;
 mod durable;
 mod journal;
 mod left_behind;
 mod moves;
 mod oracle;
 mod plan;
-mod state_file;
 mod tail;
 mod verify;
 mod workload;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use odradek_sim::{client, state_file};
 
 /// Runs one seed; says how to run it again if it fails.
 fn run(seed: u64) -> u64 {

@@ -1,6 +1,5 @@
 //! Random numbers of the harness, apart from the world's own.
 
-/// SplitMix64.
 #[derive(Clone)]
 pub struct Rng(u64);
 
@@ -9,6 +8,7 @@ impl Rng {
         Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed)
     }
 
+    /// SplitMix64.
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;

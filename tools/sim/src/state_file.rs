@@ -13,7 +13,7 @@ use odradek_engine::task::Executor;
 
 use crate::plan::Rng;
 
-const PATH: &str = "/data/checkpoints-0";
+const PATH: &str = "/data/checkpoints.0";
 
 /// Runs one task on the machine, then nothing.
 pub fn alone<T: 'static>(world: &SimWorld, task: impl AsyncFnOnce(Io) -> T + 'static) -> T {

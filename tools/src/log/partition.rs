@@ -1,6 +1,6 @@
 //! A partition's segments in a row: do they make one log?
 //!
-//! Offsets go on without overlap and, unless compaction may have taken some, without a gap; a
+//! Offsets go on without overlap and, where compaction cannot have taken some, without a gap; a
 //! segment is named after its first offset; epochs do not fall, and are those of the epoch
 //! checkpoint; every batch is whole.
 
@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use odradek_engine::log::compaction::OffsetCheckpoint;
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::record::{BatchInfo, OpenBatch, Rules};
 use odradek_engine::types::{Epoch, Offset};
@@ -99,6 +100,7 @@ pub fn verify_partition(directory: &Path, checks: Checks) -> anyhow::Result<Repo
     let topic = name.rsplit_once('-').map_or(&*name, |(topic, _)| topic);
     let mut walk = Walk {
         gaps_allowed: checks.gaps_allowed || COMPACTED.contains(&topic),
+        gaps: gaps(directory)?,
         records: checks.records,
         next: None,
         epoch: Epoch::NONE,
@@ -114,8 +116,20 @@ pub fn verify_partition(directory: &Path, checks: Checks) -> anyhow::Result<Repo
     Ok(walk.report)
 }
 
+/// The offset before which compaction may have taken some, by the node's own word.
+fn gaps(directory: &Path) -> anyhow::Result<Offset> {
+    let path = directory.join(OffsetCheckpoint::GAPS);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(OffsetCheckpoint::parse(&bytes).unwrap_or(Offset(0))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Offset(0)),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
 struct Walk {
     gaps_allowed: bool,
+    /// Before this they may be, too.
+    gaps: Offset,
     records: bool,
     /// The offset that must come next; none at the start and behind a fault.
     next: Option<Offset>,
@@ -214,7 +228,8 @@ impl Walk {
 
     fn begins(&self, path: &Path, base: Offset) -> Option<Fault> {
         let next = self.next?;
-        let fits = base == next || (self.gaps_allowed && base > next);
+        let gap = self.gaps_allowed || base <= self.gaps;
+        let fits = base == next || (gap && base > next);
         (!fits).then(|| Fault {
             path: path.to_owned(),
             position: 0,
@@ -226,8 +241,9 @@ impl Walk {
     fn batch(&mut self, info: &BatchInfo, bytes: &[u8]) -> Option<String> {
         let base = info.base_offset;
         let next = self.next.unwrap_or(base);
+        let gap = self.gaps_allowed || info.next_offset() <= self.gaps;
         let mut wrong = None;
-        if base < next || (base > next && !self.gaps_allowed) {
+        if base < next || (base > next && !gap) {
             wrong = Some(format!(
                 "the batch's base offset is {base}, but {next} is next"
             ));

@@ -1,5 +1,6 @@
 //! What lies on disk, and the settings: read at every start, after whatever happened to it.
 
+use odradek_engine::log::Aborted;
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::index::{OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset};
@@ -7,7 +8,7 @@ use odradek_engine::log::producers::Producers;
 use odradek_engine::log::recovery::{EpochBound, Step, step};
 use odradek_engine::log::state_file;
 use odradek_engine::record::{OpenBatch, Rules, validate};
-use odradek_engine::types::{Epoch, Offset, Position, Timestamp};
+use odradek_engine::types::{Epoch, Offset, Position, ProducerId, Timestamp};
 use odradek_shards::catalog::Image;
 use odradek_shards::catalog::records::fold;
 use odradek_shards::config::Settings;
@@ -81,6 +82,12 @@ fn side_files() -> Vec<Vec<u8>> {
             offset: Offset(3),
         },
         producers: producers.to_snapshot(),
+        aborted: vec![Aborted {
+            producer_id: ProducerId(1),
+            first: Offset(2),
+            last: Offset(5),
+            stable: Offset(6),
+        }],
     };
     let mut encoded = Vec::new();
     checkpoint.encode(&mut encoded);

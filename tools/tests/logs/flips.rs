@@ -14,10 +14,11 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Io, OpenMode};
 use odradek_engine::log::LogRules;
+use odradek_engine::log::compaction::OffsetCheckpoint;
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::index::IndexRules;
-use odradek_engine::log::recovery::{EpochBound, Step, step};
-use odradek_engine::record::{BatchBuilder, Compression, HEADER_BYTES};
+use odradek_engine::log::recovery::{END_OF_FILE, EpochBound, Step, step};
+use odradek_engine::record::{BatchBuilder, BatchHeader, Compression, HEADER_BYTES};
 use odradek_engine::task::Executor;
 use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use odradek_shards::partition::{Ground, Opening, Partition, PartitionName};
@@ -73,6 +74,22 @@ impl Log {
         log
     }
 
+    /// Compacted: the offsets from 4 to 11 are gone, and the epoch that began at 8 goes on at 12.
+    fn compacted() -> Log {
+        let mut log = Log {
+            bytes: Vec::new(),
+            epochs: "0\n2\n3 0\n5 8\n",
+            batches: Vec::new(),
+            end: (0, 0),
+        };
+        log.batch(3, Compression::None, None);
+        log.batch(3, Compression::Lz4, Some(7));
+        log.end.1 = 12;
+        log.batch(5, Compression::None, Some(7));
+        log.end.0 = log.bytes.len();
+        log
+    }
+
     fn batch(&mut self, epoch: i32, compression: Compression, producer: Option<i64>) {
         let base = self.end.1;
         let mut builder = BatchBuilder::new()
@@ -106,8 +123,8 @@ impl Log {
     }
 }
 
-/// Where a partition's log ends that is opened so.
-fn recovered(bytes: &[u8], epochs: &str) -> i64 {
+/// Where a partition's log ends that is opened so. `gaps`: before this, offsets may be missing.
+fn recovered(bytes: &[u8], epochs: &str, gaps: i64) -> i64 {
     let world = SimWorld::new(1);
     world.make_dir("/data");
     let io = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
@@ -131,10 +148,13 @@ fn recovered(bytes: &[u8], epochs: &str) -> i64 {
         root: Default::default(),
         lively: Default::default(),
     });
-    let (files, end) = (
-        [(SEGMENT, bytes.to_vec()), (EPOCHS, epochs.into())],
-        Rc::new(Cell::new(-1)),
-    );
+    let gaps = OffsetCheckpoint::text("t", 0, Offset(gaps)).into_bytes();
+    let files = [
+        (SEGMENT, bytes.to_vec()),
+        (EPOCHS, epochs.into()),
+        (OffsetCheckpoint::GAPS, gaps),
+    ];
+    let end = Rc::new(Cell::new(-1));
     let found = end.clone();
     executor.run(async move {
         let directory = PathBuf::from("/data/t-0");
@@ -188,13 +208,17 @@ fn opening(directory: PathBuf) -> Opening {
     }
 }
 
-/// Where recovery's rule ends the log, and in which words.
-fn judged(bytes: &[u8], epochs: &str) -> (i64, &'static str) {
+/// Where recovery's rule ends the log, and in which words. `gaps`: before this, offsets may be
+/// missing.
+fn judged(bytes: &[u8], epochs: &str, gaps: i64) -> (i64, &'static str) {
     let told = Epochs::from_checkpoint(epochs.as_bytes()).expect("a right one");
     let (mut at, mut next, mut least) = (0, Offset(0), Epoch(0));
     loop {
-        let told = told.epoch_for(next);
-        match step(&bytes[at..], next, EpochBound { least, told }, false, true) {
+        let gaps = (next.0 < gaps).then_some(Offset(gaps));
+        let header = BatchHeader::view(&bytes[at..]).filter(|_| gaps.is_some());
+        let here = header.map_or(next, |header| header.base_offset().max(next));
+        let told = told.epoch_for(here);
+        match step(&bytes[at..], next, EpochBound { least, told }, gaps, true) {
             Step::Batch(info) => {
                 at += info.size;
                 (next, least) = (info.next_offset(), info.leader_epoch);
@@ -233,6 +257,35 @@ struct Noticed {
     verify: BTreeSet<String>,
 }
 
+/// Of how many flips in a compacted log how many go unnoticed: some in a base offset.
+fn of_a_compacted_log() -> (usize, usize) {
+    let (log, mut unnoticed) = (Log::compacted(), 0);
+    let (gaps, end) = (log.end.1, log.end.1);
+    assert_eq!(judged(&log.bytes, log.epochs, gaps), (end, END_OF_FILE));
+    assert_eq!(recovered(&log.bytes, log.epochs, gaps), end);
+    assert_eq!(
+        recovered(&log.bytes, log.epochs, 0),
+        4,
+        "no gap is expected"
+    );
+    for at in 0..log.bytes.len() {
+        for bit in 0..8 {
+            let mut bytes = log.bytes.clone();
+            bytes[at] ^= 1 << bit;
+            let (field, base) = log.field(at);
+            // What is missing before a batch goes with it.
+            let kept = if base == 12 { 4 } else { base };
+            let (found, _) = judged(&bytes, log.epochs, gaps);
+            if field == "base offset" && found > kept {
+                unnoticed += 1;
+            } else {
+                assert_eq!(found, kept, "byte {at}, bit {bit}: {field}");
+            }
+        }
+    }
+    (log.bytes.len() * 8, unnoticed)
+}
+
 fn table(found: &BTreeMap<usize, (&'static str, Noticed)>) -> String {
     let mut text = String::from(
         "# Flipped bits\n\n\
@@ -252,13 +305,22 @@ fn table(found: &BTreeMap<usize, (&'static str, Noticed)>) -> String {
         let flips = noticed.flips;
         writeln!(text, "| {field} | {flips} | {recovery} | {verify} |").expect("text");
     }
+    let (flips, unnoticed) = of_a_compacted_log();
+    write!(
+        text,
+        "\nThe exception is a compacted log. The CRC does not cover a batch's base offset, and where \
+         offsets may be\nmissing nothing else tells it: of {flips} flips in a log that lacks eight \
+         offsets {unnoticed} went unnoticed, all\nof them in base offsets that came to lie among \
+         those. It is so only before the offset in the\npartition's `offset-gaps-checkpoint`.\n"
+    )
+    .expect("text");
     text
 }
 
 #[test]
 fn no_flipped_bit_goes_unnoticed() {
     let log = Log::new();
-    assert_eq!(recovered(&log.bytes, log.epochs), log.end.1);
+    assert_eq!(recovered(&log.bytes, log.epochs, 0), log.end.1);
     let home = tempfile::tempdir().expect("a directory");
     let directory = home.path().join("t-0");
     fs::create_dir(&directory).expect("a directory");
@@ -275,11 +337,11 @@ fn no_flipped_bit_goes_unnoticed() {
             bytes[at] ^= 1 << bit;
             let (field, kept) = log.field(at);
             let context = || format!("byte {at}, bit {bit}: {field}");
-            let (end, why) = judged(&bytes, log.epochs);
+            let (end, why) = judged(&bytes, log.epochs, 0);
             assert_eq!(end, kept, "{}", context());
             // A whole partition opened takes longer than its rule.
             if bit % 4 == at % 4 {
-                assert_eq!(recovered(&bytes, log.epochs), kept, "{}", context());
+                assert_eq!(recovered(&bytes, log.epochs, 0), kept, "{}", context());
             }
             // In place: a file that is replaced over and over is flushed every time.
             file.write_all_at(&bytes[at..=at], at as u64)

@@ -10,6 +10,8 @@ use odradek_wire::ErrorCode;
 
 use crate::common::{LATEST, TestNode, batch_at, batch_ends, records, wait_until};
 
+/// The state files are called after the same thing.
+const TOPIC: &str = "checkpoints";
 const TIME: i64 = 1_700_000_000_000;
 const BYTES: usize = 60_000;
 
@@ -22,12 +24,12 @@ fn store(node: &TestNode, offsets: std::ops::Range<i64>) {
     let mut client = node.client();
     for offset in offsets {
         let records = batch_at(TIME + offset * 1000, &[&value(offset)]);
-        assert_eq!(client.store("t", 0, &records), offset);
+        assert_eq!(client.store(TOPIC, 0, &records), offset);
     }
 }
 
 fn path(node: &TestNode) -> PathBuf {
-    node.data().join("checkpoints-0")
+    node.data().join("checkpoints.0")
 }
 
 /// The checkpoints in the state file, if there is one.
@@ -47,7 +49,7 @@ fn killed() -> TestNode {
         ("log.flush.offset.checkpoint.interval.ms", "50"),
         ("log.retention.ms", "-1"),
     ]);
-    node.create("t");
+    node.create(TOPIC);
     store(&node, 0..100);
     wait_until("the checkpoint is written", || {
         let found = checkpoints(&node);
@@ -64,15 +66,15 @@ fn killed() -> TestNode {
 /// Opens the partition and looks at every record, also from the middle and by time.
 fn whole(node: &TestNode, end: i64) {
     let mut client = node.client();
-    assert_eq!(client.list_offsets("t", 0, LATEST).offset, end);
+    assert_eq!(client.list_offsets(TOPIC, 0, LATEST).offset, end);
     for offset in [50, 99, 100, end - 1, 0] {
-        let fetched = client.fetch("t", 0, offset, 1000);
+        let fetched = client.fetch(TOPIC, 0, offset, 1000);
         assert_eq!(fetched.error, ErrorCode::None);
         let first = &records(&fetched.bytes)[0];
         assert_eq!((first.offset, &first.value), (offset, &value(offset)));
     }
     for offset in [0, 30, 99, 100, end - 1] {
-        let listed = client.list_offsets("t", 0, TIME + offset * 1000 - 500);
+        let listed = client.list_offsets(TOPIC, 0, TIME + offset * 1000 - 500);
         assert_eq!(listed.offset, offset);
     }
     whole_until(node, end);
@@ -80,7 +82,7 @@ fn whole(node: &TestNode, end: i64) {
 
 /// What the line about the recovery of the last start says was read.
 fn read_bytes(node: &TestNode) -> u64 {
-    let line = node.logged("partition=t-0 read_bytes=");
+    let line = node.logged("partition=checkpoints-0 read_bytes=");
     let (_, rest) = line.split_once("read_bytes=").expect("how much was read");
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().expect("a number")
@@ -90,7 +92,7 @@ fn read_bytes(node: &TestNode) -> u64 {
 fn after_a_kill_only_the_tail_is_read() {
     let mut node = killed();
     node.run();
-    assert_eq!(node.client().list_offsets("t", 0, LATEST).offset, 105);
+    assert_eq!(node.client().list_offsets(TOPIC, 0, LATEST).offset, 105);
     let tail = read_bytes(&node);
     assert!(tail > 5 * BYTES as u64 && tail < 6 * BYTES as u64, "{tail}");
     whole(&node, 105);
@@ -119,14 +121,14 @@ fn a_segment_with_a_gap_gets_its_whole_index_when_it_rolls() {
     // Past the end of the segment; nobody has looked below the checkpoint.
     store(&node, 105..115);
     wait_until("the segment is finished", || {
-        !node.files("t", 0, "index").is_empty()
+        !node.files(TOPIC, 0, "index").is_empty()
     });
-    let (base, index) = node.files("t", 0, "index").remove(0);
+    let (base, index) = node.files(TOPIC, 0, "index").remove(0);
     assert_eq!(base, 0);
     let entries = fs::read(index).expect("the index");
     let first = u32::from_be_bytes(entries[4..8].try_into().expect("four bytes"));
     assert!(first < 2 * BYTES as u32 + 1000, "begins at {first}");
-    let (_, log) = node.files("t", 0, "log").remove(0);
+    let (_, log) = node.files(TOPIC, 0, "log").remove(0);
     let batches = batch_ends(&fs::read(log).expect("the segment")).len();
     assert_eq!(entries.len() / 8, batches - 1, "every batch but the first");
     whole(&node, 115);
@@ -210,7 +212,7 @@ fn damage_before_the_checkpoint_s_segment_ends_the_log_there() {
         ("log.retention.ms", "-1"),
         ("log.segment.bytes", "1048576"),
     ]);
-    node.create("t");
+    node.create(TOPIC);
     // Segments of 17 records.
     store(&node, 0..40);
     wait_until("the checkpoint is written", || {
@@ -220,7 +222,7 @@ fn damage_before_the_checkpoint_s_segment_ends_the_log_there() {
     node.kill();
     // As if the node had ended before the middle segment was finished, and its last batch were
     // damaged.
-    let segments = node.files("t", 0, "log");
+    let segments = node.files(TOPIC, 0, "log");
     let (base, middle) = &segments[1];
     let _ = fs::remove_file(middle.with_extension("index"));
     let mut bytes = fs::read(middle).expect("the segment");
@@ -231,7 +233,7 @@ fn damage_before_the_checkpoint_s_segment_ends_the_log_there() {
     node.run();
     whole_until(&node, end - 1);
     assert_eq!(
-        node.client().store("t", 0, &batch_at(TIME, &[b"next"])),
+        node.client().store(TOPIC, 0, &batch_at(TIME, &[b"next"])),
         end - 1
     );
 }
@@ -239,8 +241,8 @@ fn damage_before_the_checkpoint_s_segment_ends_the_log_there() {
 /// Reads every record.
 fn whole_until(node: &TestNode, end: i64) {
     let mut client = node.client();
-    assert_eq!(client.list_offsets("t", 0, LATEST).offset, end);
-    let all = client.consume("t", 0, 0);
+    assert_eq!(client.list_offsets(TOPIC, 0, LATEST).offset, end);
+    let all = client.consume(TOPIC, 0, 0);
     let values = all.iter().map(|record| &record.value);
     assert!(values.eq((0..end).map(value).collect::<Vec<_>>().iter()));
 }

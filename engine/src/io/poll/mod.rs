@@ -18,6 +18,7 @@ mod buffers;
 mod files;
 mod handles;
 mod job;
+mod look;
 mod pool;
 mod sockets;
 mod wake;
@@ -26,11 +27,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use self::buffers::Buffers;
 use self::handles::{Close, Handles, Way};
 use self::job::Job;
+use self::look::Look;
 use self::pool::JobPool;
 use self::sockets::Flight;
 use self::wake::PollWake;
@@ -83,6 +85,7 @@ pub enum PollError {
 /// A shard's driver. See the module.
 pub struct PollDriver {
     epoll: Epoll,
+    look: Look,
     events: Vec<EpollEvent>,
     handles: Handles,
     /// By token.
@@ -114,6 +117,7 @@ impl PollDriver {
         } = options;
         Ok(PollDriver {
             epoll,
+            look: Look::default(),
             events: vec![EpollEvent::empty(); EVENTS_MAX],
             handles: Handles::default(),
             flights: Vec::new(),
@@ -161,15 +165,8 @@ impl PollDriver {
 
     /// Looks at the sockets, sleeping at most so long.
     fn look(&mut self, wait: Option<Duration>) {
-        let timeout = match wait {
-            None => EpollTimeout::NONE,
-            Some(wait) => {
-                let ms = wait.as_nanos().div_ceil(1_000_000);
-                EpollTimeout::try_from(ms.min(i32::MAX as u128) as i32).unwrap_or(EpollTimeout::MAX)
-            }
-        };
         let mut events = std::mem::take(&mut self.events);
-        let count = match self.epoll.wait(&mut events, timeout) {
+        let count = match self.look.wait(&self.epoll, &mut events, wait) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => panic!("epoll_wait failed: {errno}"),

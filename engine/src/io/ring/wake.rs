@@ -1,11 +1,11 @@
 //! Waking a sleeping ring from another thread.
 
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::types::Fd;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::io::called::Claim;
 use crate::io::driver::RemoteWake;
 use crate::io::op::Handle;
 
@@ -14,7 +14,7 @@ use crate::io::op::Handle;
 pub(super) struct EventWake {
     event: EventFd,
     ring: Handle,
-    claimed: AtomicBool,
+    claim: Claim,
 }
 
 impl EventWake {
@@ -22,7 +22,7 @@ impl EventWake {
         Ok(EventWake {
             event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?,
             ring,
-            claimed: AtomicBool::new(false),
+            claim: Claim::new(),
         })
     }
 
@@ -32,13 +32,13 @@ impl EventWake {
 
     /// The ring is awake and is about to look: later wakes must be delivered again.
     pub(super) fn clear(&self) {
-        self.claimed.store(false, Ordering::SeqCst);
+        self.claim.awake();
     }
 }
 
 impl RemoteWake for EventWake {
     fn claim(&self) -> bool {
-        !self.claimed.swap(true, Ordering::SeqCst)
+        self.claim.call()
     }
 
     fn ring(&self) -> Option<Handle> {

@@ -126,6 +126,15 @@ impl OffsetIndex {
         }
     }
 
+    /// An offset that no record before `position` reaches; `None` where the index ends before.
+    pub fn bound(&self, position: Position) -> Option<Offset> {
+        let before = self
+            .entries
+            .partition_point(|entry| self.decode(entry).position < position);
+        let entry = self.entries.get(before)?;
+        Some(self.decode(entry).offset)
+    }
+
     /// Removes the entries at `offset` and later.
     pub fn truncate(&mut self, offset: Offset) {
         let kept = self

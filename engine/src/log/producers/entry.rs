@@ -40,6 +40,8 @@ pub struct ProducerEntry {
     pub(super) last_timestamp: Timestamp,
     pub(super) last_used: Timestamp,
     pub(super) transaction_first_offset: Option<Offset>,
+    /// Markers seen since it is known here; not kept in snapshots.
+    pub(super) markers: u32,
     /// The oldest first; `None`s behind.
     pub(super) batches: [Option<BatchMark>; BATCHES_KEPT],
 }
@@ -53,6 +55,7 @@ impl ProducerEntry {
             last_timestamp: Timestamp::NONE,
             last_used: Timestamp::NONE,
             transaction_first_offset: None,
+            markers: 0,
             batches: [None; BATCHES_KEPT],
         }
     }
@@ -77,6 +80,12 @@ impl ProducerEntry {
     /// The first offset of the open transaction.
     pub fn transaction_first_offset(&self) -> Option<Offset> {
         self.transaction_first_offset
+    }
+
+    /// How many markers ended, or would have ended, a transaction of it here: whoever asks the
+    /// coordinator meanwhile sees by this whether the answer still holds. Begins at 0, wraps.
+    pub fn markers(&self) -> u32 {
+        self.markers
     }
 
     /// The oldest first.
@@ -157,8 +166,18 @@ impl ProducerEntry {
         &self,
         batch: &BatchInfo,
         marker: EndTransactionMarker,
+        version: i8,
     ) -> Result<(), ProducerError> {
         self.check_epoch(batch)?;
+        let again = self.transaction_first_offset.is_none()
+            || batch.producer_epoch == ProducerEpoch(i16::MAX);
+        if version >= 2 && batch.producer_epoch == self.epoch && !again {
+            return Err(ProducerError::FencedEpoch {
+                id: self.id,
+                epoch: batch.producer_epoch,
+                known: self.epoch,
+            });
+        }
         if marker.coordinator_epoch < self.coordinator_epoch {
             return Err(ProducerError::FencedCoordinator {
                 id: self.id,
@@ -169,7 +188,8 @@ impl ProducerEntry {
         Ok(())
     }
 
-    pub(super) fn add(&mut self, batch: &BatchInfo) {
+    /// Whether a transaction began with it.
+    pub(super) fn add(&mut self, batch: &BatchInfo) -> bool {
         self.enter(batch.producer_epoch);
         self.push(BatchMark {
             last_sequence: batch.last_sequence(),
@@ -178,10 +198,11 @@ impl ProducerEntry {
             timestamp: batch.max_timestamp,
         });
         self.last_timestamp = batch.max_timestamp;
-        if batch.is_transactional() {
-            self.transaction_first_offset
-                .get_or_insert(batch.base_offset);
+        let begins = batch.is_transactional() && self.transaction_first_offset.is_none();
+        if begins {
+            self.transaction_first_offset = Some(batch.base_offset);
         }
+        begins
     }
 
     pub(super) fn end(
@@ -192,6 +213,7 @@ impl ProducerEntry {
         self.enter(batch.producer_epoch);
         self.coordinator_epoch = marker.coordinator_epoch;
         self.last_timestamp = batch.max_timestamp;
+        self.markers = self.markers.wrapping_add(1);
         self.transaction_first_offset.take()
     }
 

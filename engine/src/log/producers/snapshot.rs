@@ -81,7 +81,11 @@ impl Producers {
         for (n, bytes) in entries.iter().enumerate() {
             let entry = read(bytes).ok_or(SnapshotError::Entry { entry: n })?;
             let (id, used) = (entry.id, entry.last_used);
+            let open = entry.transaction_first_offset;
             *producers.entry(id, used) = entry;
+            if let Some(first) = open {
+                producers.open.insert(first, id);
+            }
         }
         Ok(producers)
     }

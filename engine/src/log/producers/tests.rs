@@ -271,7 +271,7 @@ fn a_transaction_lasts_until_its_marker() {
     };
     let end = end.build(end.builder(12).transactional().control());
     assert_eq!(producers.check(&end, Origin::Node), Decision::Append);
-    assert_eq!(producers.check_marker(&end, marker(5)), Ok(()));
+    assert_eq!(producers.check_marker(&end, marker(5), 1), Ok(()));
     assert_eq!(
         producers.applied_marker(&end, marker(5), NOW),
         Some(Offset(10))
@@ -280,7 +280,10 @@ fn a_transaction_lasts_until_its_marker() {
     assert_eq!(entry.coordinator_epoch(), Epoch(5));
     assert_eq!(entry.last_sequence(), Sequence(1), "the batches stay known");
     assert_eq!(
-        producers.check_marker(&end, marker(4)).unwrap_err().code(),
+        producers
+            .check_marker(&end, marker(4), 1)
+            .unwrap_err()
+            .code(),
         52
     );
     assert_eq!(producers.applied_marker(&end, marker(5), NOW), None);

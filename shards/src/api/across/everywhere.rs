@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use odradek_wire::describe_log_dirs::{DescribeLogDirsResponse, DescribeLogDirsResult};
 use odradek_wire::list_groups::ListGroupsResponse;
+use odradek_wire::list_transactions::ListTransactionsResponse;
 
 use super::ask::{ask_each, decode};
 use crate::api::table::Row;
@@ -32,6 +33,27 @@ pub(super) fn list_groups<'a>(
                 joined.error_code = one.error_code;
             }
             joined.groups.extend(one.groups);
+        }
+        call.reply(&joined)
+    })
+}
+
+pub(super) fn list_transactions<'a>(
+    _: &'static Row,
+    call: Call<'a>,
+    request: &'a Request<'a>,
+) -> Handled<'a> {
+    Box::pin(async move {
+        let bodies = ask_all(&call, request).await?;
+        let mut joined = ListTransactionsResponse::default();
+        for (_, body) in &bodies {
+            let one: ListTransactionsResponse<'_> = decode(&call, body)?;
+            if joined.error_code == 0 {
+                joined.error_code = one.error_code;
+            }
+            // The same of each.
+            joined.unknown_state_filters = one.unknown_state_filters;
+            joined.transaction_states.extend(one.transaction_states);
         }
         call.reply(&joined)
     })

@@ -1,15 +1,22 @@
 //! Where each API is answered.
 
 use odradek_wire::Uuid;
+use odradek_wire::add_offsets_to_txn::AddOffsetsToTxnRequest;
+use odradek_wire::add_partitions_to_txn::AddPartitionsToTxnRequest;
+use odradek_wire::end_txn::EndTxnRequest;
 use odradek_wire::heartbeat::HeartbeatRequest;
+use odradek_wire::init_producer_id::InitProducerIdRequest;
 use odradek_wire::join_group::JoinGroupRequest;
 use odradek_wire::leave_group::LeaveGroupRequest;
 use odradek_wire::offset_commit::OffsetCommitRequest;
 use odradek_wire::offset_delete::OffsetDeleteRequest;
 use odradek_wire::sync_group::SyncGroupRequest;
+use odradek_wire::txn_offset_commit::TxnOffsetCommitRequest;
 
 use super::{by_key, by_partition, everywhere};
-use crate::api::{Broker, Call, Handled, Refusal, produce, table};
+use crate::api::{
+    Broker, Call, Handled, Refusal, add_partitions_to_txn, produce, table, transactions,
+};
 use crate::catalog::{Image, TopicKey};
 use crate::coordinators::{OFFSETS_TOPIC, partition_for};
 use crate::net::Request;
@@ -36,6 +43,15 @@ macro_rules! by_group {
     };
 }
 
+macro_rules! by_transaction {
+    ($request:ident { $id:ident }) => {
+        Place::One(|call| {
+            let request: $request<'_> = call.decode()?;
+            Ok(shard_of_transaction(call.broker, request.$id))
+        })
+    };
+}
+
 /// The place of an API; a test says that each one served has one.
 pub(super) fn place(key: i16) -> Option<Place> {
     Some(match key {
@@ -50,19 +66,41 @@ pub(super) fn place(key: i16) -> Option<Place> {
         15 => Place::Parts(by_key::describe_groups),
         16 => Place::Parts(everywhere::list_groups),
         21 => Place::Parts(by_partition::delete_records),
+        22 => Place::One(|call| {
+            let request: InitProducerIdRequest<'_> = call.decode()?;
+            let id = request.transactional_id;
+            Ok(id.map_or(call.broker.shard, |id| {
+                shard_of_transaction(call.broker, id)
+            }))
+        }),
         23 => Place::Parts(by_partition::offset_for_leader_epoch),
+        // From version 4 on it comes from brokers; there is none but this node.
+        24 => Place::One(|call| {
+            let request: AddPartitionsToTxnRequest<'_> = call.decode()?;
+            let id = match call.version < add_partitions_to_txn::BATCHED {
+                true => Some(request.v3_and_below_transactional_id),
+                false => request.transactions.first().map(|one| one.transactional_id),
+            };
+            Ok(id.map_or(call.broker.shard, |id| {
+                shard_of_transaction(call.broker, id)
+            }))
+        }),
+        25 => by_transaction!(AddOffsetsToTxnRequest { transactional_id }),
+        26 => by_transaction!(EndTxnRequest { transactional_id }),
+        28 => by_group!(TxnOffsetCommitRequest),
         35 => Place::Parts(everywhere::describe_log_dirs),
         42 => Place::Parts(by_key::delete_groups),
         47 => by_group!(OffsetDeleteRequest),
         61 => Place::Parts(by_partition::describe_producers),
-        // Fetch asks for itself. Metadata, FindCoordinator, ApiVersions, CreateTopics,
-        // DeleteTopics, InitProducerId, DescribeConfigs, AlterConfigs, CreatePartitions,
+        65 => Place::Parts(by_key::describe_transactions),
+        66 => Place::Parts(everywhere::list_transactions),
+        // Fetch and WriteTxnMarkers ask for themselves. Metadata, FindCoordinator, ApiVersions, CreateTopics,
+        // DeleteTopics, DescribeConfigs, AlterConfigs, CreatePartitions,
         // ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments,
-        // ListPartitionReassignments, DescribeClientQuotas, DescribeQuorum, DescribeCluster,
-        // UnregisterBroker, DescribeTransactions, ListTransactions, ListConfigResources,
-        // DescribeTopicPartitions.
-        1 | 3 | 10 | 18 | 19 | 20 | 22 | 32 | 33 | 37 | 43 | 44 | 45 | 46 | 48 | 55 | 60 | 64
-        | 65 | 66 | 74 | 75 => Place::Any,
+        // ListPartitionReassignments, DescribeClientQuotas, DescribeQuorum, UpdateFeatures,
+        // DescribeCluster, UnregisterBroker, ListConfigResources, DescribeTopicPartitions.
+        1 | 3 | 10 | 18 | 19 | 20 | 27 | 32 | 33 | 37 | 43 | 44 | 45 | 46 | 48 | 55 | 57 | 60
+        | 64 | 74 | 75 => Place::Any,
         _ => return None,
     })
 }
@@ -75,6 +113,12 @@ pub(super) fn shard_of_group(broker: &Broker, group_id: &str) -> u32 {
         topic.partitions.get(index)
     });
     entry.map_or(broker.shard, |entry| entry.shard)
+}
+
+/// The shard that coordinates a transactional id; this one, which says so, if nothing is coordinated
+/// yet.
+pub(super) fn shard_of_transaction(broker: &Broker, id: &str) -> u32 {
+    transactions::shard_of(broker, id).unwrap_or(broker.shard)
 }
 
 /// The shard that owns a partition; this one, which says so, if there is no such partition.

@@ -86,7 +86,7 @@ pub(super) async fn gather(
     }
     broker.lender.reclaim();
     let slices = join(&owners, slices).ok_or(LOST)?;
-    Ok((trimmed(slices, limits.max), stirs))
+    Ok((trimmed(slices, limits.bytes_max), stirs))
 }
 
 /// The other shard's part.

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::{EncodeError, ErrorCode, Reader, Uuid, Writer};
 
+use super::open::Membership;
 use super::{ACCEPTED, BY_ID, KEY, Stored, append, deadline};
 use crate::api::{Broker, Outcome};
 use crate::catalog::{Target, TopicKey};
@@ -56,7 +57,14 @@ pub(in crate::api) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
         base_offset,
         append_time,
         end,
-    } = append(broker, &target.hosted, request.records, now).ok()?;
+    } = append(
+        broker,
+        &target.hosted,
+        request.records,
+        Membership::None,
+        now,
+    )
+    .ok()?;
     let mark = match request.acks {
         0 => return Some(Outcome::Silent),
         1 => Mark::Written,

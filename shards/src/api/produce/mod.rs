@@ -6,20 +6,24 @@
 
 mod across;
 mod lone;
+mod open;
 
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::log::Appended;
-use odradek_engine::record::{Depth, Origin, RecordError, recompress, validate_produce};
+use odradek_engine::record::{
+    Depth, Origin, RecordError, keyless, recompress, validate_produce,
+};
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use odradek_wire::{ErrorCode, Message, Records, Uuid};
 
+use self::open::{Joined, Membership};
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
 use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
@@ -40,11 +44,24 @@ struct Answer {
     index: i32,
     error: ErrorCode,
     why: Option<String>,
+    keyless: Option<Box<Keyless>>,
     base_offset: i64,
     append_time: i64,
     log_start: i64,
     leader: Option<(u32, i32)>,
 }
+
+/// Records of a refused batch that want a key.
+#[derive(Clone)]
+struct Keyless {
+    /// Their numbers in the batch, at most [`KEYLESS_TOLD_MAX`].
+    indexes: Vec<i32>,
+    /// Of each, for the client to show.
+    why: String,
+}
+
+/// Records that one answer names: a message of their own goes with each.
+const KEYLESS_TOLD_MAX: usize = 1000;
 
 /// The same while a mark may be waited for.
 struct Taken {
@@ -138,6 +155,10 @@ async fn take(
     let by_id = version >= BY_ID;
     let (mut taken, mut number) = (Vec::with_capacity(1), 0);
     let mut opened = false;
+    let joined = match request.transactional_id {
+        Some(id) => open::join(broker, id, request, version, &mine).await,
+        None => Joined::default(),
+    };
     for data in &request.topic_data {
         let topic = if by_id {
             image.topic_by_id(data.topic_id)
@@ -149,7 +170,8 @@ async fn take(
             if !mine(number - 1) {
                 continue;
             }
-            let refused = match (acks, topic, request.transactional_id) {
+            let membership = joined.of(number - 1);
+            let refused = match (acks, topic, membership) {
                 (_, None, _) if by_id => Some(ErrorCode::UnknownTopicId),
                 (_, None, _) => Some(ErrorCode::UnknownTopicOrPartition),
                 (..=-2 | 2.., ..) => Some(ErrorCode::InvalidRequiredAcks),
@@ -157,7 +179,7 @@ async fn take(
                 (_, Some(topic), _) if topic.is_internal() => {
                     Some(ErrorCode::InvalidTopicException)
                 }
-                (_, _, Some(_)) => Some(ErrorCode::TransactionalIdAuthorizationFailed),
+                (_, _, Membership::Refused(error)) => Some(error),
                 _ => None,
             };
             taken.push(match (refused, topic) {
@@ -166,7 +188,8 @@ async fn take(
                     if open.is_none() && !std::mem::replace(&mut opened, true) {
                         open_all(broker, request, by_id).await;
                     }
-                    store(broker, topic, one.index, open, &one.records, acks, now).await
+                    let batch = (&one.records, membership);
+                    store(broker, topic, one.index, open, batch, acks, now).await
                 }
                 (error, _) => {
                     let answer = Answer::refused(one.index, error.expect("no topic is refused"));
@@ -226,7 +249,7 @@ async fn store(
     topic: &Topic,
     index: i32,
     open: Option<Rc<Hosted>>,
-    records: &Records<'_>,
+    (records, membership): (&Records<'_>, Membership),
     acks: i16,
     now: Timestamp,
 ) -> Taken {
@@ -243,7 +266,8 @@ async fn store(
         },
     };
     let mut wait = None;
-    match append(broker, &hosted, records.bytes().unwrap_or(&[]), now) {
+    let records = records.bytes().unwrap_or(&[]);
+    match append(broker, &hosted, records, membership, now) {
         Ok(Stored {
             base_offset,
             append_time,
@@ -262,10 +286,41 @@ async fn store(
         Err((error, why)) => {
             answer.error = error;
             answer.why = why;
+            if error == ErrorCode::InvalidRecord && hosted.config.compacts() {
+                refuse_keyless(&mut answer, &topic.name, records.bytes().unwrap_or(&[]));
+            }
             answer.leader = broker.leader_of(topic.id, index);
         }
     }
     Taken { answer, wait }
+}
+
+/// Names the records of a refused batch that have no key, if that is why. A batch that cannot be
+/// opened was refused for that.
+fn refuse_keyless(answer: &mut Answer, topic: &str, records: &[u8]) {
+    let mut scratch = Vec::new();
+    let Ok(mut indexes) = keyless(records, &mut scratch) else {
+        return;
+    };
+    if indexes.is_empty() {
+        return;
+    }
+    // As Kafka says it (`LogValidator.validateKey`): clients show it.
+    let why = format!(
+        "Compacted topic cannot accept message without key in topic partition {topic}-{}.",
+        answer.index
+    );
+    let shown = indexes.iter().take(3);
+    let shown = shown.map(|index| format!("RecordError(batchIndex={index}, message='{why}')"));
+    let shown: Vec<String> = shown.collect();
+    answer.why = Some(format!(
+        "One or more records have been rejected due to {} record errors in total, and only showing \
+         the first three errors at most: [{}]",
+        indexes.len(),
+        shown.join(", ")
+    ));
+    indexes.truncate(KEYLESS_TOLD_MAX);
+    answer.keyless = Some(Box::new(Keyless { indexes, why }));
 }
 
 /// A batch in the log.
@@ -285,6 +340,7 @@ fn append(
     broker: &Broker,
     hosted: &Hosted,
     records: &[u8],
+    membership: Membership,
     now: Timestamp,
 ) -> Result<Stored, Refused> {
     let (rules, append_time) = hosted.rules(now);
@@ -298,8 +354,7 @@ fn append(
     };
     let info = validate_produce(records, &rules, depth, &mut scratch).map_err(refuse)?;
     if info.is_transactional() {
-        let why = "the batch is transactional, the request is not".to_owned();
-        return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
+        membership.check(&hosted.partition, &info)?;
     }
     let other = hosted.codec().filter(|to| to.codec != info.compression);
     let mut recompressed = Vec::new();
@@ -343,6 +398,16 @@ fn append(
     }
 }
 
+impl Keyless {
+    fn told(&self) -> Vec<BatchIndexAndErrorMessage<'_>> {
+        let told = self.indexes.iter().map(|index| BatchIndexAndErrorMessage {
+            batch_index: *index,
+            batch_index_error_message: Some(&self.why),
+        });
+        told.collect()
+    }
+}
+
 impl Taken {
     fn failed(&self) -> bool {
         self.answer.error != ErrorCode::None
@@ -355,6 +420,7 @@ impl Answer {
             index,
             error,
             why: None,
+            keyless: None,
             base_offset: -1,
             append_time: -1,
             log_start: -1,
@@ -381,6 +447,10 @@ fn reply(
                 log_append_time_ms: answer.append_time,
                 log_start_offset: answer.log_start,
                 error_message: answer.why.as_deref(),
+                record_errors: answer
+                    .keyless
+                    .as_deref()
+                    .map_or_else(Vec::new, Keyless::told),
                 ..PartitionProduceResponse::default()
             };
             // KIP-951: the new leader at once, without a metadata round trip.

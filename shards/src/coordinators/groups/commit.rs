@@ -82,6 +82,44 @@ impl GroupsShard {
             cx.reply(ticket, Reply::Commit(request.failed(code)));
             return;
         }
+        let (group_id, member_id) = (request.group_id.clone(), request.member_id.clone());
+        let (reply, offsets) = self.accept(request, now_ms);
+        let (groups, mut cx) = self.split(now_ms, out);
+        // A commit is a sign of life, too.
+        if let Some(group) = groups.get(&group_id)
+            && matches!(group.state(), State::Stable | State::PreparingRebalance)
+        {
+            rebalance::reschedule_session(group, &member_id, &mut cx);
+        }
+        if offsets.is_empty() {
+            cx.reply(ticket, Reply::Commit(reply));
+            return;
+        }
+        let records = offsets
+            .iter()
+            .map(|(topic, partition, value)| Record::OffsetCommit {
+                group_id: group_id.clone(),
+                topic: topic.clone(),
+                partition: *partition,
+                value: value.clone(),
+            })
+            .collect();
+        let write = Write::Commit {
+            ticket,
+            group: group_id.clone(),
+            offsets: offsets.clone(),
+            reply,
+        };
+        let token = cx.persist(records, write);
+        self.offsets.begin(&group_id, token, &offsets);
+    }
+
+    /// Which of a request's offsets can be kept, and what is said of each.
+    pub(super) fn accept(
+        &self,
+        request: CommitRequest,
+        now_ms: i64,
+    ) -> (CommitReply, Vec<(String, i32, CommittedOffset)>) {
         let limits = &self.settings.limits;
         let metadata_max = self.settings.offset_metadata_max;
         let mut room = limits.offsets_max.saturating_sub(self.offsets.count());
@@ -121,34 +159,7 @@ impl GroupsShard {
                 offsets.push((topic.name.clone(), partition.partition, value));
             }
         }
-        let (groups, mut cx) = self.split(now_ms, out);
-        // A commit is a sign of life, too.
-        if let Some(group) = groups.get(&request.group_id)
-            && matches!(group.state(), State::Stable | State::PreparingRebalance)
-        {
-            rebalance::reschedule_session(group, &request.member_id, &mut cx);
-        }
-        if offsets.is_empty() {
-            cx.reply(ticket, Reply::Commit(reply));
-            return;
-        }
-        let records = offsets
-            .iter()
-            .map(|(topic, partition, value)| Record::OffsetCommit {
-                group_id: request.group_id.clone(),
-                topic: topic.clone(),
-                partition: *partition,
-                value: value.clone(),
-            })
-            .collect();
-        let write = Write::Commit {
-            ticket,
-            group: request.group_id.clone(),
-            offsets: offsets.clone(),
-            reply,
-        };
-        let token = cx.persist(records, write);
-        self.offsets.begin(&request.group_id, token, &offsets);
+        (reply, offsets)
     }
 
     fn validate_commit(&self, request: &CommitRequest) -> Result<(), i16> {

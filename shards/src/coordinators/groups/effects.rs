@@ -1,12 +1,11 @@
 //! What a decision asks of the world: replies to send and records to make durable.
-//!
-//! A caller names each request that may be answered later by a [`Ticket`]; exactly one
-//! [`Effect::Reply`] carries it back, from that call or from a later one (another
-//! request, [`persisted`](super::GroupsShard::persisted), [`tick`](super::GroupsShard::tick),
-//! [`unload`](super::GroupsShard::unload)).
+//! The effects themselves are those of every coordinator ([`shared::Effect`]).
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use super::super::effects as shared;
+pub use super::super::effects::{Producer, Ticket, Token};
 use super::records::Record;
 
 /// Bytes that clients exchange through the coordinator; opaque to it but for the topics
@@ -16,29 +15,7 @@ pub type Blob = Arc<[u8]>;
 /// Kafka's topic id; all zero where it is not known.
 pub type TopicId = [u8; 16];
 
-/// The caller's name for a request that waits for its reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
-
-/// The coordinator's name for a write; later writes have greater tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(pub u64);
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    Reply {
-        ticket: Ticket,
-        reply: Reply,
-    },
-    /// Append these records, in order, after those of every smaller token. When all are
-    /// durable, or have failed, say so by `persisted(token, …)`, again in the order of
-    /// tokens. They may be cut into several batches: each record stands alone.
-    Persist {
-        token: Token,
-        records: Vec<Record>,
-    },
-}
-
+pub type Effect = shared::Effect<Reply, Record, Infallible>;
 pub type Effects = Vec<Effect>;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +26,8 @@ pub enum Reply {
     Fetch(FetchReply),
     DeleteGroups(Vec<(String, i16)>),
     OffsetDelete(OffsetDeleteReply),
+    /// A transaction has ended in the coordinator's partition, or an error code.
+    Ended(Result<(), i16>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +88,16 @@ impl SyncReply {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommitReply {
     pub topics: Vec<CommitReplyTopic>,
+}
+
+impl CommitReply {
+    /// Nothing of it is kept after all.
+    pub(super) fn fail(&mut self, code: i16) {
+        let partitions = self.topics.iter_mut().flat_map(|t| &mut t.partitions);
+        for (_, error) in partitions.filter(|(_, error)| *error == 0) {
+            *error = code;
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

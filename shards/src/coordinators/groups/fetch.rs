@@ -72,6 +72,22 @@ impl GroupsShard {
         cx.reply(ticket, Reply::Fetch(reply));
     }
 
+    /// An offset that an open transaction may be about to replace is not told.
+    fn without_unstable(
+        &self,
+        group: &str,
+        mut topics: Vec<FetchReplyTopic>,
+    ) -> Vec<FetchReplyTopic> {
+        for topic in &mut topics {
+            for one in topic.partitions.iter_mut().filter(|one| one.error == 0) {
+                if self.open_offsets.has(group, &topic.name, one.partition) {
+                    *one = FetchedOffset::none(one.partition, error::UNSTABLE_OFFSET_COMMIT);
+                }
+            }
+        }
+        topics
+    }
+
     /// What is committed at this moment.
     pub(super) fn read_offsets(&self, request: FetchRequest) -> FetchReply {
         let group = self.groups.get(&request.group_id);
@@ -82,6 +98,10 @@ impl GroupsShard {
         let topics = match request.topics {
             Some(topics) => topics.iter().map(|t| read_topic(offsets, t)).collect(),
             None => offsets.map(read_all).unwrap_or_default(),
+        };
+        let topics = match request.require_stable {
+            true => self.without_unstable(&request.group_id, topics),
+            false => topics,
         };
         FetchReply {
             group_id: request.group_id,

@@ -43,13 +43,14 @@ impl GroupsShard {
                     let simple = ClassicGroup::new(&group_id, value.commit_timestamp_ms);
                     self.groups.insert(group_id.clone(), simple);
                 }
+                self.open_offsets.overtaken(&group_id, &topic, partition);
                 self.offsets.put(&group_id, &topic, partition, value);
             }
             Record::OffsetTombstone {
                 group_id,
                 topic,
                 partition,
-            } => self.offsets.remove(&group_id, &topic, partition),
+            } => self.remove_offset(&group_id, &topic, partition),
         }
     }
 
@@ -92,13 +93,14 @@ impl GroupsShard {
             match pending.write {
                 Write::Commit {
                     ticket, mut reply, ..
+                }
+                | Write::CommitOpen {
+                    ticket, mut reply, ..
                 } => {
-                    let partitions = reply.topics.iter_mut().flat_map(|t| &mut t.partitions);
-                    for (_, error) in partitions.filter(|(_, error)| *error == error::NONE) {
-                        *error = CODE;
-                    }
+                    reply.fail(CODE);
                     cx.reply(ticket, Reply::Commit(reply));
                 }
+                Write::End { ticket, .. } => cx.reply(ticket, Reply::Ended(Err(CODE))),
                 Write::Tombstones {
                     reply: Some((ticket, reply)),
                     ..
@@ -117,6 +119,7 @@ impl GroupsShard {
         }
         self.groups.clear();
         self.offsets = Default::default();
+        self.open_offsets = Default::default();
         self.timers = Default::default();
         self.expiry_cursor = None;
     }

@@ -13,8 +13,7 @@
 //! have passed and its writes have ended; a generation only grows; an assignment comes
 //! from the leader of its generation; what is fetched is durable.
 //!
-//! Not here: finding the coordinator, loading the log, authorization, transactional
-//! offsets, and the consumer-group protocol of KIP-848, which will stand beside
+//! Not here: finding the coordinator, loading the log, authorization, and the consumer-group protocol of KIP-848, which will stand beside
 //! `group.rs` as another kind of group.
 
 pub mod codec;
@@ -32,6 +31,7 @@ mod leave;
 mod lifecycle;
 mod member;
 mod offsets;
+mod open_offsets;
 mod persisted;
 mod rebalance;
 mod records;
@@ -43,6 +43,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transactional;
 mod view;
 mod votes;
 mod writes;
@@ -55,8 +56,8 @@ pub use delete::OffsetDeleteRequest;
 pub use describe::{DescribedGroup, DescribedMember, GROUP_TYPE, ListedGroup};
 pub use effects::{
     Blob, CommitReply, CommitReplyTopic, Effect, Effects, FetchReply, FetchReplyTopic,
-    FetchedOffset, JoinReply, JoinedMember, OffsetDeleteReply, Reply, SyncReply, Ticket, Token,
-    TopicId,
+    FetchedOffset, JoinReply, JoinedMember, OffsetDeleteReply, Producer, Reply, SyncReply, Ticket,
+    Token, TopicId,
 };
 pub use fetch::{FetchRequest, FetchTopic};
 pub use group::{CONSUMER_PROTOCOL_TYPE, ClassicGroup};
@@ -70,6 +71,7 @@ pub use state::State;
 pub use sync::{HeartbeatRequest, SyncRequest};
 
 use offsets::Offsets;
+use open_offsets::OpenOffsets;
 use timers::Timers;
 use writes::{Context, Writes};
 
@@ -79,6 +81,8 @@ pub struct GroupsShard {
     settings: Settings,
     groups: BTreeMap<String, ClassicGroup>,
     offsets: Offsets,
+    /// Of transactions that are open; each is in flight among the offsets, too.
+    open_offsets: OpenOffsets,
     timers: Timers,
     writes: Writes,
     /// Where the search for expired offsets goes on.

@@ -2,7 +2,7 @@
 //!
 //! A commit is visible when it is durable, not before. What is in flight is counted so
 //! that a deletion also covers it, expiry leaves it alone and a read of stable offsets
-//! can wait for it.
+//! can wait for it. What an open transaction has written is in flight until that ends.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -116,19 +116,24 @@ impl Offsets {
 
     /// Ends what [`begin`](Self::begin) began.
     pub fn end(&mut self, group: &str, commits: &[(String, i32, CommittedOffset)]) {
+        for (topic, partition, _) in commits {
+            self.end_one(group, topic, *partition);
+        }
+    }
+
+    /// The same for one partition.
+    pub fn end_one(&mut self, group: &str, topic: &str, partition: i32) {
         let Some(offsets) = self.groups.get_mut(group) else {
             return;
         };
-        for (topic, partition, _) in commits {
-            let key = (topic.clone(), *partition);
-            if let Some(in_flight) = offsets.in_flight.get_mut(&key) {
-                in_flight.count -= 1;
-                if in_flight.count == 0 {
-                    offsets.in_flight.remove(&key);
-                }
+        let key = (topic.to_owned(), partition);
+        if let Some(in_flight) = offsets.in_flight.get_mut(&key) {
+            in_flight.count -= 1;
+            self.count -= 1;
+            if in_flight.count == 0 {
+                offsets.in_flight.remove(&key);
             }
         }
-        self.count -= commits.len();
         self.forget_if_empty(group);
     }
 

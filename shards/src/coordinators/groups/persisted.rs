@@ -62,6 +62,30 @@ impl GroupsShard {
                 offsets,
                 reply,
             } => self.commit_ended(ticket, &group, offsets, reply, outcome, now_ms, out),
+            Write::CommitOpen {
+                ticket,
+                group,
+                producer,
+                offsets,
+                mut reply,
+            } => {
+                match outcome {
+                    Ok(()) => self.open_written(&group, producer, offsets, now_ms),
+                    Err(code) => {
+                        self.offsets.end(&group, &offsets);
+                        reply.fail(code);
+                    }
+                }
+                let (_, mut cx) = self.split(now_ms, out);
+                cx.reply(ticket, Reply::Commit(reply));
+            }
+            Write::End { ticket, end } => {
+                if outcome.is_ok() {
+                    self.transaction_ended(end.producer_id, end.commit);
+                }
+                let (_, mut cx) = self.split(now_ms, out);
+                cx.reply(ticket, Reply::Ended(outcome));
+            }
             Write::Tombstones {
                 offsets,
                 groups,
@@ -133,18 +157,22 @@ impl GroupsShard {
                     self.groups.insert(group.to_owned(), simple);
                 }
                 for (topic, partition, value) in offsets {
+                    self.open_offsets.overtaken(group, &topic, partition);
                     self.offsets.put(group, &topic, partition, value);
                 }
             }
-            Err(code) => {
-                let partitions = reply.topics.iter_mut().flat_map(|t| &mut t.partitions);
-                for (_, error) in partitions.filter(|(_, error)| *error == error::NONE) {
-                    *error = code;
-                }
-            }
+            Err(code) => reply.fail(code),
         }
         let (_, mut cx) = self.split(now_ms, out);
         cx.reply(ticket, Reply::Commit(reply));
+    }
+
+    /// An offset is gone, in open transactions, too.
+    pub(super) fn remove_offset(&mut self, group: &str, topic: &str, partition: i32) {
+        self.offsets.remove(group, topic, partition);
+        for _ in 0..self.open_offsets.remove(group, topic, partition) {
+            self.offsets.end_one(group, topic, partition);
+        }
     }
 
     fn tombstones_ended(
@@ -155,7 +183,7 @@ impl GroupsShard {
     ) {
         if outcome.is_ok() {
             for (group, topic, partition) in offsets {
-                self.offsets.remove(group, topic, *partition);
+                self.remove_offset(group, topic, *partition);
             }
         }
         for id in groups {

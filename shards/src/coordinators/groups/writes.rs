@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use odradek_engine::types::ProducerId;
+
 use super::effects::{
     Blob, CommitReply, Effect, Effects, JoinReply, Reply, SyncReply, Ticket, Token,
 };
@@ -11,6 +13,7 @@ use super::member::Protocol;
 use super::records::{CommittedOffset, Record};
 use super::settings::Settings;
 use super::timers::{TimerKey, Timers};
+use crate::partition::End;
 
 /// What a write is for.
 #[derive(Debug)]
@@ -34,6 +37,19 @@ pub(super) enum Write {
         group: String,
         offsets: Vec<(String, i32, CommittedOffset)>,
         reply: CommitReply,
+    },
+    /// Offsets of an open transaction.
+    CommitOpen {
+        ticket: Ticket,
+        group: String,
+        producer: ProducerId,
+        offsets: Vec<(String, i32, CommittedOffset)>,
+        reply: CommitReply,
+    },
+    /// A transaction's marker.
+    End {
+        ticket: Ticket,
+        end: End,
     },
     Tombstones {
         /// (group, topic, partition)
@@ -74,6 +90,20 @@ pub(super) struct Writes {
 }
 
 impl Writes {
+    /// A new write.
+    pub fn begin(&mut self, write: Write) -> Token {
+        self.last += 1;
+        let token = Token(self.last);
+        let readers = Vec::new();
+        self.pending.insert(token, Pending { write, readers });
+        token
+    }
+
+    /// The latest write, which may have ended.
+    pub fn last(&self) -> Token {
+        Token(self.last)
+    }
+
     pub fn take(&mut self, token: Token) -> Option<Pending> {
         let pending = self.pending.remove(&token)?;
         self.readers -= pending.readers.len();
@@ -114,12 +144,7 @@ impl Context<'_> {
     }
 
     pub fn persist(&mut self, records: Vec<Record>, write: Write) -> Token {
-        self.writes.last += 1;
-        let token = Token(self.writes.last);
-        let readers = Vec::new();
-        self.writes
-            .pending
-            .insert(token, Pending { write, readers });
+        let token = self.writes.begin(write);
         self.out.push(Effect::Persist { token, records });
         token
     }

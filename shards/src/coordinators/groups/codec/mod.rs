@@ -22,5 +22,5 @@ pub use membership::{
 };
 pub use offsets::{
     Topic, TopicRef, commit_request, commit_response, fetch_requests, fetch_response,
-    offset_delete_request, offset_delete_response,
+    offset_delete_request, offset_delete_response, txn_commit_request, txn_commit_response,
 };

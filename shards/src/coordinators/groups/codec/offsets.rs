@@ -1,9 +1,12 @@
-//! OffsetCommit, OffsetFetch and OffsetDelete.
+//! OffsetCommit, TxnOffsetCommit, OffsetFetch and OffsetDelete.
 //!
 //! From version 10 on topics are named by their ids (KIP-848's follow-up, KAFKA-14690).
 //! The catalog is asked through a closure; the records stay keyed by name.
 
-use odradek_wire::{Uuid, offset_commit as wire_commit, offset_delete, offset_fetch as wire_fetch};
+use odradek_wire::{
+    Uuid, offset_commit as wire_commit, offset_delete, offset_fetch as wire_fetch,
+    txn_offset_commit as wire_txn,
+};
 
 use super::super::{
     CommitPartition, CommitReply, CommitRequest, CommitTopic, FetchReply, FetchRequest, FetchTopic,
@@ -77,6 +80,67 @@ pub fn commit_request(
         instance_id: request.group_instance_id.map(str::to_owned),
         retention_ms: (request.retention_time_ms != -1).then_some(request.retention_time_ms),
         group_id_not_found_supported: version >= COMMIT_GROUP_ID_NOT_FOUND,
+        topics: topics.collect(),
+    }
+}
+
+/// A commit that is part of a transaction; versions before 3 name no member.
+pub fn txn_commit_request(
+    request: &wire_txn::TxnOffsetCommitRequest<'_>,
+    resolve: impl Fn(TopicRef<'_>) -> Result<Topic, i16>,
+) -> CommitRequest {
+    let topics = request.topics.iter().map(|topic| {
+        let resolved = resolve(TopicRef::Name(topic.name));
+        let partitions = topic.partitions.iter().map(|partition| {
+            let error = match &resolved {
+                Err(code) => *code,
+                Ok(topic) if (0..topic.partitions).contains(&partition.partition_index) => {
+                    error::NONE
+                }
+                Ok(_) => error::UNKNOWN_TOPIC_OR_PARTITION,
+            };
+            CommitPartition {
+                partition: partition.partition_index,
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata.map(str::to_owned),
+                error,
+            }
+        });
+        CommitTopic {
+            name: topic.name.to_owned(),
+            topic_id: NO_TOPIC_ID,
+            partitions: partitions.collect(),
+        }
+    });
+    CommitRequest {
+        group_id: request.group_id.to_owned(),
+        generation: request.generation_id,
+        member_id: request.member_id.to_owned(),
+        instance_id: request.group_instance_id.map(str::to_owned),
+        retention_ms: None,
+        group_id_not_found_supported: false,
+        topics: topics.collect(),
+    }
+}
+
+pub fn txn_commit_response(reply: &CommitReply) -> wire_txn::TxnOffsetCommitResponse<'_> {
+    let topics = reply.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter();
+        wire_txn::TxnOffsetCommitResponseTopic {
+            name: &topic.name,
+            partitions: partitions
+                .map(
+                    |&(partition_index, error_code)| wire_txn::TxnOffsetCommitResponsePartition {
+                        partition_index,
+                        error_code,
+                    },
+                )
+                .collect(),
+        }
+    });
+    wire_txn::TxnOffsetCommitResponse {
+        throttle_time_ms: 0,
         topics: topics.collect(),
     }
 }

@@ -7,10 +7,12 @@ mod random;
 mod replaying;
 mod static_members;
 mod syncing;
+mod transactional;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
+use crate::partition::End;
 
 /// The subscription of a consumer to topic "orders".
 pub const ORDERS: &[u8] = b"\x00\x00\x00\x00\x00\x01\x00\x06orders\xff\xff\xff\xff";
@@ -21,8 +23,20 @@ pub struct World {
     pub now_ms: i64,
     pub writes: VecDeque<(Token, Vec<Record>)>,
     pub log: Vec<Record>,
+    /// Writes in flight that belong to a transaction, or end one.
+    pub opens: BTreeMap<Token, Producer>,
+    pub ends: BTreeMap<Token, End>,
+    /// The log as it is replayed where transactions are in it.
+    pub logged: Vec<Logged>,
     pub replies: BTreeMap<Ticket, Reply>,
     tickets: u64,
+}
+
+/// What stands in a log.
+pub enum Logged {
+    Plain(Record),
+    Open(Producer, Record),
+    End(End),
 }
 
 pub fn world() -> World {
@@ -126,6 +140,20 @@ impl World {
                     assert!(!records.is_empty());
                     self.writes.push_back((token, records));
                 }
+                Effect::PersistOpen {
+                    token,
+                    producer,
+                    records,
+                } => {
+                    assert!(!records.is_empty());
+                    self.opens.insert(token, producer);
+                    self.writes.push_back((token, records));
+                }
+                Effect::End { token, end } => {
+                    self.ends.insert(token, end);
+                    self.writes.push_back((token, Vec::new()));
+                }
+                Effect::Errand(never) => match never {},
             }
         }
         result
@@ -230,8 +258,16 @@ impl World {
     /// Ends the oldest write.
     pub fn end_write(&mut self, outcome: Result<(), i16>) {
         let (token, records) = self.writes.pop_front().expect("a write is in flight");
+        let (open, end) = (self.opens.remove(&token), self.ends.remove(&token));
         if outcome.is_ok() {
-            self.log.extend(records);
+            self.logged.extend(end.map(Logged::End));
+            self.logged.extend(records.iter().map(|record| match open {
+                Some(producer) => Logged::Open(producer, record.clone()),
+                None => Logged::Plain(record.clone()),
+            }));
+            if open.is_none() {
+                self.log.extend(records);
+            }
         }
         self.act(|shard, now_ms, out| shard.persisted(token, outcome, now_ms, out));
     }

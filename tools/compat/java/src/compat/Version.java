@@ -18,7 +18,7 @@ import org.apache.kafka.common.TopicPartition;
 final class Version {
     static final List<Class<?>> SCENARIOS =
         List.of(ProducerScenarios.class, ConsumerScenarios.class, GroupScenarios.class, AdminScenarios.class,
-            ChangeScenarios.class, MoveScenarios.class, ScriptScenarios.class);
+            ChangeScenarios.class, MoveScenarios.class, ScriptScenarios.class, TransactionScenarios.class);
 
     private Version() {}
 

@@ -1,0 +1,152 @@
+//! The last offset of each key, in a bounded table.
+//!
+//! A key is known by a 128-bit hash under a secret that is drawn anew for every cleaning, so that
+//! nobody can make two keys that are taken for one. (Kafka takes MD5 without a secret.) Open
+//! addressing, linear probing, nothing is ever removed. An entry takes [`SLOT_BYTES`].
+//!
+//! Memory is asked for at once but touched only where entries come to lie.
+//!
+//! Source: Kafka `SkimpyOffsetMap`.
+
+use siphasher::sip128::SipHasher24;
+
+use crate::types::Offset;
+
+/// Memory of one entry, as in Kafka: 16 bytes of hash, 8 of offset.
+pub const SLOT_BYTES: usize = WORDS * 8;
+const WORDS: usize = 3;
+
+/// See the module.
+pub struct KeyMap {
+    hasher: SipHasher24,
+    /// Two words of hash, then the offset plus one: 0 is a free slot.
+    words: Vec<u64>,
+    slots: usize,
+    len: usize,
+    /// Entries at which it takes no new key.
+    len_max: usize,
+}
+
+impl KeyMap {
+    /// A map of at most `bytes` of memory, filled up to `load` (above 0, at most 1: 0.9 where Kafka's
+    /// default is asked for), for not more than `keys_max` keys. `secret`: random.
+    pub fn new(bytes: usize, load: f64, keys_max: u64, secret: (u64, u64)) -> KeyMap {
+        let load = if load > 0.0 { load.min(1.0) } else { 0.9 };
+        let affordable = bytes / SLOT_BYTES;
+        let wanted = (keys_max.min(affordable as u64) as f64 / load).ceil() as usize + 1;
+        let slots = wanted.min(affordable).max(2);
+        // One slot stays free: there a search for what is not here ends.
+        let len_max = ((slots as f64 * load) as usize).clamp(1, slots - 1);
+        KeyMap {
+            hasher: SipHasher24::new_with_keys(secret.0, secret.1),
+            words: vec![0; slots * WORDS],
+            slots,
+            len: 0,
+            len_max,
+        }
+    }
+
+    /// Keys in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of memory, touched or not.
+    pub fn bytes(&self) -> usize {
+        self.words.len() * 8
+    }
+
+    /// Where a key is, or the free slot where it would be.
+    fn find(&self, key: &[u8]) -> (usize, u64, u64) {
+        let hash = self.hasher.hash(key);
+        let (one, two) = (hash.h1, hash.h2);
+        let mut slot = ((u128::from(one) * self.slots as u128) >> 64) as usize;
+        loop {
+            let at = slot * WORDS;
+            let entry = &self.words[at..at + WORDS];
+            if entry[2] == 0 || (entry[0], entry[1]) == (one, two) {
+                return (at, one, two);
+            }
+            slot += 1;
+            if slot == self.slots {
+                slot = 0;
+            }
+        }
+    }
+
+    /// Notes that a key's last record is at `offset`, which is not negative and not before what was
+    /// noted earlier. `false`: the map is full and knows nothing of this key.
+    #[must_use]
+    pub fn put(&mut self, key: &[u8], offset: Offset) -> bool {
+        let (at, one, two) = self.find(key);
+        if self.words[at + 2] == 0 {
+            if self.len >= self.len_max {
+                return false;
+            }
+            self.len += 1;
+        }
+        self.words[at..at + WORDS].copy_from_slice(&[one, two, offset.0 as u64 + 1]);
+        true
+    }
+
+    /// The offset of a key's last record, if it was noted.
+    pub fn get(&self, key: &[u8]) -> Option<Offset> {
+        let (at, ..) = self.find(key);
+        self.words[at + 2]
+            .checked_sub(1)
+            .map(|offset| Offset(offset as i64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_as_long_as_it_has_room(
+            keys in prop::collection::vec(0..60u16, 0..200),
+            slots in 2..80usize,
+            load in 0.1..1.0f64,
+        ) {
+            let mut map = KeyMap::new(slots * SLOT_BYTES, load, u64::MAX, (1, 2));
+            prop_assert!(map.bytes() <= slots.max(2) * SLOT_BYTES);
+            let mut model = BTreeMap::new();
+            for (offset, key) in (0..).map(Offset).zip(&keys) {
+                let bytes = key.to_be_bytes();
+                if map.put(&bytes, offset) {
+                    model.insert(*key, offset);
+                } else {
+                    prop_assert!(!model.contains_key(key));
+                    prop_assert!(map.len() as f64 + 1.0 > (slots as f64 * load).min(slots as f64 - 1.0));
+                }
+            }
+            prop_assert_eq!(map.len(), model.len());
+            for key in 0..60u16 {
+                prop_assert_eq!(map.get(&key.to_be_bytes()), model.get(&key).copied());
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_memory_is_taken_than_there_can_be_keys() {
+        let map = KeyMap::new(1 << 30, 0.9, 9, (0, 0));
+        assert_eq!(map.bytes(), 11 * SLOT_BYTES);
+        let mut map = KeyMap::new(0, 0.9, 9, (0, 0));
+        assert!(map.put(b"", Offset(0)) && map.put(b"", Offset(7)));
+        assert!(
+            !map.put(b"another", Offset(8)),
+            "one key, and one free slot"
+        );
+        assert_eq!((map.get(b""), map.get(b"another")), (Some(Offset(7)), None));
+    }
+}

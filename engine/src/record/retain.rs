@@ -1,0 +1,271 @@
+//! What compaction leaves of a batch.
+//!
+//! Base offset, last offset, producer and sequences stay as they were. Records that stay do so byte
+//! for byte, with their deltas, in the batch's codec; only where a delete horizon is set, which
+//! takes the base timestamp's place (KIP-534), are their timestamp deltas written anew.
+//!
+//! Source: Kafka `MemoryRecords.filterTo`, `buildRetainedRecordsInto`,
+//! `DefaultRecordBatch.writeEmptyHeader`.
+
+use super::varint::{read_i32, read_i64, size_i64, take, write_i32, write_i64};
+use super::{
+    BatchHeader, BatchInfo, Compression, HEADER_BYTES, OpenBatch, Record, RecordError,
+    TimestampType,
+};
+use crate::types::Timestamp;
+
+/// Records that stay, as runs of bytes of the opened batch. Can be used again.
+#[derive(Clone, Debug, Default)]
+pub struct Retained {
+    /// From, to.
+    runs: Vec<(usize, usize)>,
+    count: i32,
+    latest: Option<Timestamp>,
+    tombstones: bool,
+    dropped: bool,
+}
+
+impl Retained {
+    /// Looks at every record; those stay for which `keep` says so.
+    ///
+    /// # Errors
+    /// The first record that is malformed.
+    pub fn select(
+        &mut self,
+        batch: &OpenBatch<'_>,
+        mut keep: impl FnMut(&Record<'_>) -> bool,
+    ) -> Result<(), RecordError> {
+        self.runs.clear();
+        (self.count, self.latest) = (0, None);
+        (self.tombstones, self.dropped) = (false, false);
+        let mut at = 0;
+        let mut records = batch.records();
+        while let Some(next) = records.next_with_size() {
+            let (record, size) = next?;
+            let from = at;
+            at += size;
+            if !keep(&record) {
+                self.dropped = true;
+                continue;
+            }
+            self.count += 1;
+            self.tombstones |= record.value.is_none();
+            self.latest = self.latest.max(Some(batch.timestamp_of(&record)));
+            match self.runs.last_mut().filter(|(_, to)| *to == from) {
+                Some((_, to)) => *to = at,
+                None => self.runs.push((from, at)),
+            }
+        }
+        Ok(())
+    }
+
+    /// How many stay.
+    pub fn count(&self) -> i32 {
+        self.count
+    }
+
+    /// Whether any of those that stay has no value.
+    pub fn tombstones(&self) -> bool {
+        self.tombstones
+    }
+
+    /// Whether any was dropped.
+    pub fn dropped(&self) -> bool {
+        self.dropped
+    }
+
+    /// Appends the batch with the records that stay, at least one, to `out`. `horizon`: the delete
+    /// horizon that it gets; it has none so far. `scratch` is cleared and can be used again.
+    ///
+    /// # Errors
+    /// [`RecordError::Record`] when a timestamp is too far from the horizon.
+    pub fn write(
+        &self,
+        batch: &OpenBatch<'_>,
+        horizon: Option<Timestamp>,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<BatchInfo, RecordError> {
+        let (info, records) = (&batch.info, batch.records_stored());
+        scratch.clear();
+        for &(from, to) in &self.runs {
+            let run = &records[from..to];
+            match horizon {
+                None => scratch.extend_from_slice(run),
+                Some(horizon) => rebase(run, info.base_timestamp, horizon, scratch)?,
+            }
+        }
+        let start = out.len();
+        out.resize(start + HEADER_BYTES, 0);
+        info.compression.compress(scratch, out);
+        let attributes = match horizon {
+            Some(_) => info.attributes.with_delete_horizon(true),
+            None => info.attributes,
+        };
+        let info = BatchInfo {
+            size: out.len() - start,
+            attributes,
+            record_count: self.count,
+            base_timestamp: horizon.unwrap_or(info.base_timestamp),
+            max_timestamp: match attributes.timestamp_type() {
+                TimestampType::LogAppendTime => info.max_timestamp,
+                TimestampType::CreateTime => self.latest.unwrap_or(info.max_timestamp),
+            },
+            ..*info
+        };
+        seal(&info, &mut out[start..]);
+        Ok(info)
+    }
+}
+
+/// Appends the batch without records: its last sequence, or its offsets, are still of use.
+pub fn write_emptied(info: &BatchInfo, out: &mut Vec<u8>) -> BatchInfo {
+    let info = BatchInfo {
+        size: HEADER_BYTES,
+        attributes: info
+            .attributes
+            .with_compression(Compression::None)
+            .with_delete_horizon(false),
+        compression: Compression::None,
+        record_count: 0,
+        base_timestamp: Timestamp::NONE,
+        ..*info
+    };
+    let start = out.len();
+    out.resize(start + HEADER_BYTES, 0);
+    seal(&info, &mut out[start..]);
+    info
+}
+
+/// Writes the header of a batch, and its CRC.
+fn seal(info: &BatchInfo, batch: &mut [u8]) {
+    let (front, records) = batch.split_at_mut(HEADER_BYTES);
+    let mut header = BatchHeader::of(info);
+    header.set_crc(crc32c::crc32c_append(header.crc_start(), records));
+    front.copy_from_slice(header.as_bytes());
+}
+
+/// Appends records with their timestamps relative to another base.
+fn rebase(
+    mut run: &[u8],
+    from: Timestamp,
+    to: Timestamp,
+    out: &mut Vec<u8>,
+) -> Result<(), RecordError> {
+    let shift = from.checked_since(to);
+    while !run.is_empty() {
+        let moved = shift.and_then(|shift| rebase_one(&mut run, shift, out));
+        moved.ok_or(RecordError::Record {
+            index: 0,
+            what: "its timestamp is out of range of the delete horizon",
+        })?;
+    }
+    Ok(())
+}
+
+fn rebase_one(run: &mut &[u8], shift: i64, out: &mut Vec<u8>) -> Option<()> {
+    let length = usize::try_from(read_i32(run)?).ok()?;
+    let mut body = take(run, length)?;
+    let attributes = take(&mut body, 1)?[0];
+    let delta = read_i64(&mut body)?.checked_add(shift)?;
+    let length = 1 + size_i64(delta) + body.len();
+    write_i32(out, i32::try_from(length).ok()?);
+    out.push(attributes);
+    write_i64(out, delta);
+    out.extend_from_slice(body);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, Rules, validate};
+    use crate::types::{Offset, ProducerEpoch, ProducerId, Sequence};
+
+    fn batch(codec: Compression, append_time: Option<Timestamp>) -> Vec<u8> {
+        let builder = BatchBuilder::new().compression(codec);
+        let builder = builder.base_offset(Offset(1_000)).producer(
+            ProducerId(5),
+            ProducerEpoch(1),
+            Sequence(7),
+        );
+        let mut builder = match append_time {
+            Some(time) => builder.append_time(time),
+            None => builder,
+        };
+        for n in 0..10u8 {
+            let value = [n; 40];
+            let value = (n != 4).then_some(&value[..]);
+            let headers: [(&[u8], Option<&[u8]>); 1] = [(b"h", Some(&[n]))];
+            let time = Timestamp(500 + i64::from(n * 7 % 10));
+            builder
+                .append(time, Some(&[n]), value, &headers)
+                .expect("a record that fits");
+        }
+        builder.build().expect("a batch")
+    }
+
+    /// Offset, timestamp, key and value of each record, as a consumer sees them.
+    fn seen(bytes: &[u8]) -> Vec<(i64, i64, Vec<u8>, Option<Vec<u8>>)> {
+        let info = validate(bytes, &Rules::LOG).expect("valid in a log");
+        assert_eq!(info.size, bytes.len());
+        let mut scratch = Vec::new();
+        let open = OpenBatch::open(bytes, info, &mut scratch).expect("opens");
+        open.check(&Rules::LOG, true)
+            .expect("its records are right");
+        let records = open.records().map(|record| {
+            let record = record.expect("a record");
+            (
+                open.offset_of(&record).0,
+                open.timestamp_of(&record).0,
+                record.key.expect("a key").to_vec(),
+                record.value.map(<[u8]>::to_vec),
+            )
+        });
+        records.collect()
+    }
+
+    #[test]
+    fn what_stays_is_as_it_was() {
+        for codec in Compression::ALL {
+            for append_time in [None, Some(Timestamp(9_000))] {
+                for horizon in [None, Some(Timestamp(70_000_000_000))] {
+                    let bytes = batch(codec, append_time);
+                    let info = validate(&bytes, &Rules::LOG).expect("valid");
+                    let (mut scratch, mut out) = (Vec::new(), vec![1, 2, 3]);
+                    let open = OpenBatch::open(&bytes, info, &mut scratch).expect("opens");
+                    let mut retained = Retained::default();
+                    let odd = |record: &Record<'_>| record.offset_delta % 3 != 1;
+                    retained.select(&open, odd).expect("well-formed");
+                    assert!(retained.dropped() && !retained.tombstones());
+                    let mut kept = Vec::new();
+                    let new = retained.write(&open, horizon, &mut kept, &mut out);
+                    let new = new.expect("written");
+                    assert_eq!(validate(&out[3..], &Rules::LOG), Ok(new));
+                    let mut expected = seen(&bytes);
+                    expected.retain(|(offset, ..)| (offset - 1_000) % 3 != 1);
+                    assert_eq!(seen(&out[3..]), expected, "{codec:?}");
+                    let latest = expected.iter().map(|(_, time, ..)| *time).max();
+                    assert_eq!(Some(new.max_timestamp.0), latest);
+                    assert_eq!(new.last_sequence(), info.last_sequence());
+                    assert_eq!(new.next_offset(), info.next_offset());
+                    let set = new.attributes.has_delete_horizon();
+                    assert_eq!(set.then_some(new.base_timestamp), horizon);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_emptied_batch_keeps_its_offsets_and_sequences() {
+        let bytes = batch(Compression::Gzip, None);
+        let info = validate(&bytes, &Rules::LOG).expect("valid");
+        let mut out = Vec::new();
+        let new = write_emptied(&info, &mut out);
+        assert_eq!(validate(&out, &Rules::LOG), Ok(new));
+        assert_eq!(seen(&out), []);
+        assert_eq!(new.next_offset(), info.next_offset());
+        assert_eq!(new.last_sequence(), info.last_sequence());
+        assert_eq!(new.max_timestamp, info.max_timestamp);
+    }
+}

@@ -1,0 +1,160 @@
+//! Records of a transaction: their partitions must be part of it before the first is taken.
+//!
+//! The coordinator is asked once for each transaction and partition, for all partitions of a request
+//! together: from Produce version 12 on the partitions join by being written to, before that it is
+//! asked whether they have joined (KIP-890). Then the partition itself remembers the transaction,
+//! until its marker comes.
+//!
+//! Between the coordinator's answer and the append a marker may have come in: then the answer holds
+//! no more, and the records are refused. Else they would be in a transaction that nobody ends.
+//!
+//! Source: Kafka `ReplicaManager.handleProduceAppend`, `VerificationGuard`.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use odradek_engine::record::{BatchHeader, BatchInfo};
+use odradek_engine::types::{ProducerEpoch, ProducerId};
+use odradek_wire::ErrorCode;
+use odradek_wire::produce::ProduceRequest;
+
+use super::{BY_ID, Refused};
+use crate::api::Broker;
+use crate::api::transactions::{self, Joining};
+use crate::partition::Partition;
+
+/// How a batch stands to the transaction of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Membership {
+    /// It has none.
+    None,
+    /// Its partition is part of it, by what was known when so many markers had come.
+    Joined { markers: u32 },
+    /// The coordinator does not take it.
+    Refused(ErrorCode),
+}
+
+impl Membership {
+    /// Whether a transactional batch may be appended now.
+    pub fn check(self, partition: &Partition, info: &BatchInfo) -> Result<(), Refused> {
+        let Membership::Joined { markers } = self else {
+            let why = "the batch is transactional, the request is not".to_owned();
+            return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
+        };
+        let (open, now) = partition.transaction_of(info.producer_id, info.producer_epoch);
+        match open || now == markers {
+            true => Ok(()),
+            false => {
+                let why = "the transaction has ended meanwhile".to_owned();
+                Err((ErrorCode::InvalidTxnState, Some(why)))
+            }
+        }
+    }
+}
+
+/// The memberships of a request's batches, by their number in it.
+#[derive(Default)]
+pub(super) struct Joined(BTreeMap<usize, Membership>);
+
+impl Joined {
+    pub fn of(&self, number: usize) -> Membership {
+        self.0.get(&number).copied().unwrap_or(Membership::None)
+    }
+}
+
+/// Who writes a batch, if it is transactional. Nothing is checked yet.
+fn producer(records: &[u8]) -> Option<(ProducerId, ProducerEpoch)> {
+    let header = BatchHeader::view(records)?;
+    let transactional = header.attributes().is_transactional();
+    transactional.then(|| (header.producer_id(), header.producer_epoch()))
+}
+
+/// Sees to it that those partitions of a request that are `mine` are part of its transaction.
+pub(super) async fn join(
+    broker: &Rc<Broker>,
+    transactional_id: &str,
+    request: &ProduceRequest<'_>,
+    version: i16,
+    mine: impl Fn(usize) -> bool,
+) -> Joined {
+    let joining = Joining::of_produce(version);
+    let image = broker.image();
+    let mut joined = BTreeMap::new();
+    let (mut asked, mut places) = (Vec::new(), Vec::new());
+    let (mut number, mut writer) = (0, None);
+    for data in &request.topic_data {
+        let topic = match version >= BY_ID {
+            true => image.topic_by_id(data.topic_id),
+            false => image.topic(data.name),
+        };
+        let topic = topic.filter(|topic| !topic.is_internal());
+        for one in &data.partition_data {
+            number += 1;
+            let number = number - 1;
+            let records = one.records.bytes().unwrap_or(&[]);
+            let Some((topic, by)) = topic.zip(producer(records)).filter(|_| mine(number)) else {
+                continue;
+            };
+            if *writer.get_or_insert(by) != by {
+                // One request is one producer's.
+                let refused = Membership::Refused(ErrorCode::InvalidProducerIdMapping);
+                joined.insert(number, refused);
+                continue;
+            }
+            let Ok(hosted) = broker.hosted(topic, one.index).await else {
+                // Said again where the batch is taken.
+                continue;
+            };
+            let (open, markers) = hosted.partition.transaction_of(by.0, by.1);
+            joined.insert(number, Membership::Joined { markers });
+            if !open {
+                asked.push(number);
+                places.push((topic.name.to_string(), one.index));
+            }
+        }
+    }
+    if let Some((id, epoch)) = writer.filter(|_| !asked.is_empty()) {
+        let member = transactions::member(transactional_id, id.0, epoch.0);
+        let codes = transactions::join(broker, joining, member, places).await;
+        for (number, code) in asked.into_iter().zip(codes) {
+            if let Some(error) = refusal(code, joining) {
+                joined.insert(number, Membership::Refused(error));
+            }
+        }
+    }
+    Joined(joined)
+}
+
+/// What a producer is told for what the coordinator says; `None`: its records are welcome.
+fn refusal(code: i16, joining: Joining) -> Option<ErrorCode> {
+    let error = ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError);
+    Some(match error {
+        ErrorCode::None => return None,
+        // Producers of all versions try again after this one, without looking for new metadata.
+        ErrorCode::CoordinatorLoadInProgress
+        | ErrorCode::CoordinatorNotAvailable
+        | ErrorCode::NotCoordinator => ErrorCode::NotEnoughReplicas,
+        ErrorCode::ConcurrentTransactions if joining != Joining::Added => {
+            ErrorCode::NotEnoughReplicas
+        }
+        error => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn producers_are_told_what_they_try_again_after() {
+        let told = |error: ErrorCode, joining| refusal(error.code(), joining);
+        assert_eq!(told(ErrorCode::None, Joining::Added), None);
+        let again = Some(ErrorCode::NotEnoughReplicas);
+        assert_eq!(told(ErrorCode::NotCoordinator, Joining::Added), again);
+        let concurrent = ErrorCode::ConcurrentTransactions;
+        assert_eq!(told(concurrent, Joining::Verified), again);
+        assert_eq!(told(concurrent, Joining::Added), Some(concurrent));
+        let epoch = ErrorCode::InvalidProducerEpoch;
+        assert_eq!(told(epoch, Joining::Verified), Some(epoch));
+    }
+}

@@ -1,0 +1,79 @@
+//! TxnOffsetCommit: how far a group has come, as part of a transaction (KIP-98, KIP-447); in force
+//! when that commits.
+//!
+//! Source: Kafka `KafkaApis.handleTxnOffsetCommitRequest`.
+
+use std::ops::RangeInclusive;
+
+use odradek_wire::Message;
+use odradek_wire::txn_offset_commit::TxnOffsetCommitRequest;
+
+use super::transactions::{Joining, join, member};
+use super::{Call, Outcome, Refusal, groups};
+use crate::coordinators::OFFSETS_TOPIC;
+use crate::coordinators::groups::codec::{self, TopicRef};
+use crate::coordinators::groups::{CommitReply, CommitRequest, Producer, Reply, error};
+use odradek_engine::types::{ProducerEpoch, ProducerId};
+
+pub(super) const KEY: i16 = TxnOffsetCommitRequest::API_KEY;
+pub(super) const ADVERTISED: RangeInclusive<i16> =
+    TxnOffsetCommitRequest::MIN_VERSION..=TxnOffsetCommitRequest::MAX_VERSION;
+pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
+    let request: TxnOffsetCommitRequest<'_> = call.decode()?;
+    let image = call.broker.image();
+    let commit = codec::txn_commit_request(&request, |topic| {
+        let TopicRef::Name(name) = topic else {
+            return Err(error::UNKNOWN_TOPIC_ID);
+        };
+        let topic = image.topic(name).ok_or(error::UNKNOWN_TOPIC_OR_PARTITION)?;
+        Ok(codec::Topic {
+            name: topic.name.to_string(),
+            partitions: topic.partitions.len() as i32,
+        })
+    });
+    let reply = write(&call, &request, commit).await?;
+    call.reply(&codec::txn_commit_response(&reply))
+}
+
+async fn write(
+    call: &Call<'_>,
+    request: &TxnOffsetCommitRequest<'_>,
+    commit: CommitRequest,
+) -> Result<CommitReply, Refusal> {
+    let broker = call.broker;
+    if commit.group_id.is_empty() {
+        return Ok(commit.failed(error::INVALID_GROUP_ID));
+    }
+    if request.transactional_id.is_empty() || request.producer_id < 0 || request.producer_epoch < 0
+    {
+        return Ok(commit.failed(error::INVALID_REQUEST));
+    }
+    let host = match broker.groups.serving(&commit.group_id).await {
+        Ok(host) => host,
+        Err(code) => return Ok(commit.failed(code)),
+    };
+    let (id, epoch) = (
+        ProducerId(request.producer_id),
+        ProducerEpoch(request.producer_epoch),
+    );
+    let (open, markers) = host.partition().transaction_of(id, epoch);
+    if !open {
+        let member = member(request.transactional_id, id.0, epoch.0);
+        let place = vec![(OFFSETS_TOPIC.to_owned(), host.partition().name().index)];
+        let joining = Joining::of_offsets(call.version);
+        let codes = join(broker, joining, member, place).await;
+        if let Some(code) = codes.into_iter().find(|code| *code != error::NONE) {
+            return Ok(commit.failed(code));
+        }
+    }
+    let producer = Producer { id, epoch, markers };
+    let answer = host.question(|shard, ticket, now, out| {
+        shard.commit_open(commit, producer, ticket, now, out);
+    });
+    match answer.await {
+        Ok(Reply::Commit(reply)) => Ok(reply),
+        _ => Err(groups::GONE),
+    }
+}

@@ -1,0 +1,45 @@
+//! From the log to a serving coordinator and back.
+
+use super::TransactionsShard;
+use super::effects::Effects;
+use super::error;
+use super::transaction::{Entry, Record};
+
+impl TransactionsShard {
+    /// Folds one record of the log into the state, in log order, before [`loaded`](Self::loaded).
+    pub fn replay(&mut self, record: Record) {
+        match record.state {
+            Some(now) => {
+                self.entries.insert(record.id, Entry { now, next: None });
+            }
+            None => {
+                self.entries.remove(&record.id);
+            }
+        }
+    }
+
+    /// The log has been replayed: what had been decided is carried out, and time counts.
+    pub fn loaded(&mut self, now_ms: i64, out: &mut Effects) {
+        let ids: Vec<String> = self.entries.keys().cloned().collect();
+        for id in ids {
+            self.schedule(&id);
+            self.send_markers(&id, now_ms, out);
+        }
+    }
+
+    /// This node is no longer the coordinator: whoever waits is told NOT_COORDINATOR, and
+    /// everything is forgotten.
+    pub fn unload(&mut self, out: &mut Effects) {
+        for write in std::mem::take(&mut self.writes).into_values() {
+            let reply = write.kind.failed(error::NOT_COORDINATOR);
+            Self::reply(write.ticket, reply, out);
+        }
+        self.entries.clear();
+        self.deadlines = Default::default();
+    }
+
+    /// When [`tick`](Self::tick) has something to do (milliseconds, the caller's clock).
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.deadlines.next().filter(|_| self.has_room_to_write())
+    }
+}

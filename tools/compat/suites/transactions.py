@@ -1,0 +1,226 @@
+"""Transactions of clients written by others, while they and the node are killed."""
+import collections
+import subprocess
+import time
+
+from harness import topics
+from harness.oracle import java_command
+from harness.process import die_with_parent, wait_until
+from harness.tests import test
+
+try:
+    from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+except ImportError:
+    pass  # every test here says that it needs it
+
+PARTITIONS = 4
+ACCOUNTS = 20
+ORDERS = 4000
+CHAOS_S = 14
+JAVA_FLAGS = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
+
+
+def producer(bootstrap, transactional_id, **settings):
+    made = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, **settings})
+    made.init_transactions(30)
+    return made
+
+
+def reader(bootstrap, isolation="read_committed"):
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "isolation.level": isolation,
+                     "enable.auto.commit": False, "enable.partition.eof": False})
+
+
+def values(bootstrap, topic, count, partitions=1, isolation="read_committed"):
+    """So many, and a short look that no more follow."""
+    consumer = reader(bootstrap, isolation)
+    consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+    found = []
+
+    def more(wait_s=0.2):
+        for message in consumer.consume(500, wait_s):
+            assert message.error() is None, message.error()
+            found.append(message.value().decode())
+        return len(found) >= count
+    try:
+        wait_until(f"{count} values came", more, 30)
+        more(0.3)
+    finally:
+        consumer.close()
+    assert len(found) == count, f"{len(found)} instead of {count}"
+    return found
+
+
+@test(needs=["python"])
+def librdkafka_commits_aborts_and_is_fenced(env):
+    topic = env.name()
+    topics.create(env.bootstrap, topic, 2)
+    old = producer(env.bootstrap, topic)
+    expected = []
+    for i in range(9):
+        old.begin_transaction()
+        for p in range(2):
+            old.produce(topic, f"{i}-{p}", partition=p)
+        if i % 3 == 1:
+            old.flush(20)
+            old.abort_transaction(20)
+            continue
+        old.commit_transaction(20)
+        expected += [f"{i}-0", f"{i}-1"]
+    assert sorted(values(env.bootstrap, topic, 12, 2)) == expected
+    assert len(values(env.bootstrap, topic, 18, 2, "read_uncommitted")) == 18
+    old.begin_transaction()
+    old.produce(topic, "late", partition=0)
+    old.flush(20)
+    newer = producer(env.bootstrap, topic)
+    newer.begin_transaction()
+    newer.produce(topic, "newer", partition=0)
+    newer.commit_transaction(20)
+    try:
+        old.commit_transaction(20)
+    except KafkaException as error:
+        assert error.args[0].fatal() or error.args[0].txn_requires_abort(), error
+    else:
+        raise AssertionError("the older producer commits")
+    assert sorted(values(env.bootstrap, topic, 13, 2)) == sorted([*expected, "newer"])
+
+
+@test(needs=["python"])
+def librdkafka_consumes_transforms_and_produces(env):
+    source, sink, group = env.name("in"), env.name("out"), env.name("g")
+    topics.create(env.bootstrap, source, 2)
+    topics.create(env.bootstrap, sink, 1)
+    plain = Producer({"bootstrap.servers": env.bootstrap})
+    for i in range(200):
+        plain.produce(source, str(i), partition=i % 2)
+    assert plain.flush(20) == 0
+    done, round_ = 0, 0
+    while done < 200:
+        # Every round a new one, as if the last had died; every third one dies before its commit.
+        round_ += 1
+        consumer = Consumer({"bootstrap.servers": env.bootstrap, "group.id": group, "auto.offset.reset": "earliest",
+                             "enable.auto.commit": False, "isolation.level": "read_committed"})
+        out = producer(env.bootstrap, sink)
+        consumer.subscribe([source])
+        taken = []
+
+        def some(taken=taken, consumer=consumer):
+            taken.extend(consumer.consume(40, 0.2))
+            return taken
+        wait_until("there is something to do", some, 30)
+        out.begin_transaction()
+        for message in taken:
+            assert message.error() is None, message.error()
+            out.produce(sink, message.value())
+        out.send_offsets_to_transaction(consumer.position(consumer.assignment()), consumer.consumer_group_metadata(), 20)
+        if round_ % 3 == 2:
+            out.flush(20)
+        else:
+            out.commit_transaction(20)
+            done += len(taken)
+        consumer.close()
+    assert sorted(map(int, values(env.bootstrap, sink, 200))) == list(range(200))
+
+
+class Worker:
+    """A process that books orders, until it is killed."""
+
+    def __init__(self, node, number, orders, bookings, directory):
+        self.err = directory / f"worker-{number}.err"
+        self.argv = java_command("compat.Transfers", node.bootstrap, f"{bookings}-{number}", f"{bookings}-g",
+                                 orders, bookings, flags=JAVA_FLAGS)
+        self.process = None
+        self.start()
+
+    def start(self):
+        with open(self.err, "ab") as err:
+            self.process = subprocess.Popen([str(a) for a in self.argv], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
+                                            preexec_fn=die_with_parent)
+
+    def keep(self):
+        """Starts it anew if it has ended: a failure of its own is as good as a kill."""
+        if self.process.poll() is not None:
+            self.start()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@test(needs=["python", "java"], limit_s=120)
+def money_stays_what_it_is_whoever_is_killed(env):
+    """Each order is booked once, on both sides, or the sum would not be constant."""
+    node, orders, bookings = env.own_node(), env.name("orders"), env.name("bookings")
+    topics.create(node.bootstrap, orders, PARTITIONS)
+    topics.create(node.bootstrap, bookings, PARTITIONS)
+    plain = Producer({"bootstrap.servers": node.bootstrap})
+    for i in range(ORDERS):
+        payer, payee = i * 7 % ACCOUNTS, (i * 7 + 1 + i % (ACCOUNTS - 1)) % ACCOUNTS
+        plain.produce(orders, f"{i} {payer} {payee} {1 + i % 9}", partition=i % PARTITIONS)
+    assert plain.flush(30) == 0
+    workers = [Worker(node, number, orders, bookings, env.directory) for number in range(2)]
+    try:
+        begun, kills = time.monotonic(), 0
+        while time.monotonic() < begun + CHAOS_S:
+            # Each time somebody else, in the middle of whatever it does.
+            time.sleep(1.3 + kills % 3 * 0.4)
+            if kills % 2 == 0:
+                node.kill()
+                node.start()
+            else:
+                workers[kills // 2 % len(workers)].kill()
+            kills += 1
+            for worker in workers:
+                worker.keep()
+        consumer = reader(node.bootstrap)
+        consumer.assign([TopicPartition(bookings, p, 0) for p in range(PARTITIONS)])
+        booked = collections.defaultdict(list)
+        count = 0
+
+        def all_booked():
+            nonlocal count
+            for worker in workers:
+                worker.keep()
+            for message in consumer.consume(1000, 0.3):
+                assert message.error() is None, message.error()
+                order, amount = message.value().decode().split()
+                booked[int(order)].append((message.key().decode(), int(amount)))
+                count += 1
+            return count >= 2 * ORDERS
+        wait_until("all orders are booked", all_booked, 60)
+        for message in consumer.consume(100, 1.0):
+            raise AssertionError(f"booked again: {message.value()}")
+        consumer.close()
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert kills >= 6, kills
+    accounts = collections.Counter()
+    for i in range(ORDERS):
+        payer, payee = i * 7 % ACCOUNTS, (i * 7 + 1 + i % (ACCOUNTS - 1)) % ACCOUNTS
+        assert sorted(booked[i]) == sorted([(str(payer), -(1 + i % 9)), (str(payee), 1 + i % 9)]), (i, booked[i])
+        for account, amount in booked[i]:
+            accounts[account] += amount
+    assert sum(accounts.values()) == 0
+
+
+@test(needs=["java"])
+def the_transaction_version_is_described_and_changed(env):
+    node = env.own_node()
+
+    def tool(*args, exit=0):
+        return env.tool("FeatureCommand", *args, bootstrap=node.bootstrap, exit=exit).out
+
+    def level():
+        out = tool("describe")
+        line = next(line for line in out.splitlines() if "transaction.version" in line)
+        return line.split("FinalizedVersionLevel:")[1].split()[0]
+    assert level() == "2"
+    tool("downgrade", "--feature", "transaction.version=1")
+    assert level() == "1"
+    node.kill()
+    node.start()
+    assert level() == "1"
+    tool("upgrade", "--feature", "transaction.version=2")
+    assert level() == "2"
+    tool("upgrade", "--feature", "transaction.version=3", exit=1)

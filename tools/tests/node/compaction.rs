@@ -1,0 +1,160 @@
+//! A compacted topic over the wire: what it takes, what is left of it, and what a kill leaves.
+
+use std::collections::BTreeMap;
+
+use odradek_engine::record::{BatchBuilder, Compression, OpenBatch, Rules, headers, validate};
+use odradek_engine::types::Timestamp;
+use odradek_tools::log::{Checks, verify_partition};
+use odradek_wire::ErrorCode;
+use odradek_wire::Reader;
+use odradek_wire::produce::ProduceResponse;
+
+use crate::common::{
+    Client, EARLIEST, LATEST, PRODUCE, TestNode, batch, now_ms, produce_request, wait_until,
+};
+
+const KEYS: u64 = 5;
+const BATCHES: u64 = 60;
+
+fn settings(policy: &'static str) -> [(&'static str, &'static str); 3] {
+    [
+        ("cleanup.policy", policy),
+        ("segment.bytes", "1048576"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+    ]
+}
+
+/// A batch of one key, about 100 kB that no codec makes smaller.
+fn keyed(number: u64) -> Vec<u8> {
+    let mut seed = number + 1;
+    let noise = (0..100_000).map(|_| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (seed >> 56) as u8
+    });
+    let value: Vec<u8> = number.to_be_bytes().into_iter().chain(noise).collect();
+    let codec = match number % 2 {
+        0 => Compression::None,
+        _ => Compression::Lz4,
+    };
+    let mut builder = BatchBuilder::new().compression(codec);
+    let key = (number % KEYS).to_be_bytes();
+    builder
+        .append(Timestamp(now_ms()), Some(&key), Some(&value), &[])
+        .expect("a record that fits");
+    builder.build().expect("a batch")
+}
+
+/// The number of each key's records, by offset, as a consumer from the beginning sees them.
+fn consume(client: &mut Client, topic: &str) -> BTreeMap<i64, (u64, u64)> {
+    let mut all = BTreeMap::new();
+    let mut next = 0;
+    loop {
+        let fetched = client.fetch(topic, 0, next, 1 << 20);
+        assert_eq!(fetched.error, ErrorCode::None, "fetch at {next}");
+        let before = next;
+        for (pos, header) in headers(&fetched.bytes) {
+            let size = header.size().expect("a size");
+            let batch = &fetched.bytes[pos..pos + size];
+            let info = validate(batch, &Rules::LOG).expect("a whole batch");
+            let mut scratch = Vec::new();
+            let open = OpenBatch::open(batch, info, &mut scratch).expect("it opens");
+            for record in open.records() {
+                let record = record.expect("a record");
+                let number = |bytes: &[u8]| u64::from_be_bytes(*bytes.first_chunk().expect("8"));
+                let (key, value) = (record.key.expect("a key"), record.value.expect("a value"));
+                all.insert(open.offset_of(&record).0, (number(key), number(value)));
+            }
+            next = info.next_offset().0;
+        }
+        if next >= fetched.high_watermark {
+            return all;
+        }
+        assert!(next > before, "nothing can be read at {next}");
+    }
+}
+
+fn is_compacted(found: &BTreeMap<i64, (u64, u64)>) -> bool {
+    // The active segment holds ten batches at most.
+    found.len() <= KEYS as usize + 11
+}
+
+#[test]
+fn the_last_record_of_every_key_stays_over_a_kill() {
+    let mut node = TestNode::start(&[("log.cleaner.backoff.ms", "30")]);
+    let mut client = node.client();
+    let made = client.create_topic("t", 1, &settings("compact"));
+    assert_eq!(made, ErrorCode::None);
+    for number in 0..BATCHES {
+        assert_eq!(client.store("t", 0, &keyed(number)), number as i64);
+    }
+    wait_until("it is compacted", || {
+        is_compacted(&consume(&mut client, "t"))
+    });
+    let check = |client: &mut Client| {
+        let found = consume(client, "t");
+        assert!(is_compacted(&found));
+        for (offset, (key, number)) in &found {
+            assert_eq!((*offset as u64, *key), (*number, number % KEYS));
+        }
+        for last in BATCHES - KEYS..BATCHES {
+            assert!(found.contains_key(&(last as i64)), "the last of a key");
+        }
+        assert_eq!(client.list_offsets("t", 0, EARLIEST).offset, 0);
+        let end = client.list_offsets("t", 0, LATEST).offset;
+        assert_eq!(end, BATCHES as i64);
+    };
+    check(&mut client);
+    node.kill();
+    node.run();
+    let mut client = node.client();
+    check(&mut client);
+    assert_eq!(client.store("t", 0, &keyed(BATCHES)), BATCHES as i64);
+    node.stop();
+    let checks = Checks {
+        records: true,
+        gaps_allowed: false,
+    };
+    let report = verify_partition(&node.partition("t", 0), checks).expect("readable");
+    assert_eq!(report.faults, [], "gaps only where the log says so");
+    assert!(report.records < BATCHES);
+}
+
+#[test]
+fn a_record_without_a_key_is_named() {
+    let node = TestNode::start(&[]);
+    let mut client = node.client();
+    let made = client.create_topic("t", 1, &settings("delete,compact"));
+    assert_eq!(made, ErrorCode::None);
+    let mut builder = BatchBuilder::new();
+    for key in [Some(&b"k"[..]), None, Some(&b""[..]), None] {
+        builder
+            .append(Timestamp(now_ms()), key, Some(b"v"), &[])
+            .expect("a record");
+    }
+    let records = builder.build().expect("a batch");
+    let request = produce_request("t", 0, -1, &records);
+    let body = client.call(PRODUCE, &request).expect("an answer");
+    let answer = ProduceResponse::decode(&mut Reader::new(&body), PRODUCE).expect("readable");
+    let answer = &answer.responses[0].partition_responses[0];
+    assert_eq!(answer.error_code, ErrorCode::InvalidRecord.code());
+    let why = "Compacted topic cannot accept message without key in topic partition t-0.";
+    let told: Vec<_> = answer
+        .record_errors
+        .iter()
+        .map(|one| (one.batch_index, one.batch_index_error_message))
+        .collect();
+    assert_eq!(told, [(1, Some(why)), (3, Some(why))]);
+    let message = answer.error_message.expect("a message");
+    assert!(message.contains("due to 2 record errors"), "{message}");
+    assert_eq!(client.list_offsets("t", 0, LATEST).offset, 0);
+    // Of whatever else is wrong the batch itself is told.
+    let (error, why) = (batch(&[b"v"]), "due to 1 record errors");
+    let request = produce_request("t", 0, -1, &error);
+    let body = client.call(PRODUCE, &request).expect("an answer");
+    let answer = ProduceResponse::decode(&mut Reader::new(&body), PRODUCE).expect("readable");
+    let message = answer.responses[0].partition_responses[0].error_message;
+    assert!(
+        message.is_some_and(|text| text.contains(why)),
+        "{message:?}"
+    );
+}
