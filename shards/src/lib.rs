@@ -9,4 +9,5 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;
+pub mod quotas;
 pub mod runtime;

@@ -29,7 +29,8 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("net", &["config", "runtime", "metrics"]),
     ("partition", &["runtime"]),
-    ("catalog", &["config", "runtime", "partition"]),
+    ("quotas", &[]),
+    ("catalog", &["config", "runtime", "partition", "quotas"]),
     (
         "coordinators",
         &["config", "runtime", "partition", "catalog"],
@@ -42,6 +43,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "metrics",
             "net",
             "partition",
+            "quotas",
             "catalog",
             "coordinators",
         ],

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use super::findings::Better;
 use super::{Scenario, Stage};
 use crate::contest::{Server, Variant};
-use crate::drive::{self, Partition, produce};
+use crate::drive::{self, produce};
 use crate::load::{Arrivals, Load, Reading};
 use crate::machine::pin;
 use crate::measurement::Measurement;
@@ -30,7 +30,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 /// Connections, and requests in flight on each, that saturate it.
-const ENOUGH: (usize, usize) = (8, 5);
+const ENOUGH: (usize, usize) = (40, 5);
 /// Times as many connections.
 const TIMES: usize = 10;
 const PARTITIONS: i32 = 4;
@@ -77,7 +77,14 @@ fn run(stage: &mut Stage) -> Result<()> {
     let small = stage.quiet_load("a small load, and a flood in its middle", &server, &load);
     let flooded = flooding.join().ok().context("the flood's thread")?;
     let (small, flooded) = (small?, flooded.context("the flood")?);
-    figures(stage, &server, enough, &flooded, &small, (begins, begins + flood));
+    figures(
+        stage,
+        &server,
+        enough,
+        &flooded,
+        &small,
+        (begins, begins + flood),
+    );
     Ok(())
 }
 

@@ -206,7 +206,10 @@ mod tests {
     }
 
     /// Offset, timestamp, key and value of each record, as a consumer sees them.
-    fn seen(bytes: &[u8]) -> Vec<(i64, i64, Vec<u8>, Option<Vec<u8>>)> {
+    /// Offset, time, key and value.
+    type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>);
+
+    fn seen(bytes: &[u8]) -> Vec<Seen> {
         let info = validate(bytes, &Rules::LOG).expect("valid in a log");
         assert_eq!(info.size, bytes.len());
         let mut scratch = Vec::new();

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use odradek_wire::Message;
 use odradek_wire::add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 
+use super::throttle::Mutations;
 use super::transactions::{add, member, set_of};
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::coordinators::transactions::error::{self, known_to};
@@ -48,7 +49,8 @@ pub(super) async fn offsets_partition(
     group_id: &str,
 ) -> Result<i32, i16> {
     if broker.image().topic(OFFSETS_TOPIC).is_none() && !broker.stopping() {
-        topics::auto_create(broker, vec![OFFSETS_TOPIC.to_owned()]).await;
+        let mut uncounted = Mutations::default();
+        topics::auto_create(broker, vec![OFFSETS_TOPIC.to_owned()], &mut uncounted).await;
     }
     let image = broker.image();
     let topic = image.topic(OFFSETS_TOPIC);

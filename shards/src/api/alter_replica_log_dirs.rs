@@ -42,12 +42,13 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             }
         }
     }
-    let results = results.into_iter().map(|(topic_name, partitions)| {
-        AlterReplicaLogDirTopicResult {
-            topic_name,
-            partitions,
-        }
-    });
+    let results =
+        results
+            .into_iter()
+            .map(|(topic_name, partitions)| AlterReplicaLogDirTopicResult {
+                topic_name,
+                partitions,
+            });
     call.reply(&AlterReplicaLogDirsResponse {
         throttle_time_ms: 0,
         results: results.collect(),

@@ -15,6 +15,7 @@ use odradek_wire::Uuid;
 
 use super::across::{Luggage, PassedOn};
 use super::fetch_sessions::{self, FetchSessions};
+use super::throttle::Quotas;
 use crate::catalog::{Controller, Holdings, Hosted, Image, Promised, Topic, Unhosted};
 use crate::config::Settings;
 use crate::coordinators::producer_ids::ProducerIds;
@@ -60,6 +61,8 @@ pub struct Broker {
     pub holdings: Rc<Holdings>,
     /// What clients need not repeat with each fetch.
     pub fetch_sessions: RefCell<FetchSessions>,
+    /// Quotas of clients, and what is used.
+    pub quotas: Quotas,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// The group coordinators here.
@@ -99,6 +102,7 @@ impl Broker {
             slots.div_ceil(mail.shards() as usize),
             fetch_sessions::PARTITIONS_MAX,
         );
+        let quotas = Quotas::new(settings, mail.shards(), holdings.image().quotas());
         Rc::new(Broker {
             shard: holdings.shard(),
             io: ground.io.clone(),
@@ -111,6 +115,7 @@ impl Broker {
             meter: Rc::default(),
             refusals: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
+            quotas,
             producer_ids: ProducerIds::default(),
             groups: Groups::new(holdings.clone()),
             transactions: Transactions::new(holdings.clone()),

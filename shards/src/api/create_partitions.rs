@@ -17,6 +17,7 @@ use odradek_wire::{ErrorCode, Message};
 
 use super::assignment::{Brokers, Place, assigned};
 use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
+use super::throttle::Mutations;
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::catalog::Image;
 use crate::catalog::placement::Load;
@@ -25,6 +26,9 @@ pub(super) const KEY: i16 = 37;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
     CreatePartitionsRequest::MIN_VERSION..=CreatePartitionsRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+/// First version that is refused what exceeds a quota.
+const STRICT_SINCE: i16 = 3;
 
 /// A topic that is to have more partitions.
 struct Growth {
@@ -53,7 +57,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             }),
         })
         .collect();
-    let grown = grow(call.broker, growths, request.validate_only).await;
+    let mut mutations = call.mutations(STRICT_SINCE);
+    let grown = grow(call.broker, growths, request.validate_only, &mut mutations).await;
+    call.mutated(&mutations);
     // A name that is given twice is answered once, and first.
     let twice = times.iter().filter(|(_, times)| **times > 1);
     let mut results: Vec<_> = twice
@@ -85,13 +91,21 @@ async fn grow(
     broker: &Rc<Broker>,
     growths: Vec<Growth>,
     validate_only: bool,
+    mutations: &mut Mutations,
 ) -> Vec<Result<(), Refused>> {
     let count = growths.len();
+    let mut spent = mutations.clone();
     let task = move |controller: Rc<Broker>| {
-        Box::pin(async move { grow_here(&controller, &growths, validate_only).await }) as _
+        Box::pin(async move {
+            let grown = grow_here(&controller, &growths, validate_only, &mut spent).await;
+            (grown, spent)
+        }) as _
     };
     match change::at_controller(broker, task).await {
-        Ok(results) => results,
+        Ok((grown, spent)) => {
+            *mutations = spent;
+            grown
+        }
         Err(refused) => vec![Err(refused); count],
     }
 }
@@ -100,6 +114,7 @@ async fn grow_here(
     broker: &Rc<Broker>,
     growths: &[Growth],
     validate_only: bool,
+    mutations: &mut Mutations,
 ) -> Vec<Result<(), Refused>> {
     let change = broker.controller().begin().await;
     let image = change.image().clone();
@@ -109,16 +124,17 @@ async fn grow_here(
     let mut results = Vec::with_capacity(growths.len());
     for growth in growths {
         let room = RECORDS_PER_REQUEST_MAX - records.len();
-        results.push(
-            place(&image, &brokers, &mut load, growth, room).map(|shards| {
-                let topic = image.topic(&growth.name).expect("a topic that can grow");
-                let first = topic.partitions.len();
-                let new = (first..).zip(shards);
-                records.extend(
-                    new.map(|(index, shard)| topics::new_partition(topic.id, index, shard)),
-                );
-            }),
-        );
+        let placed = place(&image, &brokers, &mut load, growth, room);
+        let placed = placed.and_then(|shards| {
+            mutations.spend(broker, shards.len())?;
+            Ok(shards)
+        });
+        results.push(placed.map(|shards| {
+            let topic = image.topic(&growth.name).expect("a topic that can grow");
+            let first = topic.partitions.len();
+            let new = (first..).zip(shards);
+            records.extend(new.map(|(index, shard)| topics::new_partition(topic.id, index, shard)));
+        }));
     }
     if validate_only {
         return results;

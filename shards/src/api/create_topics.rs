@@ -27,6 +27,9 @@ pub(super) const ADVERTISED: RangeInclusive<i16> =
     CreateTopicsRequest::MIN_VERSION..=CreateTopicsRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 
+/// First version that is refused what exceeds a quota.
+const STRICT_SINCE: i16 = 6;
+
 /// Partitions of one request, at most, as in Kafka.
 const PARTITIONS_MAX: usize = 10_000;
 
@@ -69,7 +72,13 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     }
     let created = match wanted.is_empty() {
         true => Vec::new(),
-        false => topics::create(broker, wanted, request.validate_only).await,
+        false => {
+            let mut mutations = call.mutations(STRICT_SINCE);
+            let created =
+                topics::create(broker, wanted, request.validate_only, &mut mutations).await;
+            call.mutated(&mutations);
+            created
+        }
     };
     let mut created = created.into_iter();
     let mut made: Vec<Result<Made, Refused>> = Vec::with_capacity(checked.len());

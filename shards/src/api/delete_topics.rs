@@ -20,6 +20,9 @@ pub(super) const ADVERTISED: RangeInclusive<i16> =
     DeleteTopicsRequest::MIN_VERSION..=DeleteTopicsRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 
+/// First version that is refused what exceeds a quota.
+const STRICT_SINCE: i16 = 5;
+
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: DeleteTopicsRequest<'_> = call.decode()?;
     let broker = call.broker;
@@ -35,7 +38,10 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     };
     let ids: Vec<Uuid> = found.iter().flatten().copied().collect();
     if !ids.is_empty() {
-        let mut deleted = topics::delete(broker, ids).await.into_iter();
+        let mut mutations = call.mutations(STRICT_SINCE);
+        let deleted = topics::delete(broker, ids, &mut mutations).await;
+        call.mutated(&mutations);
+        let mut deleted = deleted.into_iter();
         for result in found.iter_mut().filter(|result| result.is_ok()) {
             if let Some(Err(refused)) = deleted.next() {
                 *result = Err(refused);

@@ -1,59 +1,54 @@
-//! DescribeClientQuotas: there are none.
+//! DescribeClientQuotas.
 //!
-//! Source: Kafka `ClientQuotaCache.describeClientQuotas`, KIP-546.
+//! Source: KIP-546, Kafka `ClientQuotasImage.describe`.
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use odradek_wire::Message;
 use odradek_wire::describe_client_quotas::{
-    ComponentData, DescribeClientQuotasRequest, DescribeClientQuotasResponse,
+    DescribeClientQuotasRequest, DescribeClientQuotasResponse, EntityData, EntryData, ValueData,
 };
-use odradek_wire::{ErrorCode, Message};
 
 use super::{Call, Outcome, Refusal};
+use crate::quotas::Filter;
 
 pub(super) const KEY: i16 = 48;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
     DescribeClientQuotasRequest::MIN_VERSION..=DescribeClientQuotasRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 
-/// `ClientQuotaEntity`.
-const ENTITIES: [&str; 3] = ["user", "client-id", "ip"];
-
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: DescribeClientQuotasRequest<'_> = call.decode()?;
-    let response = match check(&request.components) {
-        Ok(()) => DescribeClientQuotasResponse {
-            error_message: None,
-            entries: Some(Vec::new()),
-            ..DescribeClientQuotasResponse::default()
-        },
-        Err((error, why)) => DescribeClientQuotasResponse {
-            error_code: error.code(),
-            error_message: Some(why),
-            entries: None,
-            ..DescribeClientQuotasResponse::default()
-        },
+    let filter = match Filter::read(&request.components, request.strict) {
+        Ok(filter) => filter,
+        Err((error, why)) => {
+            return call.reply(&DescribeClientQuotasResponse {
+                error_code: error.code(),
+                error_message: Some(&why),
+                entries: None,
+                ..DescribeClientQuotasResponse::default()
+            });
+        }
     };
-    call.reply(&response)
-}
-
-fn check(components: &[ComponentData<'_>]) -> Result<(), (ErrorCode, &'static str)> {
-    let mut seen = BTreeSet::new();
-    for component in components {
-        if component.entity_type.is_empty() {
-            return Err((
-                ErrorCode::InvalidRequest,
-                "Unexpected empty filter component entity type.",
-            ));
-        }
-        if !seen.insert(component.entity_type) {
-            return Err((ErrorCode::InvalidRequest, "an entity type is given twice"));
-        }
-        if !ENTITIES.contains(&component.entity_type) {
-            let why = "quotas are of a user, a client-id or an ip";
-            return Err((ErrorCode::UnsupportedVersion, why));
-        }
-    }
-    Ok(())
+    let image = call.broker.image();
+    let asked = image.quotas().all();
+    let asked = asked.filter(|(entity, _)| filter.matches(entity));
+    let entries = asked.map(|(entity, values)| EntryData {
+        entity: entity
+            .parts()
+            .map(|(entity_type, entity_name)| EntityData {
+                entity_type,
+                entity_name,
+            })
+            .collect(),
+        values: values
+            .iter()
+            .map(|(key, value)| ValueData { key, value: *value })
+            .collect(),
+    });
+    call.reply(&DescribeClientQuotasResponse {
+        error_message: None,
+        entries: Some(entries.collect()),
+        ..DescribeClientQuotasResponse::default()
+    })
 }

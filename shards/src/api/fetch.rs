@@ -15,7 +15,7 @@ use odradek_engine::types::Offset;
 use odradek_wire::fetch::{FetchRequest, FetchResponse};
 use odradek_wire::{ErrorCode, Message, Uuid};
 
-use self::told::respond;
+use self::told::{nothing_yet, respond};
 use super::fetch_sessions::{Asked, TopicKey, Wanted};
 use super::{Broker, Call, Outcome, Refusal, ReplyPiece, topics};
 use crate::catalog::{Hosted, Image, Topic};
@@ -104,8 +104,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         wait_ms = wait_ms.min(broker.settings.connections_max_idle_ms);
     }
     let deadline = broker.io.now() + wait_ms as u64 * 1_000_000;
-    let least = request.min_bytes.max(0) as u64;
     let max = request.max_bytes.clamp(0, broker.settings.fetch_max_bytes) as u64;
+    let max = call.fetch_bytes_max(max);
+    let least = (request.min_bytes.max(0) as u64).min(max);
     let notice = Rc::new(Notice::default());
     let limits = Limits {
         least,
@@ -120,6 +121,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         let enough = answer.bytes >= least || answer.failed || wanted.is_empty();
         let over = broker.io.now() >= deadline || broker.stopping() || call.peer.gone();
         if enough || over {
+            if call.fetches_too_much(answer.bytes) {
+                return nothing_yet(&call, kind);
+            }
             return respond(&call, kind, wanted, answer);
         }
         let pause = broker.io.sleep_until(deadline);

@@ -13,6 +13,7 @@ use odradek_wire::find_coordinator::{
 };
 use odradek_wire::{ErrorCode, Message};
 
+use super::throttle::NEVER_STRICT;
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::coordinators::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC, partition_for};
 
@@ -34,7 +35,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         && !broker.stopping()
         && broker.image().topic(topic).is_none()
     {
-        topics::auto_create(broker, vec![topic.to_owned()]).await;
+        let mut mutations = call.mutations(NEVER_STRICT);
+        topics::auto_create(broker, vec![topic.to_owned()], &mut mutations).await;
+        call.mutated(&mutations);
     }
     let find = |key| find(broker, request.key_type, key);
     if call.version >= BATCHED {

@@ -9,6 +9,7 @@ use odradek_wire::metadata::{
 };
 use odradek_wire::{ErrorCode, Message, Uuid};
 
+use super::throttle::NEVER_STRICT;
 use super::{Broker, Call, Outcome, Refusal, authorized};
 use crate::catalog::Topic;
 
@@ -50,7 +51,9 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             .map(str::to_owned)
             .collect();
         if !missing.is_empty() {
-            super::topics::auto_create(broker, missing).await;
+            let mut mutations = call.mutations(NEVER_STRICT);
+            super::topics::auto_create(broker, missing, &mut mutations).await;
+            call.mutated(&mutations);
             image = broker.image();
         }
     }

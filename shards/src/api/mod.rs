@@ -12,6 +12,7 @@ mod configs;
 pub mod header;
 mod publish;
 pub mod table;
+pub mod throttle;
 
 mod groups;
 pub mod topics;
@@ -19,16 +20,20 @@ pub mod transactions;
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
 mod authorized;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;

@@ -26,6 +26,7 @@ impl Broker {
             return;
         }
         let before = self.holdings.replace(image.clone());
+        self.quotas.adopt(image.quotas());
         self.groups.adopt(image);
         self.transactions.adopt(image);
         self.before.borrow_mut().get_or_insert(before);

@@ -11,6 +11,7 @@ use odradek_wire::{ErrorCode, Uuid};
 
 use super::Broker;
 use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
+use super::throttle::Mutations;
 use crate::catalog::image::TOPIC_RESOURCE;
 use crate::catalog::{Image, Unhosted, placement};
 use crate::config::Given;
@@ -80,13 +81,21 @@ pub async fn create(
     broker: &Rc<Broker>,
     topics: Vec<NewTopic>,
     validate_only: bool,
+    mutations: &mut Mutations,
 ) -> Vec<Result<Created, Refused>> {
     let count = topics.len();
+    let mut spent = mutations.clone();
     let task = move |controller: Rc<Broker>| {
-        Box::pin(async move { create_here(&controller, topics, validate_only).await }) as _
+        Box::pin(async move {
+            let created = create_here(&controller, topics, validate_only, &mut spent).await;
+            (created, spent)
+        }) as _
     };
     match change::at_controller(broker, task).await {
-        Ok(results) => results,
+        Ok((created, spent)) => {
+            *mutations = spent;
+            created
+        }
         Err(refused) => vec![Err(refused); count],
     }
 }
@@ -95,6 +104,7 @@ async fn create_here(
     broker: &Rc<Broker>,
     topics: Vec<NewTopic>,
     validate_only: bool,
+    mutations: &mut Mutations,
 ) -> Vec<Result<Created, Refused>> {
     let controller = broker.controller();
     let change = controller.begin().await;
@@ -126,6 +136,10 @@ async fn create_here(
                 "one request can make at most {RECORDS_PER_REQUEST_MAX} partitions and settings"
             );
             results.push(Err((ErrorCode::PolicyViolation, why)));
+            continue;
+        }
+        if let Err(refused) = mutations.spend(broker, topic.partitions) {
+            results.push(Err(refused));
             continue;
         }
         if validate_only {
@@ -175,18 +189,33 @@ pub(crate) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> Metadat
 
 /// Removes topics, from any shard. For each: nothing, or why not. On return no shard serves them
 /// and their files are gone.
-pub(super) async fn delete(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refused>> {
+pub(super) async fn delete(
+    broker: &Rc<Broker>,
+    ids: Vec<Uuid>,
+    mutations: &mut Mutations,
+) -> Vec<Result<(), Refused>> {
     let count = ids.len();
+    let mut spent = mutations.clone();
     let task = move |controller: Rc<Broker>| {
-        Box::pin(async move { delete_here(&controller, ids).await }) as _
+        Box::pin(async move {
+            let deleted = delete_here(&controller, ids, &mut spent).await;
+            (deleted, spent)
+        }) as _
     };
     match change::at_controller(broker, task).await {
-        Ok(results) => results,
+        Ok((deleted, spent)) => {
+            *mutations = spent;
+            deleted
+        }
         Err(refused) => vec![Err(refused); count],
     }
 }
 
-async fn delete_here(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refused>> {
+async fn delete_here(
+    broker: &Rc<Broker>,
+    ids: Vec<Uuid>,
+    mutations: &mut Mutations,
+) -> Vec<Result<(), Refused>> {
     let controller = broker.controller();
     let change = controller.begin().await;
     let image = change.image().clone();
@@ -194,10 +223,9 @@ async fn delete_here(broker: &Rc<Broker>, ids: Vec<Uuid>) -> Vec<Result<(), Refu
     let mut results: Vec<Result<(), Refused>> = Vec::with_capacity(ids.len());
     for topic_id in ids {
         results.push(match image.topic_by_id(topic_id) {
-            Some(_) => {
+            Some(topic) => mutations.spend(broker, topic.partitions.len()).map(|()| {
                 records.push(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }));
-                Ok(())
-            }
+            }),
             // Another request was faster.
             None => {
                 let why = "there is no topic with this id".to_owned();
@@ -258,7 +286,11 @@ fn new_topic_id(broker: &Broker) -> Uuid {
 }
 
 /// Makes topics that a client asked about, with the node's defaults.
-pub(super) async fn auto_create(broker: &Rc<Broker>, names: Vec<String>) {
+pub(super) async fn auto_create(
+    broker: &Rc<Broker>,
+    names: Vec<String>,
+    mutations: &mut Mutations,
+) {
     let topics = names
         .into_iter()
         .map(|name| {
@@ -280,7 +312,7 @@ pub(super) async fn auto_create(broker: &Rc<Broker>, names: Vec<String>) {
             }
         })
         .collect();
-    for result in create(broker, topics, false).await {
+    for result in create(broker, topics, false, mutations).await {
         if let Err((code, why)) = result
             && code != ErrorCode::TopicAlreadyExists
         {

@@ -23,6 +23,7 @@ use odradek_wire::metadata_records::MetadataRecord;
 
 use super::compaction::compact_forever;
 use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
+use crate::api::throttle::exchange_forever;
 use crate::api::transactions::markers;
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::placement::Load;
@@ -153,6 +154,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(retain_forever(broker.clone())).detach();
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     spawner.spawn(compact_forever(broker.clone())).detach();
+    spawner.spawn(exchange_forever(broker.clone())).detach();
     if boot.shard == 0 {
         spawner
             .spawn(keep_snapshots_forever(broker.clone()))

@@ -24,6 +24,7 @@ pub fn figures(broker: &Broker) -> ShardFigures {
         accept_waits: meter.accept_waits.get(),
         idle_closed: meter.idle_closed.get(),
         fault_closed: meter.fault_closed.get(),
+        throttles: meter.throttles(),
         request_memory: (
             meter.request_memory.get() as u64,
             settings.memory_request_bytes.unsigned_abs(),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::api::{Broker, Outcome, Peer, Produced, across, header, table};
+use crate::api::{Broker, Outcome, Peer, Produced, across, header, table, throttle};
 use crate::net::{HandOver, Request, Service, Unserved};
 
 impl Service for Broker {
@@ -16,7 +16,10 @@ impl Service for Broker {
         }
         let key = request.first_chunk().map(|key| i16::from_be_bytes(*key))?;
         let at_once = table::row(key)?.at_once?;
-        let outcome = at_once(self, request)?;
+        let outcome = match self.quotas.concern_produce() {
+            false => at_once(self, request)?,
+            true => throttle::at_once(self, peer, request, at_once)?,
+        };
         if self.one_address() {
             peer.aside.note(self.shard);
         }
@@ -30,9 +33,9 @@ impl Service for Broker {
     ) -> Result<Outcome, Unserved> {
         let (row, call) = header::read(self, peer, request.bytes())?;
         let (api_key, version) = (call.api_key, call.version);
-        let handled = match across::concerns(self, api_key) {
-            false => (row.handler)(call).await,
-            true => across::handle(row, call, request).await,
+        let handled = match self.quotas.any() {
+            false => across::answer(row, call, request).await,
+            true => throttle::handle(row, call, request).await,
         };
         handled.map_err(|refusal| header::refused(api_key, version, refusal))
     }

@@ -153,7 +153,8 @@ impl Controller {
             ControllerError::Snapshot(format!("{what}: {error}"))
         };
         let now = Timestamp(self.io.wall_clock());
-        let bytes = snapshot::encode(&image, now, now).map_err(|error| failed("encoding", &error))?;
+        let bytes =
+            snapshot::encode(&image, now, now).map_err(|error| failed("encoding", &error))?;
         let path = self.directory.join(snapshot::name(end));
         let kept = self.io.replace_file(&path, bytes).await;
         kept.map_err(|error| failed(&path.display().to_string(), &error))?;
@@ -182,7 +183,10 @@ impl Controller {
 /// Where the snapshots in a directory end, in order.
 async fn snapshots(io: &Io, directory: &Path) -> Result<Vec<Offset>, Errno> {
     let names = io.list(directory).await?;
-    let mut ends: Vec<Offset> = names.iter().filter_map(|name| snapshot::end_of(name)).collect();
+    let mut ends: Vec<Offset> = names
+        .iter()
+        .filter_map(|name| snapshot::end_of(name))
+        .collect();
     ends.sort_unstable();
     Ok(ends)
 }

@@ -12,6 +12,7 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::{ConfigRecord, MetadataRecord};
 
 use crate::config::Given;
+use crate::quotas::ClientQuotas;
 
 /// Where a partition lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub struct Image {
     brokers: Arc<BTreeMap<String, Given>>,
     /// The finalized level of [`TRANSACTION_VERSION`], if it was ever set.
     transaction_version: Option<i16>,
+    quotas: Arc<ClientQuotas>,
 }
 
 impl Image {
@@ -101,6 +103,11 @@ impl Image {
         self.transaction_version
     }
 
+    /// Quotas of clients.
+    pub fn quotas(&self) -> &Arc<ClientQuotas> {
+        &self.quotas
+    }
+
     /// Settings of brokers made while running, by id; "" is the default of all.
     pub fn brokers(&self) -> &Arc<BTreeMap<String, Given>> {
         &self.brokers
@@ -111,17 +118,18 @@ impl Image {
         self.brokers.get(id).cloned().unwrap_or_default()
     }
 
-    fn put(&mut self, topic: Topic) {
-        let topic = Arc::new(topic);
+    fn insert(&mut self, topic: Arc<Topic>) {
         self.by_name.insert(topic.name.clone(), topic.clone());
         self.by_id.insert(topic.id, topic);
     }
 
+    /// Changes a topic; where no other image shares it, in place: thousands of records may be about
+    /// the same one.
     fn change(&mut self, id: Uuid, change: impl FnOnce(&mut Topic)) {
-        if let Some(topic) = self.by_id.get(&id) {
-            let mut topic = Topic::clone(topic);
-            change(&mut topic);
-            self.put(topic);
+        if let Some(mut topic) = self.by_id.remove(&id) {
+            self.by_name.remove(&topic.name);
+            change(Arc::make_mut(&mut topic));
+            self.insert(topic);
         }
     }
 
@@ -129,12 +137,12 @@ impl Image {
     pub fn apply(&mut self, record: &MetadataRecord<'_>) {
         self.version += 1;
         match record {
-            MetadataRecord::Topic(record) => self.put(Topic {
+            MetadataRecord::Topic(record) => self.insert(Arc::new(Topic {
                 id: record.topic_id,
                 name: record.name.into(),
                 partitions: Vec::new(),
                 config: Given::default(),
-            }),
+            })),
             MetadataRecord::RemoveTopic(record) => {
                 if let Some(topic) = self.by_id.remove(&record.topic_id) {
                     self.by_name.remove(&topic.name);
@@ -176,6 +184,7 @@ impl Image {
                     brokers.remove(record.resource_name);
                 }
             }
+            MetadataRecord::ClientQuota(record) => Arc::make_mut(&mut self.quotas).apply(record),
             MetadataRecord::ProducerIds(record) => {
                 self.next_producer_id = record.next_producer_id;
             }

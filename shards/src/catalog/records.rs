@@ -38,9 +38,7 @@ pub fn encode(
     base: Offset,
     now: Timestamp,
 ) -> Result<Vec<u8>, RecordError> {
-    let mut builder = BatchBuilder::new()
-        .base_offset(base)
-        .leader_epoch(Epoch(1));
+    let mut builder = BatchBuilder::new().base_offset(base).leader_epoch(Epoch(1));
     for record in records {
         let mut writer = Writer::new(Vec::new());
         record

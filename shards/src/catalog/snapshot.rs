@@ -98,6 +98,7 @@ fn records_of(image: &Image) -> Vec<MetadataRecord<'_>> {
             })
         }));
     }
+    all.extend(image.quotas().records());
     if image.next_producer_id > 0 {
         all.push(MetadataRecord::ProducerIds(ProducerIdsRecord {
             next_producer_id: image.next_producer_id,
@@ -190,8 +191,10 @@ pub fn decode(bytes: &[u8]) -> Result<Image, SnapshotError> {
 
 #[cfg(test)]
 mod tests {
+    use odradek_wire::metadata_records::ClientQuotaRecord;
+    use odradek_wire::metadata_records::client_quota_record::EntityData;
+
     use super::*;
-    use crate::api::topics::new_partition;
 
     fn image() -> Image {
         let mut image = Image::default();
@@ -204,7 +207,17 @@ mod tests {
             let name = name.as_str();
             image.apply(&MetadataRecord::Topic(TopicRecord { name, topic_id }));
             for index in 0..3 {
-                image.apply(&new_partition(topic_id, index, u32::from(number % 4)));
+                let shard = i32::from(number % 4);
+                image.apply(&MetadataRecord::Partition(PartitionRecord {
+                    partition_id: index,
+                    topic_id,
+                    replicas: vec![shard],
+                    isr: vec![shard],
+                    leader: shard,
+                    leader_epoch: 0,
+                    partition_epoch: 0,
+                    ..PartitionRecord::default()
+                }));
             }
             image.apply(&records::new_owner(topic_id, 1, 2));
             image.apply(&MetadataRecord::Config(ConfigRecord {
@@ -219,6 +232,15 @@ mod tests {
             resource_name: "",
             name: "log.retention.ms",
             value: Some("5000"),
+        }));
+        image.apply(&MetadataRecord::ClientQuota(ClientQuotaRecord {
+            entity: vec![EntityData {
+                entity_type: "user",
+                entity_name: None,
+            }],
+            key: "producer_byte_rate",
+            value: 1e6,
+            remove: false,
         }));
         image.apply(&MetadataRecord::ProducerIds(ProducerIdsRecord {
             next_producer_id: 3000,
@@ -238,6 +260,10 @@ mod tests {
         let after = decode(&bytes).unwrap();
         assert_eq!(records_of(&after), records_of(&before));
         assert_eq!(after.topic_count(), 700);
+        assert_eq!(
+            (after.quotas(), after.quotas().all().count()),
+            (before.quotas(), 1)
+        );
         let entry = after.topic("topic-9").unwrap().entry(1).unwrap().clone();
         assert_eq!((entry.shard, entry.leader_epoch), (2, 1));
     }

@@ -12,9 +12,9 @@ use Check::{Any, AtLeast, Between, Fraction, NotEmpty, OneOf, OneOfAnyCase, Some
 use Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use Why::{
-    Authorization, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics, NoCounterpart, Plugin,
-    Purgatory, Queue, Quorum, Quotas, Removal, Replication, Security, ShareGroups, StreamsGroups,
-    Threads, Tiered, Transactions, Unstable,
+    Authorization, Connections, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics,
+    NoCounterpart, Plugin, Purgatory, Queue, Quorum, Removal, Replication, Security, ShareGroups,
+    StreamsGroups, Threads, Tiered, Transactions, Unstable,
 };
 
 /// Why a setting has no effect.
@@ -24,6 +24,8 @@ pub enum Why {
     Authorization,
     /// No KIP-848 groups yet.
     ConsumerProtocol,
+    /// No rates of connections, no exceptions for addresses.
+    Connections,
     /// Tuning of Kafka's coordinators.
     Coordinator,
     /// Flushing follows progress.
@@ -44,8 +46,6 @@ pub enum Why {
     Queue,
     /// A controller quorum.
     Quorum,
-    /// No quotas yet.
-    Quotas,
     /// Files that are read keep their content without a name.
     Removal,
     /// No followers yet.
@@ -72,6 +72,10 @@ impl Why {
         match self {
             Authorization => "nothing is authorised yet: every client may do everything",
             ConsumerProtocol => "only the classic group protocol is supported yet",
+            Connections => {
+                "connections are counted (max.connections, max.connections.per.ip); their rate is not \
+                 limited, and no address is an exception"
+            }
             Coordinator => "coordinators here need no such tuning",
             Flush => "durable.lag.max.ms and durable.acks.all decide when data is made durable",
             LogDirs => "only one log directory is used yet",
@@ -85,7 +89,6 @@ impl Why {
                  memory.request.bytes and queued.max.request.bytes bound what is held"
             }
             Quorum => "the controller is embedded in the node",
-            Quotas => "quotas are not enforced yet",
             Removal => "files are removed at once, and who reads them keeps them until then",
             Replication => "partitions have no followers yet",
             Security => "only PLAINTEXT listeners are supported yet",
@@ -103,7 +106,7 @@ impl Why {
 pub const FAMILIES: &[(&str, Why)] = &[
     ("config.providers.", Plugin),
     ("metrics.context.", Metrics),
-    ("client.quota.callback.", Quotas),
+    ("client.quota.callback.", Plugin),
     ("rsm.config.", Tiered),
     ("rlmm.config.", Tiered),
     ("remote.log.metadata.", Tiered),
@@ -190,7 +193,7 @@ pub static IDLE: &[Row] = &[
     row("background.threads", Int, Some("10"), AtLeast(1), ClusterWide, Threads),
     row("broker.heartbeat.interval.ms", Int, Some("2000"), Any, ReadOnly, Quorum),
     row("broker.session.timeout.ms", Int, Some("9000"), Any, ReadOnly, Quorum),
-    row("client.quota.callback.class", Class, None, Any, ReadOnly, Quotas),
+    row("client.quota.callback.class", Class, None, Any, ReadOnly, Plugin),
     row("config.providers", List, Some(""), Any, ClusterWide, Plugin),
     row("connection.failed.authentication.delay.ms", Int, Some("100"), AtLeast(0), ReadOnly, Security),
     row("connections.max.reauth.ms", Long, Some("0"), Any, ReadOnly, Security),
@@ -208,8 +211,6 @@ pub static IDLE: &[Row] = &[
     row("controller.quorum.request.timeout.ms", Int, Some("2000"), AtLeast(0), ReadOnly, Quorum),
     row("controller.quorum.retry.backoff.ms", Int, Some("20"), AtLeast(0), ReadOnly, Quorum),
     row("controller.quorum.voters", List, Some(""), Any, ReadOnly, Quorum),
-    row("controller.quota.window.num", Int, Some("11"), AtLeast(1), ReadOnly, Quotas),
-    row("controller.quota.window.size.seconds", Int, Some("1"), AtLeast(1), ReadOnly, Quotas),
     row("controller.socket.timeout.ms", Int, Some("30000"), Any, ReadOnly, Quorum),
     row("cordoned.log.dirs", List, Some(""), Any, PerBroker, LogDirs),
     row("create.topic.policy.class.name", Class, None, Any, ReadOnly, Plugin),
@@ -292,8 +293,8 @@ pub static IDLE: &[Row] = &[
     row("log.local.retention.bytes", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
     row("log.local.retention.ms", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
     row("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0), ClusterWide, Removal),
-    row("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide, Quotas),
-    row("max.connections.per.ip.overrides", String, Some(""), Any, ClusterWide, Quotas),
+    row("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide, Connections),
+    row("max.connections.per.ip.overrides", String, Some(""), Any, ClusterWide, Connections),
     row("metadata.log.dir", String, None, Any, ReadOnly, Quorum),
     row("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608), ReadOnly, Quorum),
     row("metadata.log.segment.ms", Long, Some("604800000"), Any, ReadOnly, Quorum),
@@ -316,8 +317,6 @@ pub static IDLE: &[Row] = &[
     internal("producer.id.expiration.check.interval.ms", Int, Some("600000"), AtLeast(1), ReadOnly, NoCounterpart),
     row("producer.purgatory.purge.interval.requests", Int, Some("1000"), Any, ReadOnly, Purgatory),
     row("queued.max.requests", Int, Some("500"), AtLeast(1), ReadOnly, Queue),
-    row("quota.window.num", Int, Some("11"), AtLeast(1), ReadOnly, Quotas),
-    row("quota.window.size.seconds", Int, Some("1"), AtLeast(1), ReadOnly, Quotas),
     row("remote.fetch.max.wait.ms", Int, Some("500"), AtLeast(1), ClusterWide, Tiered),
     row("remote.list.offsets.request.timeout.ms", Long, Some("30000"), AtLeast(1), ClusterWide, Tiered),
     row("remote.log.index.file.cache.total.size.bytes", Long, Some("1073741824"), AtLeast(1), ClusterWide, Tiered),

@@ -115,6 +115,16 @@ settings! {
     /// Incremental fetch sessions kept at once.
     pub max_incremental_fetch_session_cache_slots: i32 = "max.incremental.fetch.session.cache.slots", Some("1000"), AtLeast(0), ReadOnly;
 }
+"Quotas of clients" {
+    /// Windows over which rates of bytes and of request time are reckoned.
+    pub quota_window_num: i32 = "quota.window.num", Some("11"), AtLeast(1), ReadOnly;
+    /// Seconds that each of them lasts.
+    pub quota_window_size_seconds: i32 = "quota.window.size.seconds", Some("1"), AtLeast(1), ReadOnly;
+    /// Windows of changes of metadata: a client may make at once what its quota grants in all of them.
+    pub controller_quota_window_num: i32 = "controller.quota.window.num", Some("11"), AtLeast(1), ReadOnly;
+    /// Seconds that each of them lasts.
+    pub controller_quota_window_size_seconds: i32 = "controller.quota.window.size.seconds", Some("1"), AtLeast(1), ReadOnly;
+}
 "Metrics" {
     /// Address at which the node answers HTTP requests for /metrics (Prometheus' text format),
     /// /healthz and /readyz, as host:port. Port 0 is any free one, printed at start. Empty: none.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::meter::ApiCounts;
+use super::meter::{ApiCounts, QUOTAS};
 
 /// What a shard answers at once.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,8 @@ pub struct ShardFigures {
     pub accept_waits: u64,
     pub idle_closed: u64,
     pub fault_closed: u64,
+    /// Clients told to wait, by [`QUOTAS`]: how often, and for how many milliseconds in all.
+    pub throttles: [(u64, u64); QUOTAS.len()],
     /// Bytes of requests held, and how many may be.
     pub request_memory: (u64, u64),
     /// Bytes of tails held, and how many may be.

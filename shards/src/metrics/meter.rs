@@ -135,6 +135,8 @@ pub struct Meter {
     pub idle_closed: Cell<u64>,
     /// Closed for what they sent.
     pub fault_closed: Cell<u64>,
+    /// Clients told to wait, by [`QUOTAS`]: how often, and for how many milliseconds in all.
+    throttled: [(Cell<u64>, Cell<u64>); QUOTAS.len()],
 }
 
 impl Default for Meter {
@@ -148,9 +150,13 @@ impl Default for Meter {
             accept_waits: Cell::new(0),
             idle_closed: Cell::new(0),
             fault_closed: Cell::new(0),
+            throttled: Default::default(),
         }
     }
 }
+
+/// What quotas limit, as Kafka names its metrics (`QuotaType`).
+pub const QUOTAS: [&str; 4] = ["produce", "fetch", "request", "controller-mutation"];
 
 /// Adds to a counter.
 #[inline]
@@ -182,6 +188,19 @@ impl Meter {
             bump(&api.response_bytes, bytes);
             api.times.add(now.saturating_sub(taken.at));
         }
+    }
+
+    /// A client was told to wait so many milliseconds; `quota`: its number in [`QUOTAS`].
+    pub fn throttled(&self, quota: usize, ms: u32) {
+        let (times, sum) = &self.throttled[quota];
+        bump(times, 1);
+        bump(sum, u64::from(ms));
+    }
+
+    /// How often clients were told to wait, and for how many milliseconds in all, by [`QUOTAS`].
+    pub fn throttles(&self) -> [(u64, u64); QUOTAS.len()] {
+        let copy = |(times, sum): &(Cell<u64>, Cell<u64>)| (times.get(), sum.get());
+        std::array::from_fn(|quota| copy(&self.throttled[quota]))
     }
 
     /// A copy of the APIs of which anything was asked.

@@ -12,5 +12,5 @@ mod page;
 mod text;
 
 pub use figures::{Committed, LogFigures, PartitionFigures, ProcessFigures, ShardFigures};
-pub use meter::{ApiCounts, Meter, Taken, Times, TimesCounts, bump};
+pub use meter::{ApiCounts, Meter, QUOTAS, Taken, Times, TimesCounts, bump};
 pub use page::{Shard, page};

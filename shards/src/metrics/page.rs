@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::figures::{LogFigures, ProcessFigures, ShardFigures};
+use super::meter::QUOTAS;
 use super::text::{Kind, Text};
 use Kind::{Counter, Gauge, Histogram};
 
@@ -172,6 +173,7 @@ pub fn page(version: &str, shards: &[Shard], process: &ProcessFigures) -> String
             text.sample(&[("shard", shard)], read(figures));
         }
     }
+    write_quotas(&mut text, &figures);
     write_apis(&mut text, &figures);
     let logs = each().filter_map(|(shard, known)| Some((shard, known.logs.as_ref()?)));
     let logs: Vec<(&str, &LogFigures)> = logs.collect();
@@ -233,6 +235,31 @@ fn write_process(text: &mut Text, process: &ProcessFigures) {
         let name = "process_cpu_seconds_total";
         text.family(Counter, name, "User and system time of all threads.");
         text.sample(&[], seconds);
+    }
+}
+
+fn write_quotas(text: &mut Text, shards: &[(&str, &ShardFigures)]) {
+    let each = || {
+        shards.iter().flat_map(|(shard, figures)| {
+            let quotas = QUOTAS.iter().zip(figures.throttles);
+            quotas.map(|(quota, told)| ([("quota", *quota), ("shard", *shard)], told))
+        })
+    };
+    text.family(
+        Counter,
+        "odradek_throttled_total",
+        "Answers that told a client to wait for its quota, by what that limits.",
+    );
+    for (labels, (times, _)) in each() {
+        text.sample(&labels, times);
+    }
+    text.family(
+        Counter,
+        "odradek_throttle_seconds_total",
+        "Time that clients were told to wait for their quota.",
+    );
+    for (labels, (_, ms)) in each() {
+        text.sample(&labels, ms as f64 / 1e3);
     }
 }
 

@@ -4,6 +4,9 @@
 //! progress holds up its own connection only, as in Kafka; produce requests are taken while
 //! earlier ones wait for their marks.
 //!
+//! A connection that the service has muted is not read from until its time has come; what is ready to
+//! be sent is sent.
+//!
 //! Before a request is taken the service may want the connection at another shard: then replies
 //! are sent to the last, and it goes there with what was received meanwhile.
 
@@ -23,7 +26,7 @@ use super::reply::Unserved;
 use super::request::Request;
 use super::server::{Server, Service};
 use crate::metrics::bump;
-use crate::runtime::Notice;
+use crate::runtime::{Notice, either};
 
 /// Who is at the other end, and what the service keeps of the connection (`A`).
 pub struct Peer<A> {
@@ -31,6 +34,8 @@ pub struct Peer<A> {
     /// What ApiVersions was told.
     pub software: RefCell<Option<(String, String)>>,
     pub aside: A,
+    /// Until when it is not read from, nanoseconds; 0 if it is.
+    muted_until: Cell<u64>,
     gone: Cell<bool>,
     going: Notice,
 }
@@ -42,6 +47,7 @@ impl<A: Default> Peer<A> {
             address,
             software: RefCell::new(software),
             aside: A::default(),
+            muted_until: Cell::new(0),
             gone: Cell::new(false),
             going: Notice::default(),
         }
@@ -49,6 +55,16 @@ impl<A: Default> Peer<A> {
 }
 
 impl<A> Peer<A> {
+    /// No request of it is taken before `until`, nanoseconds of the shard's clock (KIP-219).
+    pub fn mute(&self, until: u64) {
+        self.muted_until.set(self.muted_until.get().max(until));
+    }
+
+    #[inline]
+    fn muted(&self) -> bool {
+        self.muted_until.get() != 0
+    }
+
     /// Whether it has closed its side: nobody waits for an answer any more.
     pub fn gone(&self) -> bool {
         self.gone.get()
@@ -195,6 +211,10 @@ async fn read_all<S: Service>(
             return Err(Ended::Broken);
         }
         let mut frames = source.frames().await?;
+        if peer.muted() {
+            source = silence(server, peer, frames).await?;
+            continue;
+        }
         frames.arrive().await?;
         if let Some(shard) = server.service.bound_for(peer) {
             let unread = frames.unread();
@@ -282,6 +302,21 @@ async fn watched<A>(
     }
 }
 
+/// Lets the time pass for which the peer is muted. Its leaving is noticed as long as it has sent
+/// nothing that is not taken.
+async fn silence<S: Service>(
+    server: &Server<S>,
+    peer: &Peer<S::Aside>,
+    frames: Frames,
+) -> Result<Source, Ended> {
+    let until = peer.muted_until.take();
+    let over = async {
+        either(server.io.sleep_until(until), peer.leaves()).await;
+        Ok(())
+    };
+    watched(over, frames, peer).await
+}
+
 const PRODUCE: [u8; 2] = [0, 0];
 
 /// Takes the requests that are here whole and need no waiting, as far as there is room for their
@@ -294,6 +329,7 @@ fn pass_whole<S: Service>(
 ) -> Result<bool, Ended> {
     let mut any = false;
     while replies.has_room()
+        && !peer.muted()
         && let Some(bytes) = frames.whole()?
         && let Some(outcome) = server.service.at_once(peer, bytes)
     {

@@ -15,7 +15,6 @@ impl Partition {
     /// The file of a segment, opened if need be. A file that is created here takes no byte
     /// before its directory entry is durable.
     pub(super) async fn file(&self, base: Offset, create: bool) -> Result<Rc<SegmentFile>, Errno> {
-        let ground = &self.ground;
         let (file, mut state) = loop {
             let (exchange, generation, pin) = {
                 let state = self.state.borrow();
@@ -29,19 +28,12 @@ impl Partition {
                 exchange.passed().await;
                 continue;
             }
-            let file =
-                SegmentFile::open(&ground.io, &self.directory, base, ground.strategy, create)
-                    .await?;
-            if create && file.allocated() == 0 && !mutant::is(Mutant::AckBeforeDirectorySync) {
-                ground.io.sync_directory(&self.directory).await?;
-            }
-            if pin {
-                file.pin().await?;
-            }
+            let opened = self.open_file(base, create, pin).await;
             let state = self.state.borrow_mut();
-            // What was opened under a name may be another file than the log's by now.
+            // What was opened under a name may be another file than the log's by now, or there may
+            // be none any more.
             if state.generation() == generation && state.exchanging(base).is_none() {
-                break (file, state);
+                break (opened?, state);
             }
         };
         let file = state.files.entry(base).or_insert(file).clone();
@@ -61,5 +53,41 @@ impl Partition {
             }
         }
         Ok(file)
+    }
+
+    async fn open_file(
+        &self,
+        base: Offset,
+        create: bool,
+        pin: bool,
+    ) -> Result<Rc<SegmentFile>, Errno> {
+        let ground = &self.ground;
+        let (io, directory) = (&ground.io, &self.directory);
+        let file = SegmentFile::open(io, directory, base, ground.strategy, create).await?;
+        if create && file.allocated() == 0 && !mutant::is(Mutant::AckBeforeDirectorySync) {
+            io.sync_directory(directory).await?;
+        }
+        if pin {
+            file.pin().await?;
+        }
+        Ok(file)
+    }
+
+    /// Sees to it that a file can be read to its end even if compaction takes its name. `false`: it
+    /// has lost it meanwhile, and where its batches lie must be asked anew.
+    pub(super) async fn hold(&self, file: &SegmentFile, segment: Offset) -> Result<bool, Errno> {
+        if file.pinned() || !self.state.borrow().may_be_exchanged() {
+            return Ok(true);
+        }
+        let generation = self.generation();
+        let pinned = file.pin().await;
+        let exchange = self.state.borrow().exchanging(segment);
+        if let Some(exchange) = exchange {
+            exchange.passed().await;
+        }
+        match self.exchanged(generation) {
+            true => Ok(false),
+            false => pinned.map(|()| true),
+        }
     }
 }

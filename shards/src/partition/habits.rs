@@ -3,6 +3,7 @@
 //! The node makes every byte durable within `durable.lag.max.ms`, and at once where somebody waits
 //! for it. `flush.messages` and `flush.ms` can only make it sooner.
 
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::Offset;
 
 use super::{Mark, Partition, State};
@@ -48,6 +49,9 @@ impl State {
     /// The mark that an ack waits for: internal topics know only the strongest, and
     /// `flush.messages` asks for it now and then.
     pub(super) fn effective(&self, mark: Mark, offset: Offset) -> Mark {
+        if mutant::is(Mutant::AckBeforeDurable) {
+            return Mark::Written;
+        }
         match self.always_durable || self.many_by(offset) {
             true => Mark::Visible,
             false => mark,

@@ -189,7 +189,15 @@ impl Partition {
         if seal.size > 0 {
             // With a gap it stays unfinished: the next start goes on from the checkpoint at its
             // end, and fills the gap when somebody looks for it.
-            self.finish(&seal, seal.gap.is_none()).await?;
+            if let Err(error) = self.finish(&seal, seal.gap.is_none()).await {
+                // Whoever asks how it stands is not told that it was written out.
+                let directory = self.directory.display();
+                self.poison(
+                    format!("closing segment {} in {directory} failed", seal.base),
+                    error,
+                );
+                return Err(error);
+            }
         }
         let mut state = self.state.borrow_mut();
         state.progress.flushed(next);

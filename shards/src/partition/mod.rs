@@ -47,7 +47,6 @@ use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Appended, Log, LogRules};
-use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
@@ -435,17 +434,6 @@ impl Partition {
 }
 
 impl State {
-    /// The mark that an ack waits for: internal topics know only the strongest.
-    fn effective(&self, mark: Mark) -> Mark {
-        if mutant::is(Mutant::AckBeforeDurable) {
-            return Mark::Written;
-        }
-        match self.always_durable {
-            true => Mark::Visible,
-            false => mark,
-        }
-    }
-
     fn left(&self) -> bool {
         self.leaving.is_some()
     }

@@ -75,7 +75,12 @@ impl Partition {
         first_whole: bool,
     ) -> Result<Read, ReadError> {
         let (mut offset, mut found) = (offset, None);
+        let mut found_in = self.generation();
         loop {
+            if std::mem::replace(&mut found_in, self.generation()) != self.generation() {
+                // It was found in what is not the log any more.
+                found = None;
+            }
             let (plan, log_start, visible, stable, reach, generation) = {
                 let state = self.state.borrow();
                 self.check_read(&state)?;
@@ -139,7 +144,6 @@ impl Partition {
                             opened => opened?,
                         };
                         if !self.hold(&opened, segment).await? || self.exchanged(generation) {
-                            found = None;
                             continue;
                         }
                         if opened.doubtful() {
@@ -182,16 +186,6 @@ impl Partition {
                 }
             }
         }
-    }
-
-    /// Sees to it that a file can be read to its end even if compaction takes its name. `false`: it
-    /// may be losing it already.
-    async fn hold(&self, file: &SegmentFile, segment: Offset) -> Result<bool, Errno> {
-        if file.pinned() || !self.state.borrow().may_be_exchanged() {
-            return Ok(true);
-        }
-        file.pin().await?;
-        Ok(self.state.borrow().exchanging(segment).is_none())
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -312,6 +306,10 @@ impl Partition {
         let mut bytes = Vec::new();
         if file.1 > 0 {
             let from = self.file(segment, false).await?;
+            if !self.hold(&from, segment).await? {
+                // Whoever plans by what stands here sees that it is not there any more.
+                return Err(ReadError::Io(Errno(libc::ESTALE)));
+            }
             bytes = from.read_near(file.0, file.1 as usize).await?;
         }
         for part in &memory {

@@ -88,7 +88,10 @@ impl Partition {
                     search = AbortedSearch::new(from, to);
                 }
                 let segment = state.log.search_aborted(&mut search);
-                (segment, segment.and_then(|segment| state.exchanging(segment)))
+                (
+                    segment,
+                    segment.and_then(|segment| state.exchanging(segment)),
+                )
             };
             let Some(segment) = segment else {
                 return Ok(search.finish());

@@ -10,6 +10,7 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::Timestamp;
+use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
 use odradek_shards::catalog::Hosted;
@@ -83,7 +84,9 @@ pub(crate) async fn create(broker: &Rc<Broker>, partitions: i32, config: &[(&str
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect(),
     };
-    let made = topics::create(broker, vec![new], false).await.remove(0);
+    let made = topics::create(broker, vec![new], false, &mut Mutations::default())
+        .await
+        .remove(0);
     made.expect("a new topic");
 }
 

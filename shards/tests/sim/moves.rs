@@ -19,6 +19,7 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::record::BatchBuilder;
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
+use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, end_changes, start, until_stopped};
 use odradek_shards::config::Settings;
@@ -220,7 +221,7 @@ async fn serve(
             shards: None,
             config: [segment].into_iter().collect(),
         };
-        let made = topics::create(&brokers[0], vec![topic], false)
+        let made = topics::create(&brokers[0], vec![topic], false, &mut Mutations::default())
             .await
             .remove(0);
         made.expect("a new topic");

@@ -8,6 +8,7 @@ use odradek_engine::bytes::Pool;
 use odradek_engine::io::Io;
 use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::{Executor, Spawner};
+use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
 use odradek_shards::net::Gate;
@@ -223,7 +224,7 @@ async fn judge(site: &Site, plan: &Plan, broker: &Rc<Broker>, rng: &mut Rng) -> 
                 shards: None,
                 config: topic.config.clone(),
             };
-            topics::create(broker, vec![new], false)
+            topics::create(broker, vec![new], false, &mut Mutations::default())
                 .await
                 .remove(0)
                 .expect("a new topic");

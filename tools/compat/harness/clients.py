@@ -104,6 +104,9 @@ class Client:
         except (TimeoutError, DriverDied):
             pass
 
+    def kill(self):
+        self.stop()
+
     def stop(self):
         if self.process is not None:
             self.process.kill()

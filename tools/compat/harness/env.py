@@ -24,6 +24,8 @@ class Env:
         self.driver = clients.programs["java"]
         self.shared = None
         self.own_nodes = []
+        self.own_programs = []
+        self.own_directories = []
         self._count = 0
         # What tests of this variant found worth a number; each a line of text.
         self.figures = []
@@ -41,10 +43,11 @@ class Env:
             self.shared = self._node(f"shared-{secrets.token_hex(2)}").start()
         return self.shared
 
-    def own_node(self, **settings):
-        """A fresh node for one test, which stops or kills it; gone after the test."""
+    def own_node(self, shards=None, **settings):
+        """A fresh node for one test, which stops or kills it; gone after the test. `shards`: so many,
+        whatever the variant says."""
         node = self._node(
-            f"own-{secrets.token_hex(3)}", settings={k.replace("_", "."): str(v) for k, v in settings.items()})
+            f"own-{secrets.token_hex(3)}", shards, settings={k.replace("_", "."): str(v) for k, v in settings.items()})
         self.own_nodes.append(node)
         return node.start()
 
@@ -53,12 +56,12 @@ class Env:
         self.own_nodes.append(node)
         return node.start()
 
-    def _node(self, name, **options):
+    def _node(self, name, shards=None, **options):
         if self.kind == "kafka":
             return Oracle(self.directory / name, **options)
         variant = self.variant
         return Odradek(
-            self.directory / name, shards=variant.shards, mode=variant.mode, driver=variant.driver, **options
+            self.directory / name, shards=shards or variant.shards, mode=variant.mode, driver=variant.driver, **options
         )
 
     def oracle(self):
@@ -71,12 +74,28 @@ class Env:
     def bootstrap(self):
         return self.shared_node().bootstrap
 
+    def own_directory(self):
+        """A fresh directory for one test."""
+        directory = self.directory / f"files-{secrets.token_hex(3)}"
+        directory.mkdir(parents=True)
+        self.own_directories.append(directory)
+        return directory
+
+    def own_program(self, program):
+        """One (process.Daemon, clients.Client) that is killed after the test, before its node."""
+        self.own_programs.append(program)
+        return program
+
     def after_test(self):
+        for program in self.own_programs:
+            program.kill()
         for node in self.own_nodes:
             node.kill()
-            if not self.keep:
-                shutil.rmtree(node.directory, ignore_errors=True)
-        self.own_nodes.clear()
+        if not self.keep:
+            for directory in [node.directory for node in self.own_nodes] + self.own_directories:
+                shutil.rmtree(directory, ignore_errors=True)
+        for own in self.own_programs, self.own_nodes, self.own_directories:
+            own.clear()
 
     def before_test(self):
         self._log_start = self.shared.log.stat().st_size if self.shared else 0
@@ -89,15 +108,15 @@ class Env:
 
     def log_tails(self):
         """What the nodes and the clients logged during this test, the end of it."""
-        tails = [f"--- {n.log}\n{tail(n.log, 30)}" for n in self.own_nodes]
+        tails = [f"--- {n.log}\n{tail(n.log, 30)}" for n in self.own_nodes + self.own_programs]
         if self.shared is not None:
             tails.append(f"--- {self.shared.log}\n{tail(self.shared.log, 30, self._log_start)}")
         tails.append(f"--- clients\n{tail(self.client_log, 10, self._client_log_start)}")
         return "\n".join(tails)
 
     def close(self):
-        for node in filter(None, [self.shared, *self.own_nodes]):
-            node.kill()
+        for own in filter(None, [*self.own_programs, self.shared, *self.own_nodes]):
+            own.kill()
 
     # Names.
 

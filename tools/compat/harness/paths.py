@@ -10,6 +10,10 @@ CLASSES = CACHE / "classes"
 VENV_PYTHON = CACHE / "venv" / "bin" / "python"
 CLASSPATH = f"{CLASSES}:{JARS}/*"
 OLD_CLASSPATH = f"{CACHE}/old-classes:{CACHE}/old-jars/*"
+ECOSYSTEM_JARS = CACHE / "ecosystem-jars"
+ECOSYSTEM_CLASSPATH = f"{CACHE}/ecosystem-classes:{ECOSYSTEM_JARS}/*"
+REGISTRY = CACHE / "registry"
+REGISTRY_CLASSPATH = f"{CACHE}/registry-classes:{CACHE}/registry-jars/*"
 KAFKA_VERSION = (COMPAT / "kafka.version").read_text().strip()
 
 

@@ -8,9 +8,11 @@ from .clients import Client
 from .driver import Driver
 from .oracle import Oracle
 
-# Name of the program: the stamp that setup leaves when it is there.
+# Name of the program: the stamp that setup leaves when it is there. The last three are run by their
+# suites themselves.
 STAMPS = {
     "java": "classes", "java-old": "old-classes", "franz-go": "go", "sarama": "go", "kafkajs": "js", "rdkafka": "rust",
+    "ecosystem": "ecosystem-classes", "registry": "registry", "registry-client": "registry-classes",
 }
 
 
@@ -34,7 +36,8 @@ class Programs:
 
     def installed(self, name):
         stamp = paths.CACHE / f"{STAMPS[name]}.stamp"
-        return stamp.exists() and shutil.which(self.programs[name].argv[0]) is not None
+        program = self.programs.get(name)
+        return stamp.exists() and shutil.which(program.argv[0] if program else "java") is not None
 
     def oracle(self):
         """An Apache Kafka to compare with, started at its first use."""

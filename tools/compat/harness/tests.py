@@ -25,16 +25,17 @@ class Test:
     function: Callable
     limit_s: float = 60.0
     needs: tuple = ()
+    full: bool = False
     client: str = "several"
 
 
-def test(limit_s=60.0, needs=()):
+def test(limit_s=60.0, needs=(), full=False):
     """Marks a function of a suite as a test.
 
-    `needs`: any of kcat, python and the names of harness/programs.py.
+    `needs`: any of kcat, python and the names of harness/programs.py. `full`: only with --full.
     """
     def mark(function):
-        function.compat_test = {"limit_s": limit_s, "needs": tuple(needs)}
+        function.compat_test = {"limit_s": limit_s, "needs": tuple(needs), "full": full}
         return function
     return mark
 

@@ -48,10 +48,10 @@ def plan(kind, shards, mode, driver, full):
     if kind == "kafka":
         return [Variant("kafka")]
     driver = driver or "auto"
-    if full:
-        return [Variant(kind, s, m, driver=driver) for m in MODES for s in SHARDS]
     if shards or mode:
         return [Variant(kind, shards or 2, mode or "core", driver=driver)]
+    if full:
+        return [Variant(kind, s, m, driver=driver) for m in MODES for s in SHARDS]
     elsewhere = [Variant(kind, s, m, ELSEWHERE, driver) for s, m in ((1, "core"), (4, "node"))]
     # What needs no io_uring is looked at by one client, unless it is what is asked for.
     without_ring = [Variant(kind, clients=("kcat",), driver="poll")] if driver != "poll" else []

@@ -89,6 +89,32 @@ def config_command_of_brokers(env):
     wait_until("it shows", lambda: "segment.bytes=2097152" in env.tool("ConfigCommand", "--describe", "--topic", topic).out)
 
 
+@test(needs=["java"])
+def config_command_of_quotas(env):
+    def config(*what, **options):
+        return env.tool("ConfigCommand", *what, **options).out
+
+    name = env.name()
+    client = ("--entity-type", "clients", "--entity-name", name)
+    users = ("--entity-type", "users", "--entity-default")
+    both = ("--entity-type", "users", "--entity-name", name, "--entity-type", "clients", "--entity-default")
+    # (whom it is set for, what, how it shows)
+    cases = (
+        (client, "producer_byte_rate=1000000,consumer_byte_rate=2000000",
+         rf"Quota configs for client-id '{name}' are .*producer_byte_rate=1000000\.0"),
+        (users, "request_percentage=54321.5", r"Quota configs for the default user-principal are request_percentage=54321\.5"),
+        (both, "controller_mutation_rate=12.5",
+         rf"Quota configs for user-principal '{name}', the default client-id are controller_mutation_rate=12\.5"),
+    )
+    for entity, values, shown in cases:
+        assert "Completed updating" in config("--alter", *entity, "--add-config", values)
+        wait_until("it shows", lambda: re.search(shown, config("--describe", *entity)))
+        names = ",".join(value.split("=")[0] for value in values.split(","))
+        config("--alter", *entity, "--delete-config", names)
+        wait_until("it is gone", lambda: not re.search(shown, config("--describe", *entity)))
+    refused(env, "ConfigCommand", "--alter", *client, "--add-config", "producer_byte_rate=0", says="must be greater than 0")
+
+
 def group_of(env, count=100):
     """A topic of two partitions that a group has read to its end, without members."""
     topic, group = env.name(), env.name("g")

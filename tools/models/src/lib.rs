@@ -80,7 +80,9 @@ mod tests {
                 claim.awake();
                 taken += calls.take();
             }
-            callers.into_iter().for_each(|caller| caller.join().unwrap());
+            callers
+                .into_iter()
+                .for_each(|caller| caller.join().unwrap());
         });
     }
 
@@ -103,7 +105,9 @@ mod tests {
                 nap.awake();
                 taken += calls.take();
             }
-            callers.into_iter().for_each(|caller| caller.join().unwrap());
+            callers
+                .into_iter()
+                .for_each(|caller| caller.join().unwrap());
         });
     }
 
@@ -122,7 +126,9 @@ mod tests {
                 sum += block_on(poll_fn(|context| inbox.poll(context)));
             }
             assert_eq!(sum, 1);
-            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            writers
+                .into_iter()
+                .for_each(|writer| writer.join().unwrap());
         });
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use odradek_engine::log::file_stem;
+use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::Broker;
 use odradek_shards::catalog::Hosted;
@@ -66,7 +67,7 @@ async fn prepare(
                 shards: None,
                 config: topic.config.clone(),
             };
-            topics::create(&brokers[0], vec![new], false)
+            topics::create(&brokers[0], vec![new], false, &mut Mutations::default())
                 .await
                 .remove(0)
                 .expect("a new topic");

@@ -22,7 +22,7 @@ fn recover(bytes: &[u8]) {
     let (mut at, mut next, mut least) = (0, Offset(0), Epoch(0));
     loop {
         let epoch = EpochBound { least, told: None };
-        let Step::Batch(info) = step(&bytes[at..], next, epoch, false, true) else {
+        let Step::Batch(info) = step(&bytes[at..], next, epoch, None, true) else {
             return;
         };
         assert!(info.size > 0 && at + info.size <= bytes.len());

@@ -25,6 +25,7 @@ mod metrics;
 mod moves;
 mod one_address;
 mod process;
+mod quotas;
 mod random_disk_errors;
 mod recovery;
 mod rolling;

@@ -27,9 +27,10 @@ fn create(node: &TestNode, count: &mut usize) {
         *count += 1;
         wait_until("a snapshot is kept", || snapshots(node).pop() != newest);
     }
-    let after = snapshots(node);
-    assert!(after.iter().all(|path| !before.contains(path)));
-    assert_eq!(after.len(), 2, "older ones go");
+    wait_until("older ones go", || {
+        let after = snapshots(node);
+        after.len() == 2 && after.iter().all(|path| !before.contains(path))
+    });
 }
 
 fn all_there(node: &TestNode, count: usize) {

@@ -29,11 +29,7 @@ pub struct Indexer {
 
 impl Indexer {
     /// For what lies from `from` on; with all transactions of the log that were aborted.
-    pub fn new(
-        map: KeyMap,
-        from: Offset,
-        aborted: impl IntoIterator<Item = Aborted>,
-    ) -> Self {
+    pub fn new(map: KeyMap, from: Offset, aborted: impl IntoIterator<Item = Aborted>) -> Self {
         // Of one that ended before, the marker is not met: it would go on for ever.
         let here = aborted.into_iter().filter(|one| one.last >= from);
         Self {

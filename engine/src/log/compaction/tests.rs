@@ -300,13 +300,7 @@ impl World {
         self.cleaned = end.0;
     }
 
-    fn check(
-        &self,
-        before: &[Piece],
-        end: Offset,
-        until: Offset,
-        aborted: &BTreeSet<Aborted>,
-    ) {
+    fn check(&self, before: &[Piece], end: Offset, until: Offset, aborted: &BTreeSet<Aborted>) {
         let mut seen = BTreeMap::new();
         let (mut markers, mut ends) = (BTreeSet::new(), BTreeSet::new());
         let mut next = 0;

@@ -35,6 +35,7 @@ pub(super) use self::places::{key, shard_of_partition};
 pub(super) use self::split::{distinct, join, sole};
 use self::streak::Streak;
 use super::fetch_sessions::Session;
+use super::throttle::Wait;
 use super::{Broker, Call, Outcome, Peer, Refusal, produce, table};
 use crate::net::Request;
 use crate::runtime::Lane;
@@ -56,6 +57,8 @@ pub struct Aside {
     streak: Cell<Streak>,
     /// The fetch session that was last used on it; 0 if none was.
     session: Cell<i32>,
+    /// How long the client is to wait after the request that is being handled.
+    pub(super) wait: Cell<Wait>,
 }
 
 /// What of it goes along to another shard.
@@ -88,12 +91,24 @@ impl Aside {
 
 /// Whether a request may belong to another shard.
 #[inline]
-pub fn concerns(broker: &Broker, api_key: i16) -> bool {
+fn concerns(broker: &Broker, api_key: i16) -> bool {
     broker.one_address() || api_key == produce::KEY
 }
 
+/// Answers a request, here or wherever it belongs.
+pub async fn answer(
+    row: &'static table::Row,
+    call: Call<'_>,
+    request: &Request<'_>,
+) -> Result<Outcome, Refusal> {
+    match concerns(call.broker, call.api_key) {
+        false => (row.handler)(call).await,
+        true => handle(row, call, request).await,
+    }
+}
+
 /// Answers a request, wherever it belongs.
-pub async fn handle(
+async fn handle(
     row: &'static table::Row,
     call: Call<'_>,
     request: &Request<'_>,

@@ -94,13 +94,14 @@ pub(super) fn place(key: i16) -> Option<Place> {
         61 => Place::Parts(by_partition::describe_producers),
         65 => Place::Parts(by_key::describe_transactions),
         66 => Place::Parts(everywhere::list_transactions),
-        // Fetch and WriteTxnMarkers ask for themselves. Metadata, FindCoordinator, ApiVersions, CreateTopics,
-        // DeleteTopics, DescribeConfigs, AlterConfigs, CreatePartitions,
-        // ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments,
-        // ListPartitionReassignments, DescribeClientQuotas, DescribeQuorum, UpdateFeatures,
-        // DescribeCluster, UnregisterBroker, ListConfigResources, DescribeTopicPartitions.
-        1 | 3 | 10 | 18 | 19 | 20 | 27 | 32 | 33 | 37 | 43 | 44 | 45 | 46 | 48 | 55 | 57 | 60
-        | 64 | 74 | 75 => Place::Any,
+        // Fetch and WriteTxnMarkers ask for themselves. Metadata, FindCoordinator, ApiVersions,
+        // CreateTopics, DeleteTopics, DescribeConfigs, AlterConfigs, AlterReplicaLogDirs, the ACLs,
+        // CreatePartitions, ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments,
+        // ListPartitionReassignments, DescribeClientQuotas, AlterClientQuotas, DescribeQuorum,
+        // UpdateFeatures, DescribeCluster, UnregisterBroker, ListConfigResources,
+        // DescribeTopicPartitions.
+        1 | 3 | 10 | 18 | 19 | 20 | 27 | 29 | 30 | 31 | 32 | 33 | 34 | 37 | 43 | 44 | 45 | 46
+        | 48 | 49 | 55 | 57 | 60 | 64 | 74 | 75 => Place::Any,
         _ => return None,
     })
 }

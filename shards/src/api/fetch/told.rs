@@ -16,7 +16,6 @@ fn told_aborted(all: Vec<Aborted>) -> Vec<AbortedTransaction> {
     let all = all.into_iter().map(|one| AbortedTransaction {
         producer_id: one.producer_id.0,
         first_offset: one.first.0,
-        ..AbortedTransaction::default()
     });
     all.collect()
 }
@@ -54,6 +53,19 @@ fn news(
             Ok((id, wanted.zip(news).collect()))
         }
     }
+}
+
+/// The client's quota does not allow what there is: it asks again after a while. A session goes on, and
+/// none is begun.
+pub(super) fn nothing_yet(call: &Call<'_>, kind: Kind) -> Result<Outcome, Refusal> {
+    let session_id = match kind {
+        Kind::Incremental { id, .. } => id,
+        Kind::Sessionless | Kind::Full { .. } => 0,
+    };
+    call.reply(&FetchResponse {
+        session_id,
+        ..FetchResponse::default()
+    })
 }
 
 pub(super) fn respond(

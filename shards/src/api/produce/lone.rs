@@ -43,6 +43,8 @@ pub struct Produced {
     base_offset: i64,
     append_time: i64,
     log_start: i64,
+    /// How long the client is to wait.
+    pub(in crate::api) throttle_ms: u32,
 }
 
 /// Takes a request if there is nothing unusual about it. If not, nothing has happened.
@@ -80,6 +82,7 @@ pub(in crate::api) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
         base_offset,
         append_time,
         log_start: partition.log_start().0,
+        throttle_ms: 0,
         target,
     }))
 }
@@ -147,6 +150,7 @@ struct Answer<'a> {
     base_offset: i64,
     append_time: i64,
     log_start: i64,
+    throttle_ms: u32,
 }
 
 impl Pledge for Produced {
@@ -171,6 +175,7 @@ impl Pledge for Produced {
             base_offset,
             append_time: self.append_time,
             log_start: self.log_start,
+            throttle_ms: self.throttle_ms,
         };
         let mut writer = Writer::new(std::mem::take(out));
         let written = answer.write(&mut writer);
@@ -223,8 +228,7 @@ impl Answer<'_> {
         // Of the partition, of the topic.
         untagged(w);
         untagged(w);
-        // Throttle time.
-        w.i32(0);
+        w.i32(i32::try_from(self.throttle_ms).unwrap_or(i32::MAX));
         untagged(w);
         w.end_size(size)
     }
@@ -260,6 +264,7 @@ mod tests {
                     base_offset: 6,
                     append_time: 7,
                     log_start: if version >= 5 { 8 } else { -1 },
+                    throttle_ms: 9,
                 };
                 let response = ProduceResponse {
                     responses: vec![TopicProduceResponse {
@@ -274,6 +279,7 @@ mod tests {
                             ..PartitionProduceResponse::default()
                         }],
                     }],
+                    throttle_time_ms: 9,
                     ..ProduceResponse::default()
                 };
                 let (expected, _) = encode_reply(0, version, 0x0102_0304, &response).unwrap();

@@ -13,9 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::log::Appended;
-use odradek_engine::record::{
-    Depth, Origin, RecordError, keyless, recompress, validate_produce,
-};
+use odradek_engine::record::{Depth, Origin, RecordError, keyless, recompress, validate_produce};
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
@@ -287,7 +285,7 @@ async fn store(
             answer.error = error;
             answer.why = why;
             if error == ErrorCode::InvalidRecord && hosted.config.compacts() {
-                refuse_keyless(&mut answer, &topic.name, records.bytes().unwrap_or(&[]));
+                refuse_keyless(&mut answer, &topic.name, records);
             }
             answer.leader = broker.leader_of(topic.id, index);
         }

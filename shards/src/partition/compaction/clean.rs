@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use odradek_engine::io::{Errno, SegmentFile};
 use odradek_engine::log::compaction::{
-    Candidate, Cleaner, CompactionRules, Extent, GroupLimits, Indexed, Indexer,
-    KeyMap, OffsetCheckpoint, Retention, Stats, Transactions, groups,
+    Candidate, Cleaner, CompactionRules, Extent, GroupLimits, Indexed, Indexer, KeyMap,
+    OffsetCheckpoint, Retention, Stats, Transactions, groups,
 };
 use odradek_engine::log::{Aborted, AbortedList, file_stem};
 use odradek_engine::record::{BatchInfo, RecordError};

@@ -61,7 +61,9 @@ fn pipelined_requests_to_all_partitions_are_answered_and_stored_in_order() {
             if number % 50 == 0 {
                 value.extend(&large);
             }
-            let acks = if number % 3 == 0 { -1 } else { 1 };
+            // The last of each is visible once it is acknowledged.
+            let durable = number % 3 == 0 || number >= REQUESTS - PARTITIONS;
+            let acks = if durable { -1 } else { 1 };
             let records = batch(&[&value]);
             let request = produce_request(TOPIC, number % PARTITIONS, acks, &records);
             twin.send(PRODUCE, &request).expect("sent");

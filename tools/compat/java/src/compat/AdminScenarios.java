@@ -31,15 +31,24 @@ import org.apache.kafka.common.GroupState;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclBindingFilter;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.GroupNotEmptyException;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidPartitionsException;
 import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.SecurityDisabledException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicIdException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 
 /** What administrators ask of a node. */
 final class AdminScenarios {
@@ -235,6 +244,17 @@ final class AdminScenarios {
             c.awaitReady(admin, 1);
             equal(1, get(admin.describeTopics(List.of(c.topic())).allTopicNames()).get(c.topic()).partitions().size(),
                 "partitions");
+        }
+    }
+
+    static void accessControlListsNeedAnAuthorizer(Context c) throws Exception {
+        AclBinding binding = new AclBinding(
+            new ResourcePattern(ResourceType.TOPIC, c.topic(), PatternType.LITERAL),
+            new AccessControlEntry("User:somebody", "*", AclOperation.READ, AclPermissionType.ALLOW));
+        try (Admin admin = c.admin()) {
+            fails(SecurityDisabledException.class, () -> get(admin.describeAcls(AclBindingFilter.ANY).values()));
+            fails(SecurityDisabledException.class, () -> get(admin.createAcls(List.of(binding)).all()));
+            fails(SecurityDisabledException.class, () -> get(admin.deleteAcls(List.of(binding.toFilter())).all()));
         }
     }
 

@@ -11,6 +11,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 
 import org.apache.kafka.clients.admin.Admin;
@@ -28,6 +29,8 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.ElectionType;
+import org.apache.kafka.common.Metric;
+import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
@@ -38,10 +41,70 @@ import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.OffsetOutOfRangeException;
 import org.apache.kafka.common.errors.PolicyViolationException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.quota.ClientQuotaFilterComponent;
 
 /** What administrators change on a running node. */
 final class ChangeScenarios {
     private ChangeScenarios() {}
+
+    /** Both are made to wait, and told so, and lose nothing. */
+    static void quotasMakeClientsWait(Context c) throws Exception {
+        c.createTopic(1);
+        String client = c.topic();
+        var entity = new ClientQuotaEntity(Map.of("client-id", client));
+        // Ten seconds' worth is free: a little more takes a part of a second.
+        var rates = List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 20_000.0),
+            new ClientQuotaAlteration.Op("consumer_byte_rate", 20_000.0));
+        int records = 21;
+        try (Admin admin = c.admin();
+             Producer<String, String> producer = c.producer("client.id", client, "batch.size", "0");
+             Consumer<String, String> consumer = c.consumer("client.id", client, "max.partition.fetch.bytes", "30000")) {
+            get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, rates))).all());
+            poll("the quotas show", () -> {
+                try {
+                    var filter = ClientQuotaFilter.contains(List.of(ClientQuotaFilterComponent.ofEntity("client-id", client)));
+                    return get(admin.describeClientQuotas(filter).entities()).size() == 1;
+                } catch (Exception e) {
+                    throw new AssertionError(e);
+                }
+            });
+            for (int i = 0; i < records; i++) {
+                producer.send(new ProducerRecord<>(c.topic(), "k", i + "x".repeat(10_000)));
+            }
+            producer.flush();
+            // A connection that moves between shards is known to the new one a moment later.
+            var sent = new AtomicInteger(records);
+            poll("the producer is told to wait", () -> {
+                if (metric(producer.metrics(), "produce-throttle-time-max") > 0) {
+                    return true;
+                }
+                producer.send(new ProducerRecord<>(c.topic(), "k", "x".repeat(10_000)));
+                producer.flush();
+                sent.incrementAndGet();
+                return false;
+            });
+            consumer.assign(List.of(c.partition(0)));
+            equal(sent.get(), take(consumer, sent.get()).size(), "records");
+            poll("the consumer is told to wait", () -> {
+                if (metric(consumer.metrics(), "fetch-throttle-time-max") > 0) {
+                    return true;
+                }
+                consumer.seekToBeginning(consumer.assignment());
+                take(consumer, sent.get());
+                return false;
+            });
+            var none = rates.stream().map(rate -> new ClientQuotaAlteration.Op(rate.key(), null)).toList();
+            get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, none))).all());
+        }
+    }
+
+    private static double metric(Map<MetricName, ? extends Metric> metrics, String name) {
+        return metrics.entrySet().stream().filter(e -> e.getKey().name().equals(name))
+            .mapToDouble(e -> (Double) e.getValue().metricValue()).filter(value -> !Double.isNaN(value)).max().orElse(0);
+    }
 
     static void morePartitions(Context c) throws Exception {
         c.createTopic(2);

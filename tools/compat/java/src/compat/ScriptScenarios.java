@@ -16,6 +16,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterClientQuotasOptions;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
@@ -33,6 +34,10 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.quota.ClientQuotaFilterComponent;
 
 /**
  * Transcripts, for comparison with another server: what was asked, and what came. What may differ
@@ -196,6 +201,86 @@ final class ScriptScenarios {
             ask(c, "delete offsets", () -> get(admin.deleteConsumerGroupOffsets(g, Set.of(c.partition(0))).all()));
             ask(c, "delete", () -> get(admin.deleteConsumerGroups(List.of(g)).all()));
         }
+    }
+
+    static void quotas(Context c) throws Exception {
+        String t = c.topic();
+        Map<String, String> client = Map.of("client-id", t);
+        Map<String, String> user = Map.of("user", t);
+        Map<String, String> both = Map.of("user", t, "client-id", t);
+        Map<String, String> anyClient = new HashMap<>(user);
+        anyClient.put("client-id", null);
+        try (Admin admin = c.admin()) {
+            var ofUser = ClientQuotaFilterComponent.ofEntity("user", t);
+            describeQuotas(c, admin, "at first", ClientQuotaFilter.contains(List.of(ofUser)), 0);
+            quota(c, admin, "validate", client, "producer_byte_rate", 1e6, true);
+            quota(c, admin, "set of a client", client, "producer_byte_rate", 2e6, false);
+            quota(c, admin, "set of a user", user, "request_percentage", 12_345.5, false);
+            quota(c, admin, "set of both", both, "consumer_byte_rate", 3e6, false);
+            quota(c, admin, "set another of both", both, "controller_mutation_rate", 0.5, false);
+            quota(c, admin, "set of a user's other clients", anyClient, "consumer_byte_rate", 4e6, false);
+            quota(c, admin, "set again", client, "producer_byte_rate", 2e6, false);
+            describeQuotas(c, admin, "of the user", ClientQuotaFilter.contains(List.of(ofUser)), 3);
+            describeQuotas(c, admin, "of the user alone", ClientQuotaFilter.containsOnly(List.of(ofUser)), 1);
+            describeQuotas(c, admin, "of the user's other clients", ClientQuotaFilter.contains(
+                List.of(ofUser, ClientQuotaFilterComponent.ofDefaultEntity("client-id"))), 1);
+            describeQuotas(c, admin, "of the client anywhere", ClientQuotaFilter.contains(
+                List.of(ClientQuotaFilterComponent.ofEntity("client-id", t))), 2);
+            describeQuotas(c, admin, "of any client of the user", ClientQuotaFilter.containsOnly(
+                List.of(ofUser, ClientQuotaFilterComponent.ofEntityType("client-id"))), 2);
+            describeQuotas(c, admin, "by an unknown type", ClientQuotaFilter.contains(
+                List.of(ClientQuotaFilterComponent.ofEntity("group", t))), 0);
+            describeQuotas(c, admin, "by an empty type", ClientQuotaFilter.contains(
+                List.of(ClientQuotaFilterComponent.ofEntity("", t))), 0);
+            describeQuotas(c, admin, "by a type twice", ClientQuotaFilter.contains(
+                List.of(ofUser, ClientQuotaFilterComponent.ofEntityType("user"))), 0);
+            describeQuotas(c, admin, "by user and address", ClientQuotaFilter.contains(
+                List.of(ofUser, ClientQuotaFilterComponent.ofEntityType("ip"))), 0);
+            quota(c, admin, "an unknown name", client, "no_such_rate", 1.0, false);
+            quota(c, admin, "nothing", client, "producer_byte_rate", 0.0, false);
+            quota(c, admin, "less than nothing", client, "producer_byte_rate", -1.0, false);
+            quota(c, admin, "a fraction of a byte", client, "producer_byte_rate", 1.5, false);
+            quota(c, admin, "too much", client, "producer_byte_rate", 1e30, false);
+            quota(c, admin, "an address's, of a client", client, "connection_creation_rate", 1.0, false);
+            quota(c, admin, "a client's, of an address", Map.of("ip", "127.0.0.9"), "producer_byte_rate", 1.0, false);
+            quota(c, admin, "an unknown type", Map.of("group", t), "producer_byte_rate", 1.0, false);
+            quota(c, admin, "an empty name", Map.of("user", ""), "producer_byte_rate", 1.0, false);
+            quota(c, admin, "nobody", Map.of(), "producer_byte_rate", 1.0, false);
+            quota(c, admin, "a user's address", Map.of("user", t, "ip", "127.0.0.9"), "connection_creation_rate", 1.0, false);
+            quota(c, admin, "of an address", Map.of("ip", "127.0.0.9"), "connection_creation_rate", 1e6, false);
+            quota(c, admin, "none of an address", Map.of("ip", "127.0.0.9"), "connection_creation_rate", null, false);
+            quota(c, admin, "remove what is not there", client, "consumer_byte_rate", null, false);
+            quota(c, admin, "remove an unknown name", client, "no_such_rate", null, false);
+            quota(c, admin, "remove one of both", both, "consumer_byte_rate", null, false);
+            quota(c, admin, "remove of the other clients", anyClient, "consumer_byte_rate", null, false);
+            describeQuotas(c, admin, "what is left", ClientQuotaFilter.contains(List.of(ofUser)), 2);
+            quota(c, admin, "remove of a client", client, "producer_byte_rate", null, false);
+            quota(c, admin, "remove of a user", user, "request_percentage", null, false);
+            quota(c, admin, "remove of both", both, "controller_mutation_rate", null, false);
+            describeQuotas(c, admin, "at last", ClientQuotaFilter.contains(List.of(ofUser)), 0);
+        }
+    }
+
+    private static void quota(Context c, Admin admin, String what, Map<String, String> entity, String key, Double value,
+                              boolean validateOnly) {
+        var alteration = new ClientQuotaAlteration(new ClientQuotaEntity(entity), List.of(new ClientQuotaAlteration.Op(key, value)));
+        ask(c, what, () -> get(admin.alterClientQuotas(List.of(alteration), new AlterClientQuotasOptions().validateOnly(validateOnly)).all()));
+    }
+
+    /** Kafka shows a change a little after it has answered it: so many entities are awaited. */
+    private static void describeQuotas(Context c, Admin admin, String what, ClientQuotaFilter filter, int entities) {
+        ask(c, what, () -> {
+            var told = get(admin.describeClientQuotas(filter).entities());
+            for (int i = 0; i < 100 && told.size() != entities; i++) {
+                Thread.sleep(50);
+                told = get(admin.describeClientQuotas(filter).entities());
+            }
+            return told.entrySet().stream().map(e -> {
+                Map<String, String> names = new TreeMap<>();
+                e.getKey().entries().forEach((type, name) -> names.put(type, name == null ? "<default>" : name));
+                return names + " " + new TreeMap<>(e.getValue());
+            }).sorted().toList();
+        });
     }
 
     private static void create(Context c, Admin admin, String what, NewTopic topic, boolean validateOnly) {
