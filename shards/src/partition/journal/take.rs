@@ -127,6 +127,10 @@ impl Partition {
         if state.left() || state.closed || !self.durable_awaited(state) {
             return None;
         }
+        // After a crash nothing is put back into a segment that counts as finished.
+        if state.ahead.is_some() {
+            return None;
+        }
         let span = state.log.span(from)?;
         let file = state.files.get(&span.segment)?;
         let fits = span.bytes() <= JOURNAL_ENTRY_BYTES_MAX as u64 && file.allocated() >= span.end;
