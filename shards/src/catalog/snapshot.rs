@@ -18,7 +18,9 @@ use odradek_wire::metadata_records::{
 };
 use odradek_wire::{Message, Uuid, Writer};
 
-use super::image::{BROKER_RESOURCE, Image, TOPIC_RESOURCE, TRANSACTION_VERSION};
+use super::image::{
+    BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, Image, TOPIC_RESOURCE, TRANSACTION_VERSION,
+};
 use super::records::{self, MetadataError};
 
 /// Snapshots that are kept.
@@ -88,7 +90,10 @@ fn records_of(image: &Image) -> Vec<MetadataRecord<'_>> {
         .map(|topic| (TOPIC_RESOURCE, &*topic.name, &topic.config));
     let brokers = image.brokers().iter();
     let brokers = brokers.map(|(id, given)| (BROKER_RESOURCE, id.as_str(), given));
-    for (resource_type, resource_name, given) in configs.chain(brokers) {
+    let subscriptions = image.client_metrics().iter();
+    let subscriptions =
+        subscriptions.map(|(name, given)| (CLIENT_METRICS_RESOURCE, name.as_str(), given));
+    for (resource_type, resource_name, given) in configs.chain(brokers).chain(subscriptions) {
         all.extend(given.iter().map(|(name, value)| {
             MetadataRecord::Config(ConfigRecord {
                 resource_type,

@@ -7,7 +7,7 @@
 
 use super::ConfigError;
 use super::layers::{Given, Layers};
-use super::row::{Update, listener_override, row, rows};
+use super::row::{Row, Update, listener_override, row, rows};
 use super::settings::{RETENTION, ROLL, ROLL_JITTER, Settings};
 use super::topic::{self, TOPIC};
 use super::value::{Kind, Value};
@@ -26,6 +26,8 @@ pub enum ConfigSource {
     StaticBrokerConfig = 4,
     /// Nobody set it.
     DefaultConfig = 5,
+    /// The client metrics subscription's own.
+    ClientMetricsConfig = 7,
 }
 
 /// One place that could have decided.
@@ -118,6 +120,33 @@ pub fn describe_topic(settings: &Settings, given: &Given) -> Result<Vec<ConfigEn
     }
     entries.sort_by(|a: &ConfigEntry, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+/// Every setting, of those in `rows`, of a client metrics subscription that has `given`.
+pub fn describe_subscription(rows: &'static [Row], given: &Given) -> Vec<ConfigEntry> {
+    let entry = |row: &'static Row| {
+        let synonym = |value: &str, source| Synonym {
+            name: row.name.to_owned(),
+            value: Some(value.to_owned()),
+            source,
+        };
+        let own = given.get(row.name);
+        let own = own.map(|text| synonym(text, ConfigSource::ClientMetricsConfig));
+        let default = row.default;
+        let default = default.map(|text| synonym(text, ConfigSource::DefaultConfig));
+        let synonyms: Vec<Synonym> = own.into_iter().chain(default).collect();
+        ConfigEntry {
+            name: row.name.to_owned(),
+            value: synonyms.first().and_then(|first| first.value.clone()),
+            source: source(&synonyms),
+            is_sensitive: false,
+            read_only: false,
+            kind: row.kind,
+            synonyms,
+            documentation: row.documentation(),
+        }
+    };
+    rows.iter().map(entry).collect()
 }
 
 /// Every setting of the node, by name; Kafka's internal ones only where given.

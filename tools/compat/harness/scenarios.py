@@ -19,7 +19,8 @@ def tests_of(suite, program, limits_s=None):
 
 
 def is_script(scenario):
-    return scenario.lower().startswith("script.")
+    """`script.something` or `TransactionScript.something`, say."""
+    return scenario.split(".")[0].lower().endswith("script")
 
 
 def _runner(program, name, limit_s):
