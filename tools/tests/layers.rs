@@ -58,6 +58,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "metrics",
             "net",
             "partition",
+            "quotas",
             "catalog",
             "api",
         ],

@@ -57,6 +57,8 @@ struct Instance {
     got_at: Option<u64>,
     pushed_at: Option<u64>,
     heard_at: u64,
+    /// It has asked, and not pushed since.
+    asks: bool,
     error: ErrorCode,
     terminating: bool,
     /// By metric and attributes.
@@ -84,6 +86,7 @@ impl Instance {
             || again.contains(&self.error);
         if may {
             self.got_at = Some(now);
+            self.asks = true;
         }
         may
     }
@@ -92,9 +95,10 @@ impl Instance {
     /// at any time.
     fn may_push(&mut self, now: u64) -> bool {
         let in_time = |last: u64| now.saturating_sub(last) >= self.interval_ms();
-        let may = self.got_at > self.pushed_at || self.pushed_at.is_none_or(in_time);
+        let may = self.asks || self.pushed_at.is_none_or(in_time);
         if may {
             self.pushed_at = Some(now);
+            self.asks = false;
         }
         may
     }
@@ -257,6 +261,7 @@ impl Clients {
             got_at: None,
             pushed_at: None,
             heard_at: now,
+            asks: false,
             error: ErrorCode::None,
             terminating: false,
             series: BTreeMap::new(),

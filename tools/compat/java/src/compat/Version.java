@@ -21,7 +21,7 @@ final class Version {
     static final List<Class<?>> SCENARIOS =
         List.of(ProducerScenarios.class, ConsumerScenarios.class, GroupScenarios.class, AdminScenarios.class,
             ChangeScenarios.class, MoveScenarios.class, ScriptScenarios.class, TransactionScenarios.class,
-            TransactionScriptScenarios.class);
+            TransactionScriptScenarios.class, ProbeScenarios.class);
 
     private Version() {}
 
