@@ -4,13 +4,13 @@
 
 use std::ops::RangeInclusive;
 
-use odradek_engine::record::Compression;
+use odradek_engine::record::{Compression, RecordError};
 use odradek_wire::push_telemetry::{PushTelemetryRequest, PushTelemetryResponse};
 use odradek_wire::{ErrorCode, Message};
 
 use super::get_telemetry_subscriptions::{client, is_clients, now};
 use super::{Call, Outcome, Refusal};
-use crate::telemetry::Push;
+use crate::telemetry::{Malformed, Push};
 
 pub(super) const KEY: i16 = PushTelemetryRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -51,17 +51,26 @@ fn taken(call: &Call<'_>, request: &PushTelemetryRequest<'_>) -> Result<(), Erro
     }
     let mut opened = Vec::new();
     let kept = match codec.unwrap_or(Compression::None) {
-        Compression::None => telemetry.keep(id, request.metrics),
+        Compression::None => telemetry.keep(id, request.metrics).map_err(malformed),
         codec => match codec.decompress(request.metrics, &mut opened, OPENED_BYTES_MAX) {
-            Ok(()) => telemetry.keep(id, &opened),
-            Err(error) => telemetry.refuse(id, error.to_string()),
+            Ok(()) => telemetry.keep(id, &opened).map_err(malformed),
+            // It may push less the next time.
+            Err(error @ RecordError::OpenedTooLarge { .. }) => {
+                Err((ErrorCode::TelemetryTooLarge, error.to_string()))
+            }
+            Err(error) => Err((ErrorCode::InvalidRecord, error.to_string())),
         },
     };
-    kept.map_err(|error| {
+    kept.map_err(|(code, why)| {
+        telemetry.refuse(id, code);
         broker.refusals.log(&broker.io, || {
             let client = call.client_id.unwrap_or_default();
-            tracing::warn!("metrics that client {client:?} has pushed are not used: {error}");
+            tracing::warn!("metrics that client {client:?} has pushed are not used: {why}");
         });
-        ErrorCode::InvalidRecord
+        code
     })
+}
+
+fn malformed(error: Malformed) -> (ErrorCode, String) {
+    (ErrorCode::InvalidRecord, error.to_string())
 }

@@ -125,19 +125,18 @@ pub fn describe_topic(settings: &Settings, given: &Given) -> Result<Vec<ConfigEn
 /// Every setting, of those in `rows`, of a client metrics subscription that has `given`.
 pub fn describe_subscription(rows: &'static [Row], given: &Given) -> Vec<ConfigEntry> {
     let entry = |row: &'static Row| {
-        let synonym = |value: &str, source| Synonym {
+        let synonym = |value: &String| Synonym {
             name: row.name.to_owned(),
-            value: Some(value.to_owned()),
-            source,
+            value: Some(value.clone()),
+            source: ConfigSource::ClientMetricsConfig,
         };
+        // The default is no synonym here.
         let own = given.get(row.name);
-        let own = own.map(|text| synonym(text, ConfigSource::ClientMetricsConfig));
-        let default = row.default;
-        let default = default.map(|text| synonym(text, ConfigSource::DefaultConfig));
-        let synonyms: Vec<Synonym> = own.into_iter().chain(default).collect();
+        let synonyms: Vec<Synonym> = own.into_iter().map(synonym).collect();
+        let value = own.map(String::as_str).or(row.default);
         ConfigEntry {
             name: row.name.to_owned(),
-            value: synonyms.first().and_then(|first| first.value.clone()),
+            value: value.map(str::to_owned),
             source: source(&synonyms),
             is_sensitive: false,
             read_only: false,

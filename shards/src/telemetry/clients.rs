@@ -192,22 +192,15 @@ impl Clients {
                 *left_out += 1;
             }
         });
-        match read {
-            Ok(()) => Ok(()),
-            Err(Malformed(why)) => self.refuse(id, why),
-        }
+        read
     }
 
-    /// The metrics of a push that was taken cannot be read.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn refuse(&mut self, id: Uuid, why: String) -> Result<(), Malformed> {
+    /// The metrics of a push that was taken cannot be used.
+    pub fn refuse(&mut self, id: Uuid, error: ErrorCode) {
         if let Some(one) = self.all.get_mut(&id) {
-            one.error = ErrorCode::InvalidRecord;
+            one.error = error;
         }
         self.counts[1] += 1;
-        Err(Malformed(why))
     }
 
     /// The last values of all that are not silent.

@@ -7,7 +7,6 @@
 use std::fmt::Write;
 
 use protobuf::CodedInputStream;
-use protobuf::rt::WireType;
 
 /// Of a metric's name; a longer one is cut.
 const NAME_BYTES_MAX: usize = 200;
@@ -199,23 +198,27 @@ enum Value<'a> {
 
 /// Tells the fields of a message, in order.
 fn fields<'a>(message: &'a [u8], mut each: impl FnMut(u32, Value<'a>) -> Read) -> Read {
+    const VARINT: u32 = 0;
+    const FIXED_64: u32 = 1;
+    const BYTES: u32 = 2;
+    const FIXED_32: u32 = 5;
     let malformed = |error: protobuf::Error| Malformed(error.to_string());
     let mut input = CodedInputStream::from_bytes(message);
     while let Some(tag) = input.read_raw_tag_or_eof().map_err(malformed)? {
-        let value = match WireType::new(tag & 7) {
-            Some(WireType::Varint) => Value::Varint(input.read_raw_varint64().map_err(malformed)?),
-            Some(WireType::Fixed64) => Value::Fixed64(input.read_fixed64().map_err(malformed)?),
-            Some(WireType::Fixed32) => {
+        let value = match tag & 7 {
+            VARINT => Value::Varint(input.read_raw_varint64().map_err(malformed)?),
+            FIXED_64 => Value::Fixed64(input.read_fixed64().map_err(malformed)?),
+            FIXED_32 => {
                 input.read_fixed32().map_err(malformed)?;
                 Value::Fixed32
             }
-            Some(WireType::LengthDelimited) => {
+            BYTES => {
                 let length = input.read_raw_varint32().map_err(malformed)?;
                 let start = input.pos() as usize;
                 input.skip_raw_bytes(length).map_err(malformed)?;
                 Value::Bytes(&message[start..input.pos() as usize])
             }
-            other => return Err(Malformed(format!("wire type {other:?}"))),
+            other => return Err(Malformed(format!("wire type {other}"))),
         };
         each(tag >> 3, value)?;
     }

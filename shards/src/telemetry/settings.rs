@@ -124,7 +124,9 @@ pub(super) fn read(given: &Given) -> Result<Read, (bool, String)> {
 /// `attribute=pattern`: the whole of the attribute matches.
 fn pattern(text: &str) -> Result<(Attribute, Regex), String> {
     let illegal = |why: &str| format!("Illegal client matching pattern: {text}{why}");
-    let (name, pattern) = text.split_once('=').ok_or_else(|| illegal(""))?;
+    let parts = text.split_once('=');
+    let parts = parts.filter(|(_, pattern)| !pattern.is_empty() && !pattern.contains('='));
+    let (name, pattern) = parts.ok_or_else(|| illegal(""))?;
     let attribute = Attribute::of_name(name.trim()).ok_or_else(|| {
         illegal(&format!(": it is about one of {}", Attribute::names().join(", ")))
     })?;
@@ -160,6 +162,8 @@ mod tests {
             (INTERVAL, "3600001", false, "between 100 and 3600000"),
             (INTERVAL, "often", true, INTERVAL),
             (MATCH, "client_id", true, "Illegal client matching pattern: client_id"),
+            (MATCH, "client_id=", true, "Illegal"),
+            (MATCH, "client_id=a=b", true, "Illegal"),
             (MATCH, "colour=red", true, "client_software_version"),
             (MATCH, "client_id=(", true, "Illegal"),
             (MATCH, "client_id=(a{1000}){1000}", true, "Illegal"),
