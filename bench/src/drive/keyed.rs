@@ -144,6 +144,11 @@ mod tests {
         assert_eq!(keys.len() as u64, keyed.next);
         let first: BTreeSet<&Vec<u8>> = keys[..5000].iter().collect();
         assert_eq!(first.len(), 5000);
-        assert!(keys[5000..].iter().zip(&keys).all(|(later, first)| later == first));
+        assert!(
+            keys[5000..]
+                .iter()
+                .zip(&keys)
+                .all(|(later, first)| later == first)
+        );
     }
 }

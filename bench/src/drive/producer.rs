@@ -7,9 +7,7 @@
 use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
-use odradek_engine::record::{
-    BatchHeader, BatchInfo, HEADER_BYTES, Rules, shift_crc, validate,
-};
+use odradek_engine::record::{BatchHeader, BatchInfo, HEADER_BYTES, Rules, shift_crc, validate};
 use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence};
 use odradek_wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -202,7 +200,11 @@ mod tests {
                     (_, 2) => (7, 4, 0),
                     (_, turn) => (7, 3, turn * batch.records),
                 };
-                let is = (info.producer_id.0, info.producer_epoch.0, info.base_sequence.0);
+                let is = (
+                    info.producer_id.0,
+                    info.producer_epoch.0,
+                    info.base_sequence.0,
+                );
                 assert_eq!(is, expected, "{identity:?}");
                 let transactional = matches!(identity, Identity::Transactional(..));
                 assert_eq!(info.is_transactional(), transactional);

@@ -48,8 +48,7 @@ impl Transaction {
     /// A producer begins under `id`: whoever had it before is fenced.
     pub(crate) fn begin(admin: &mut Admin, id: &str) -> Result<Self> {
         let joins_by_writing = admin.transaction_version()? >= 2;
-        let mut coordinator =
-            Admin::connect(admin.coordinator(Coordinates::Transaction, id)?)?;
+        let mut coordinator = Admin::connect(admin.coordinator(Coordinates::Transaction, id)?)?;
         let version = coordinator.version::<InitProducerIdRequest>(4)?;
         let request = InitProducerIdRequest {
             transactional_id: Some(id),

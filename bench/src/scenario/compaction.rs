@@ -54,7 +54,10 @@ fn run(stage: &mut Stage) -> Result<()> {
     let server = stage.start(&Variant {
         settings: vec![
             ("log.cleaner.backoff.ms", "50".to_owned()),
-            ("log.cleaner.dedupe.buffer.size", stage.amount(MAP_BYTES, 16 * MIB).to_string()),
+            (
+                "log.cleaner.dedupe.buffer.size",
+                stage.amount(MAP_BYTES, 16 * MIB).to_string(),
+            ),
         ],
         ..Variant::default()
     })?;
@@ -85,7 +88,7 @@ fn filled(
     what: &'static str,
     (megabytes, keys, value_bytes): (u64, u64, usize),
 ) -> Result<Option<Input>> {
-    let topic = stage.topic_name(&format!("compacted, {what}").replace([' ', ','], "-"));
+    let topic = stage.topic_name(&format!("compacted {what}").replace(' ', "-"));
     let configs = [
         ("cleanup.policy", "compact".to_owned()),
         ("segment.bytes", stage.amount(128 * MIB, MIB).to_string()),
@@ -95,9 +98,9 @@ fn filled(
     let partition = stage.topic(server, &topic, 1, &configs)?[0];
     let label = server.label();
     eprintln!("  {label}: filling with {what}, {megabytes} MB, {keys} keys ...");
-    let filled = Keyed::new(&topic, keys, value_bytes).fill(partition, megabytes * 1_000_000, || {
-        stage.check_interrupt()
-    });
+    let filled =
+        Keyed::new(&topic, keys, value_bytes)
+            .fill(partition, megabytes * 1_000_000, || stage.check_interrupt());
     let records = filled.with_context(|| stage.blame(what, server))?;
     let segments = on_disk(dir, &topic);
     let written: u64 = segments.values().sum();
@@ -115,7 +118,11 @@ fn filled(
     };
     for (name, unit, value) in [
         ("input", "MB", input.closed as f64 / 1e6),
-        ("records of each key", "records", records as f64 / keys as f64),
+        (
+            "records of each key",
+            "records",
+            records as f64 / keys as f64,
+        ),
     ] {
         stage.figure(&format!("{what}: {name}"), unit, Better::Neither, value);
     }
@@ -212,7 +219,9 @@ fn noticed(stage: &mut Stage, server: &Server, input: &Input) -> Result<()> {
     stage.figure(name, "%", Better::Neither, share);
     let p99 = |run: &RunResult| run.end_to_end.ms(0.99).unwrap_or(f64::NAN);
     for (name, run) in [("alone", &alone), ("beside a compaction", &beside)] {
-        stage.findings.latency(&format!("the tail {name}: end to end"), &run.end_to_end);
+        stage
+            .findings
+            .latency(&format!("the tail {name}: end to end"), &run.end_to_end);
         stage.findings.notes.extend(run.caveats.iter().cloned());
     }
     let name = "the tail's end to end p99 beside a compaction, of that alone (goal: below 1.2)";

@@ -103,7 +103,11 @@ fn cost(stage: &mut Stage, server: &Server) -> Result<()> {
             stage.figure(&name, "s/GB", Better::Less, middle);
         }
         for ((_, name), values) in KINDS.iter().zip(of).skip(1) {
-            let ratios: Vec<f64> = values.iter().zip(&of[0]).map(|(one, plain)| one / plain).collect();
+            let ratios: Vec<f64> = values
+                .iter()
+                .zip(&of[0])
+                .map(|(one, plain)| one / plain)
+                .collect();
             let name = format!("{name}: {what} CPU, of plain's (goal: 1.05)");
             let ratio = median(&ratios).unwrap_or(f64::NAN);
             stage.figure(&name, "ratio", Better::Less, ratio);
@@ -145,7 +149,8 @@ fn produced(
         };
         transaction.join(&topic, &[partition.index])?;
         producer.goes_on_as(transaction.producer());
-        let bytes = first(&mut pipeline, &mut producer)? + pipeline.run(&mut producer, requests - 1)?;
+        let bytes =
+            first(&mut pipeline, &mut producer)? + pipeline.run(&mut producer, requests - 1)?;
         transaction.commit()?;
         Ok(bytes)
     };
@@ -154,7 +159,7 @@ fn produced(
     crate::machine::wait_until_quiet(stage.place.quiet_seconds)?;
     let baseline = stage.watch_idle()?;
     let (bytes, cost) = stage.cost(baseline, server, || {
-        (0..transactions).try_fold(0, |bytes, _| {
+        (0..transactions).try_fold(0, |bytes, _| -> Result<u64> {
             stage.check_interrupt()?;
             Ok(bytes + one()?)
         })
@@ -187,7 +192,12 @@ fn first(pipeline: &mut Pipeline, producer: &mut Producer) -> Result<u64> {
 fn turns(stage: &mut Stage, server: &Server) -> Result<()> {
     stage.check_interrupt()?;
     let floor_ms = durable_write(stage)?;
-    stage.figure("a durable write of 4 KiB: p50", "ms", Better::Neither, floor_ms);
+    stage.figure(
+        "a durable write of 4 KiB: p50",
+        "ms",
+        Better::Neither,
+        floor_ms,
+    );
 
     let topic = stage.topic_name(TURNS);
     let partitions = stage.topic(server, &topic, TURNS_PARTITIONS, &[])?;
@@ -195,7 +205,9 @@ fn turns(stage: &mut Stage, server: &Server) -> Result<()> {
     eprintln!("  {}: {count} transactions ...", server.label());
     let (ended, ready) = one_after_the_other(stage, server, (&topic, &partitions), count)?;
     stage.findings.latency("EndTxn", &ended);
-    stage.findings.latency("the next transaction is ready", &ready);
+    stage
+        .findings
+        .latency("the next transaction is ready", &ready);
     if let Some(ms) = ready.ms(0.5) {
         let name = "the next transaction is ready: p50, of 3 durable writes and 1 ms (goal: 1)";
         stage.figure(name, "ratio", Better::Less, ms / (3.0 * floor_ms + 1.0));

@@ -33,11 +33,13 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     for upsertion in &request.upsertions {
         told.insert(upsertion.name, (ErrorCode::SecurityDisabled, NOT_HERE));
     }
-    let results = told.iter().map(|(user, (error, why))| AlterUserScramCredentialsResult {
-        user,
-        error_code: error.code(),
-        error_message: Some(why),
-    });
+    let results = told
+        .iter()
+        .map(|(user, (error, why))| AlterUserScramCredentialsResult {
+            user,
+            error_code: error.code(),
+            error_message: Some(why),
+        });
     call.reply(&AlterUserScramCredentialsResponse {
         results: results.collect(),
         ..AlterUserScramCredentialsResponse::default()

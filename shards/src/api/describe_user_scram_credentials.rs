@@ -29,9 +29,8 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         .into_iter()
         .map(|(user, times)| match times {
             1 => {
-                let why = format!(
-                    "Attempt to describe a user credential that does not exist: {user}"
-                );
+                let why =
+                    format!("Attempt to describe a user credential that does not exist: {user}");
                 (user, ErrorCode::ResourceNotFound, why)
             }
             _ => {
@@ -43,12 +42,14 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             }
         })
         .collect();
-    let results = told.iter().map(|(user, error, why)| DescribeUserScramCredentialsResult {
-        user,
-        error_code: error.code(),
-        error_message: Some(why),
-        credential_infos: Vec::new(),
-    });
+    let results = told
+        .iter()
+        .map(|(user, error, why)| DescribeUserScramCredentialsResult {
+            user,
+            error_code: error.code(),
+            error_message: Some(why),
+            credential_infos: Vec::new(),
+        });
     call.reply(&DescribeUserScramCredentialsResponse {
         results: results.collect(),
         ..DescribeUserScramCredentialsResponse::default()

@@ -34,7 +34,11 @@ const CODECS: [Compression; 4] = [
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: GetTelemetrySubscriptionsRequest = call.decode()?;
     let id = match request.client_instance_id.is_zero() {
-        true => Uuid(random_uuid(call.broker).saturating_add(RESERVED).to_be_bytes()),
+        true => Uuid(
+            random_uuid(call.broker)
+                .saturating_add(RESERVED)
+                .to_be_bytes(),
+        ),
         false => request.client_instance_id,
     };
     let asked = {

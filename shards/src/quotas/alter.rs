@@ -118,7 +118,9 @@ fn check(entity: &Entity, key: &str, value: f64) -> Result<(), String> {
     }
     if let Some((most, of_type)) = kind.whole_max() {
         if value > most as f64 {
-            return Err(format!("Proposed value for {key} is too large for {of_type}."));
+            return Err(format!(
+                "Proposed value for {key} is too large for {of_type}."
+            ));
         }
         if (value % 1.0).abs() > 1e-6 {
             return Err(format!("{key} cannot be a fractional value."));

@@ -126,7 +126,12 @@ impl Clients {
     ///
     /// # Errors
     /// THROTTLING_QUOTA_EXCEEDED: it asks again before its interval is over.
-    pub fn get(&mut self, id: Uuid, who: impl FnOnce() -> Client, now: u64) -> Result<Asked, ErrorCode> {
+    pub fn get(
+        &mut self,
+        id: Uuid,
+        who: impl FnOnce() -> Client,
+        now: u64,
+    ) -> Result<Asked, ErrorCode> {
         let one = self.heard(id, who, now);
         if !one.may_get(now) {
             return Err(ErrorCode::ThrottlingQuotaExceeded);
@@ -208,20 +213,25 @@ impl Clients {
         let live = self.all.iter().filter(|(_, one)| one.silent_until() > now);
         let each = live.flat_map(|(id, one)| {
             let client_id: Arc<str> = one.client.client_id.as_str().into();
-            one.series.iter().map(move |((metric, attributes), value)| Series {
-                client_id: client_id.clone(),
-                instance_id: *id,
-                metric: metric.clone(),
-                attributes: attributes.clone(),
-                value: *value,
-            })
+            one.series
+                .iter()
+                .map(move |((metric, attributes), value)| Series {
+                    client_id: client_id.clone(),
+                    instance_id: *id,
+                    metric: metric.clone(),
+                    attributes: attributes.clone(),
+                    value: *value,
+                })
         });
         each.collect()
     }
 
     /// How many are known and not silent.
     pub fn count(&self, now: u64) -> usize {
-        self.all.values().filter(|one| one.silent_until() > now).count()
+        self.all
+            .values()
+            .filter(|one| one.silent_until() > now)
+            .count()
     }
 
     /// A client, known from now on, and asked for what is asked now.
@@ -347,7 +357,10 @@ mod tests {
         assert!(get(&mut clients, 1, 4).is_ok());
         let mut large = fine(&asked);
         large.bytes = MAX + 1;
-        assert_eq!(push(&mut clients, 1, large, 5), Err(ErrorCode::TelemetryTooLarge));
+        assert_eq!(
+            push(&mut clients, 1, large, 5),
+            Err(ErrorCode::TelemetryTooLarge)
+        );
         assert_eq!(clients.counts[..2], [0, 3]);
     }
 
@@ -359,7 +372,10 @@ mod tests {
         let mut last = fine(&asked);
         last.terminating = true;
         assert_eq!(push(&mut clients, 1, last, 2), Ok(()));
-        assert_eq!(push(&mut clients, 1, last, 5000), Err(ErrorCode::InvalidRequest));
+        assert_eq!(
+            push(&mut clients, 1, last, 5000),
+            Err(ErrorCode::InvalidRequest)
+        );
     }
 
     #[test]
@@ -368,7 +384,10 @@ mod tests {
         let asked = get(&mut clients, 1, 0).unwrap();
         clients.keep(id(1), &gauge("m", &[], 1.0)).unwrap();
         adopt(&mut clients, "2000");
-        assert_eq!(push(&mut clients, 1, fine(&asked), 1), Err(ErrorCode::UnknownSubscriptionId));
+        assert_eq!(
+            push(&mut clients, 1, fine(&asked), 1),
+            Err(ErrorCode::UnknownSubscriptionId)
+        );
         let now = get(&mut clients, 1, 2).unwrap();
         assert_ne!(now.subscription_id, asked.subscription_id);
         assert_eq!(now.interval_ms, 2000);
@@ -380,12 +399,17 @@ mod tests {
         let mut clients = clients("1000");
         get(&mut clients, 1, 0).unwrap();
         for value in [3.0, 4.0] {
-            clients.keep(id(1), &gauge("g", &[("a", "1")], value)).unwrap();
+            clients
+                .keep(id(1), &gauge("g", &[("a", "1")], value))
+                .unwrap();
             clients.keep(id(1), &sum("d", true, value)).unwrap();
             clients.keep(id(1), &sum("c", false, value)).unwrap();
         }
         let told = clients.series(1);
-        let told: Vec<_> = told.iter().map(|one| (&*one.metric, &*one.attributes, one.value)).collect();
+        let told: Vec<_> = told
+            .iter()
+            .map(|one| (&*one.metric, &*one.attributes, one.value))
+            .collect();
         assert_eq!(told, [("c", "", 4.0), ("d", "", 7.0), ("g", "a=1", 4.0)]);
         assert!(clients.keep(id(1), &[0xff]).is_err());
         assert_eq!(clients.series(60_000).len(), 0, "it is silent");

@@ -59,10 +59,12 @@ fn resource(message: &[u8], each: &mut dyn FnMut(Point<'_>)) -> Read {
         _ => Ok(()),
     })?;
     fields(message, |number, value| match (number, value) {
-        (SCOPE_METRICS, Value::Bytes(bytes)) => fields(bytes, |number, value| match (number, value) {
-            (METRICS, Value::Bytes(bytes)) => metric(bytes, &of_resource, each),
-            _ => Ok(()),
-        }),
+        (SCOPE_METRICS, Value::Bytes(bytes)) => {
+            fields(bytes, |number, value| match (number, value) {
+                (METRICS, Value::Bytes(bytes)) => metric(bytes, &of_resource, each),
+                _ => Ok(()),
+            })
+        }
         _ => Ok(()),
     })
 }
@@ -96,7 +98,11 @@ fn metric(message: &[u8], of_resource: &str, each: &mut dyn FnMut(Point<'_>)) ->
 }
 
 /// Of a gauge or a sum.
-fn points(message: &[u8], (metric, of_resource): (&str, &str), each: &mut dyn FnMut(Point<'_>)) -> Read {
+fn points(
+    message: &[u8],
+    (metric, of_resource): (&str, &str),
+    each: &mut dyn FnMut(Point<'_>),
+) -> Read {
     const DATA_POINTS: u32 = 1;
     const TEMPORALITY: u32 = 2;
     const DELTA: u64 = 1;
@@ -296,7 +302,12 @@ pub(super) mod tests {
     fn told(message: &[u8]) -> Result<Vec<(String, String, bool, Option<f64>)>, Malformed> {
         let mut all = Vec::new();
         read(message, &mut |point| {
-            let Point { metric, attributes, is_delta, value } = point;
+            let Point {
+                metric,
+                attributes,
+                is_delta,
+                value,
+            } = point;
             all.push((metric.to_owned(), attributes.to_owned(), is_delta, value));
         })?;
         Ok(all)

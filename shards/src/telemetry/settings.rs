@@ -89,12 +89,18 @@ pub(super) struct Read {
 
 pub(super) fn read(given: &Given) -> Result<Read, (bool, String)> {
     if let Some(name) = given.keys().find(|name| row(name).is_none()) {
-        return Err((false, format!("Unknown client metrics configuration: {name}")));
+        return Err((
+            false,
+            format!("Unknown client metrics configuration: {name}"),
+        ));
     }
     let ill = |error: ConfigError| (true, error.to_string());
     let value = |name: &str| -> Result<Option<Value>, (bool, String)> {
         let row = row(name).expect("one of ours");
-        given.get(name).map(|text| row.parse(text).map_err(ill)).transpose()
+        given
+            .get(name)
+            .map(|text| row.parse(text).map_err(ill))
+            .transpose()
     };
     let list = |name: &str| -> Result<Vec<String>, (bool, String)> {
         Ok(match value(name)? {
@@ -113,7 +119,10 @@ pub(super) fn read(given: &Given) -> Result<Read, (bool, String)> {
         );
         return Err((false, why));
     }
-    let patterns = list(MATCH)?.iter().map(|text| pattern(text)).collect::<Result<_, _>>();
+    let patterns = list(MATCH)?
+        .iter()
+        .map(|text| pattern(text))
+        .collect::<Result<_, _>>();
     Ok(Read {
         interval_ms,
         metrics: list(METRICS)?,
@@ -128,10 +137,15 @@ fn pattern(text: &str) -> Result<(Attribute, Regex), String> {
     let parts = parts.filter(|(_, pattern)| !pattern.is_empty() && !pattern.contains('='));
     let (name, pattern) = parts.ok_or_else(|| illegal(""))?;
     let attribute = Attribute::of_name(name.trim()).ok_or_else(|| {
-        illegal(&format!(": it is about one of {}", Attribute::names().join(", ")))
+        illegal(&format!(
+            ": it is about one of {}",
+            Attribute::names().join(", ")
+        ))
     })?;
     let whole = format!("^(?:{})$", pattern.trim());
-    let pattern = RegexBuilder::new(&whole).size_limit(PATTERN_BYTES_MAX).build();
+    let pattern = RegexBuilder::new(&whole)
+        .size_limit(PATTERN_BYTES_MAX)
+        .build();
     let pattern = pattern.map_err(|error| illegal(&format!(": {error}")))?;
     Ok((attribute, pattern))
 }
@@ -142,18 +156,26 @@ mod tests {
 
     fn given(settings: &[(&str, &str)]) -> Given {
         let settings = settings.iter();
-        settings.map(|(name, text)| ((*name).into(), (*text).into())).collect()
+        settings
+            .map(|(name, text)| ((*name).into(), (*text).into()))
+            .collect()
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
         let fine = [
-            (METRICS, "org.apache.kafka.producer.,org.apache.kafka.consumer."),
+            (
+                METRICS,
+                "org.apache.kafka.producer.,org.apache.kafka.consumer.",
+            ),
             (INTERVAL, "100"),
             (MATCH, "client_software_name=apache-kafka.*,client_id=a.*"),
         ];
         let read = read(&given(&fine)).map_err(|(_, why)| why).unwrap();
-        assert_eq!((read.metrics.len(), read.interval_ms, read.patterns.len()), (2, 100, 2));
+        assert_eq!(
+            (read.metrics.len(), read.interval_ms, read.patterns.len()),
+            (2, 100, 2)
+        );
         assert!(read.patterns[0].1.is_match("apache-kafka-java"));
         assert!(!read.patterns[1].1.is_match("ba"), "the whole of it");
         for (name, text, ill, why) in [
@@ -161,7 +183,12 @@ mod tests {
             (INTERVAL, "99", false, "between 100 and 3600000"),
             (INTERVAL, "3600001", false, "between 100 and 3600000"),
             (INTERVAL, "often", true, INTERVAL),
-            (MATCH, "client_id", true, "Illegal client matching pattern: client_id"),
+            (
+                MATCH,
+                "client_id",
+                true,
+                "Illegal client matching pattern: client_id",
+            ),
             (MATCH, "client_id=", true, "Illegal"),
             (MATCH, "client_id=a=b", true, "Illegal"),
             (MATCH, "colour=red", true, "client_software_version"),

@@ -63,14 +63,16 @@ struct Subscription {
 
 impl Subscription {
     fn matches(&self, id: Uuid, client: &Client) -> bool {
-        self.patterns.iter().all(|(attribute, pattern)| match attribute {
-            Attribute::InstanceId => pattern.is_match(&id.to_string()),
-            Attribute::ClientId => pattern.is_match(&client.client_id),
-            Attribute::SoftwareName => pattern.is_match(&client.software_name),
-            Attribute::SoftwareVersion => pattern.is_match(&client.software_version),
-            Attribute::SourceAddress => pattern.is_match(&client.source_address),
-            Attribute::SourcePort => pattern.is_match(&client.source_port),
-        })
+        self.patterns
+            .iter()
+            .all(|(attribute, pattern)| match attribute {
+                Attribute::InstanceId => pattern.is_match(&id.to_string()),
+                Attribute::ClientId => pattern.is_match(&client.client_id),
+                Attribute::SoftwareName => pattern.is_match(&client.software_name),
+                Attribute::SoftwareVersion => pattern.is_match(&client.software_version),
+                Attribute::SourceAddress => pattern.is_match(&client.source_address),
+                Attribute::SourcePort => pattern.is_match(&client.source_port),
+            })
     }
 }
 
@@ -141,8 +143,21 @@ mod tests {
     fn who_matches_several_is_asked_for_all_of_them_at_the_shortest_interval() {
         let all = set(&[
             ("a", &[("metrics", "x.,y."), ("interval.ms", "2000")]),
-            ("b", &[("metrics", "y.,z."), ("interval.ms", "1000"), ("match", "client_id=one")]),
-            ("c", &[("metrics", "*"), ("match", "client_id=two,client_source_port=9.*")]),
+            (
+                "b",
+                &[
+                    ("metrics", "y.,z."),
+                    ("interval.ms", "1000"),
+                    ("match", "client_id=one"),
+                ],
+            ),
+            (
+                "c",
+                &[
+                    ("metrics", "*"),
+                    ("match", "client_id=two,client_source_port=9.*"),
+                ],
+            ),
             ("ill", &[("interval.ms", "1")]),
         ]);
         let client = |client_id: &str, source_port: &str| Client {

@@ -99,7 +99,11 @@ fn what_is_asked_for_is_pushed_and_shown() {
     let mut client = node.client();
     let (error, id, ..) = get(&mut client, Uuid::ZERO);
     assert!(error == ErrorCode::None && !id.is_zero(), "{error:?}");
-    let settings = [("metrics", "*"), ("interval.ms", "3600000"), ("match", "client_id=test")];
+    let settings = [
+        ("metrics", "*"),
+        ("interval.ms", "3600000"),
+        ("match", "client_id=test"),
+    ];
     assert_eq!(subscribe(&mut client, "all", &settings), ErrorCode::None);
     let ill = subscribe(&mut client, "ill", &[("interval.ms", "1")]);
     assert_eq!(ill, ErrorCode::InvalidRequest);
@@ -111,23 +115,47 @@ fn what_is_asked_for_is_pushed_and_shown() {
     let mut client = node.client();
     assert_eq!(listed(&mut client), ["all"]);
     let asked = get(&mut client, id);
-    assert_eq!((asked.0, asked.1, asked.3, asked.4.as_slice()), (ErrorCode::None, id, 3_600_000, &["*".to_owned()][..]));
+    assert_eq!(
+        (asked.0, asked.1, asked.3, asked.4.as_slice()),
+        (ErrorCode::None, id, 3_600_000, &["*".to_owned()][..])
+    );
     assert_eq!(get(&mut client, id).0, ErrorCode::ThrottlingQuotaExceeded);
     let mut other = asked.clone();
     other.2 ^= 1;
-    assert_eq!(push(&mut client, &other, &[], false), ErrorCode::UnknownSubscriptionId);
+    assert_eq!(
+        push(&mut client, &other, &[], false),
+        ErrorCode::UnknownSubscriptionId
+    );
     assert_eq!(get(&mut client, id), asked, "asked again after that");
-    assert_eq!(push(&mut client, &asked, &[0; 101], false), ErrorCode::TelemetryTooLarge);
-    assert_eq!(push(&mut client, &asked, &[], false), ErrorCode::ThrottlingQuotaExceeded);
+    assert_eq!(
+        push(&mut client, &asked, &[0; 101], false),
+        ErrorCode::TelemetryTooLarge
+    );
+    assert_eq!(
+        push(&mut client, &asked, &[], false),
+        ErrorCode::ThrottlingQuotaExceeded
+    );
     let mut nobody = asked.clone();
     nobody.1 = Uuid::ZERO;
-    assert_eq!(push(&mut client, &nobody, &[], false), ErrorCode::InvalidRequest);
-    assert_eq!(push(&mut client, &asked, &gauge("a.metric", 1.5), true), ErrorCode::None);
-    assert_eq!(push(&mut client, &asked, &[], true), ErrorCode::InvalidRequest);
+    assert_eq!(
+        push(&mut client, &nobody, &[], false),
+        ErrorCode::InvalidRequest
+    );
+    assert_eq!(
+        push(&mut client, &asked, &gauge("a.metric", 1.5), true),
+        ErrorCode::None
+    );
+    assert_eq!(
+        push(&mut client, &asked, &[], true),
+        ErrorCode::InvalidRequest
+    );
 
     // Another shard knows the subscription's id, too.
     let mut elsewhere = Client::connect(&node.shards()[1]);
-    assert_eq!(push(&mut elsewhere, &asked, &gauge("b.metric", 2.5), false), ErrorCode::None);
+    assert_eq!(
+        push(&mut elsewhere, &asked, &gauge("b.metric", 2.5), false),
+        ErrorCode::None
+    );
     let told = series(&node);
     let labels = format!("{{client_id=\"test\",client_instance_id=\"{id}\",metric=");
     for (metric, value) in [("a.metric", 1.5), ("b.metric", 2.5)] {
