@@ -72,10 +72,6 @@ impl Transaction {
         })
     }
 
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
     /// The producer's id and its epoch now.
     pub(crate) fn producer(&self) -> (i64, i16) {
         self.producer

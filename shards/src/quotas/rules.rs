@@ -75,7 +75,8 @@ impl Rules {
     /// Those of one kind.
     pub fn of(quotas: &ClientQuotas, kind: Kind) -> Rules {
         let mut rules = Rules::default();
-        for (entity, values) in quotas.all() {
+        let of_kind = |entity: &Entity| kind.is_of_addresses() == entity.ip.is_some();
+        for (entity, values) in quotas.all().filter(|(entity, _)| of_kind(entity)) {
             if let Some(limit) = values.get(kind.key()) {
                 rules.put(entity, *limit);
             }
