@@ -93,8 +93,9 @@ fn cost(stage: &mut Stage, server: &Server) -> Result<()> {
         }
     }
     if !quiet {
-        let note = "the machine was busy with something else: its CPU is not to be trusted";
+        let note = "the machine was busy with something else: its CPU is unknown";
         stage.findings.notes.push(note.to_owned());
+        spent.machine = Default::default();
     }
     for (what, of) in [("machine", &spent.machine), ("process", &spent.process)] {
         for ((_, name), values) in KINDS.iter().zip(of) {
