@@ -9,6 +9,7 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
+mod ahead;
 mod compaction;
 mod files;
 mod flush;
@@ -16,6 +17,7 @@ mod habits;
 mod hand_over;
 mod housekeeping;
 mod index;
+mod journal;
 mod judge;
 mod landed;
 mod listing;
@@ -50,10 +52,13 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::ahead::Ahead;
 use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
 pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
+use self::journal::Journaled;
+pub use self::journal::{Journal, ReplayError, directory as journal_directory, replay};
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
@@ -75,6 +80,8 @@ pub struct Ground {
     pub strategy: WriteStrategy,
     /// Writes that somebody waits for are durable by themselves; else an fdatasync follows them.
     pub dsync: bool,
+    /// Small appends that somebody waits for become durable through it, all partitions' together.
+    pub journal: Option<Rc<Journal>>,
     /// Clients' reads take the tail from memory, not out of its file.
     pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
@@ -122,6 +129,8 @@ pub struct Partition {
     state: RefCell<State>,
     /// Held while DeleteRecords stores a new log start offset.
     start_moves: async_lock::Mutex<()>,
+    /// Held while the directory is made ready for writes, or a segment finished before that.
+    beginning: async_lock::Mutex<()>,
     syncs: Syncs,
     /// Held by whoever waits until nothing touches the files.
     calming: async_lock::Mutex<()>,
@@ -142,12 +151,16 @@ struct State {
     /// *visible* as readers were last told.
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
+    /// What is to be done before anything is written; none if it has been.
+    ahead: Option<Ahead>,
     writing: bool,
     flushing: bool,
     /// Completed writes that the written mark has not passed.
     landed: Landed,
     /// Written and not durable yet; for the flusher.
     undurable: Undurable,
+    /// What it has to do with the shard's journal, if anything.
+    journaled: Option<Box<Journaled>>,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
     /// Somebody read from memory since it last rested, or could have.
@@ -337,7 +350,8 @@ impl Partition {
         if state.poisoned.is_some() {
             return;
         }
-        let passing = passing(error);
+        // What the journal holds would be missed by whoever opens it again before the next start.
+        let passing = passing(error).filter(|_| !self.held(&state));
         match passing {
             Some(remedy) => self.ground.troubles.log(self.io(), || {
                 tracing::error!(
@@ -363,6 +377,9 @@ impl Partition {
         state.abandoned = true;
         state.written.fail();
         state.visible.fail();
+        if let Some(journaled) = &mut state.journaled {
+            journaled.fail();
+        }
         for reader in state.readers.drain(..) {
             if let Some(reader) = reader.upgrade() {
                 reader.raise();
@@ -380,6 +397,14 @@ impl Partition {
         let state = self.state.borrow();
         let trouble = state.poisoned.as_ref()?;
         Some(Poisoned(trouble.why.clone()))
+    }
+
+    /// Whether what is wrong with it is over some time, if anything is: else it is not opened again
+    /// before the next start. The kernel calls bytes clean that it could not write.
+    pub fn may_reopen(&self) -> bool {
+        let state = self.state.borrow();
+        let trouble = state.poisoned.as_ref();
+        trouble.is_none_or(|trouble| trouble.passing_since.is_some())
     }
 
     /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any
