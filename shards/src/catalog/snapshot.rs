@@ -238,6 +238,12 @@ mod tests {
             name: "log.retention.ms",
             value: Some("5000"),
         }));
+        image.apply(&MetadataRecord::Config(ConfigRecord {
+            resource_type: CLIENT_METRICS_RESOURCE,
+            resource_name: "all",
+            name: "metrics",
+            value: Some("*"),
+        }));
         image.apply(&MetadataRecord::ClientQuota(ClientQuotaRecord {
             entity: vec![EntityData {
                 entity_type: "user",
@@ -265,6 +271,8 @@ mod tests {
         let after = decode(&bytes).unwrap();
         assert_eq!(records_of(&after), records_of(&before));
         assert_eq!(after.topic_count(), 700);
+        assert_eq!(after.client_metrics(), before.client_metrics());
+        assert_eq!(after.client_metrics().len(), 1);
         assert_eq!(
             (after.quotas(), after.quotas().all().count()),
             (before.quotas(), 1)

@@ -49,9 +49,8 @@ class Coordinator:
             self.producer = tuple(producer)
         return error
 
-    def add(self, topic, *partitions, producer=None, transactional_id=None, version=2):
-        name = self.id if transactional_id is None else transactional_id
-        body = string(name) + struct.pack(">qh", *(producer or self.producer))
+    def add(self, topic, *partitions, producer=None, version=2):
+        body = string(self.id) + struct.pack(">qh", *(producer or self.producer))
         body += struct.pack(">i", 1) + string(topic) + struct.pack(f">i{len(partitions)}i", len(partitions), *partitions)
 
         def ask():
@@ -63,9 +62,8 @@ class Coordinator:
         body = string(self.id) + struct.pack(">qh", *(producer or self.producer)) + string(group)
         return settled(lambda: struct.unpack_from(">h", self.call(ADD_OFFSETS, version, body), 4))[0]
 
-    def end(self, commit, producer=None, version=2, transactional_id=None):
-        name = self.id if transactional_id is None else transactional_id
-        body = string(name) + struct.pack(">qh?", *(producer or self.producer), commit)
+    def end(self, commit, producer=None, version=2):
+        body = string(self.id) + struct.pack(">qh?", *(producer or self.producer), commit)
         return settled(lambda: struct.unpack_from(">h", self.call(END, version, body), 4))[0]
 
     def end_raising(self, commit, producer=None):
@@ -126,6 +124,7 @@ def settled(ask, limit_s=20):
 def answers(bootstrap, leader, topic, name):
     c = Coordinator(bootstrap, name)
     other = f"{name}-none"
+    nobody = Coordinator(bootstrap, other)
     told = {}
 
     def say(what, answer):
@@ -143,8 +142,8 @@ def answers(bootstrap, leader, topic, name):
     say("init without time", c.init(timeout_ms=0))
     say("init with too much time", c.init(timeout_ms=2**31 - 1))
     say("init of an empty id", c.init(transactional_id=""))
-    say("add to an id that is not there", c.add(topic, 0, producer=(1, 0), transactional_id=other))
-    say("end of an id that is not there", c.end(COMMIT, producer=(1, 0), transactional_id=other))
+    say("add to an id that is not there", nobody.add(topic, 0, producer=(1, 0)))
+    say("end of an id that is not there", nobody.end(COMMIT, producer=(1, 0)))
     say("init", c.init())
     say("epoch", c.producer[1])
     say("commit nothing", c.end(COMMIT))
