@@ -87,7 +87,7 @@ const FIGURES: &[(&str, &[&str])] = &[
             "1 KiB: rate",
             "1 KiB: left",
             "100 bytes: rate",
-            "100 bytes: their map",
+            "100 bytes: peak RSS",
             "the tail alone: end to end p99",
             "the tail's end to end p99 beside a compaction",
         ],

@@ -182,7 +182,7 @@ impl Clients {
             return Ok(());
         };
         let (series, left_out) = (&mut self.series, &mut self.counts[2]);
-        let read = otlp::read(otlp, &mut |point| {
+        otlp::read(otlp, &mut |point| {
             let Some(value) = point.value else {
                 *left_out += 1;
                 return;
@@ -196,8 +196,7 @@ impl Clients {
             } else {
                 *left_out += 1;
             }
-        });
-        read
+        })
     }
 
     /// The metrics of a push that was taken cannot be used.

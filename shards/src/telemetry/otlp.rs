@@ -299,7 +299,10 @@ pub(super) mod tests {
         data(name, 7, &points)
     }
 
-    fn told(message: &[u8]) -> Result<Vec<(String, String, bool, Option<f64>)>, Malformed> {
+    /// As a [`Point`].
+    type Told = (String, String, bool, Option<f64>);
+
+    fn told(message: &[u8]) -> Result<Vec<Told>, Malformed> {
         let mut all = Vec::new();
         read(message, &mut |point| {
             let Point {
