@@ -23,6 +23,7 @@ use crate::coordinators::{Groups, Transactions};
 use crate::metrics::Meter;
 use crate::net::HandOver;
 use crate::runtime::{Mailboxes, Notice, Quiet};
+use crate::telemetry::{Clients, Subscriptions};
 
 /// Where a shard is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Broker {
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Quotas of clients, and what is used.
     pub quotas: Quotas,
+    /// Metrics that clients push.
+    pub telemetry: RefCell<Clients>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// The group coordinators here.
@@ -103,6 +106,9 @@ impl Broker {
             fetch_sessions::PARTITIONS_MAX,
         );
         let quotas = Quotas::new(settings, mail.shards(), holdings.image().quotas());
+        let mut telemetry = Clients::default();
+        telemetry.adopt(Subscriptions::new(holdings.image().client_metrics()));
+        let telemetry = RefCell::new(telemetry);
         Rc::new(Broker {
             shard: holdings.shard(),
             io: ground.io.clone(),
@@ -116,6 +122,7 @@ impl Broker {
             refusals: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
             quotas,
+            telemetry,
             producer_ids: ProducerIds::default(),
             groups: Groups::new(holdings.clone()),
             transactions: Transactions::new(holdings.clone()),

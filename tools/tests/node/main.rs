@@ -34,6 +34,7 @@ mod small_disk;
 mod snapshots;
 mod sockets;
 mod strategies;
+mod telemetry;
 mod timeouts;
 mod topics;
 mod transactions;
