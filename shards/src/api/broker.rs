@@ -16,13 +16,13 @@ use odradek_wire::Uuid;
 use super::across::{Luggage, PassedOn};
 use super::fetch_sessions::{self, FetchSessions};
 use super::throttle::Quotas;
-use crate::catalog::{Controller, Holdings, Hosted, Image, Topic, Unhosted};
+use crate::catalog::{Controller, Holdings, Hosted, Image, PartitionEntry, Topic, Unhosted};
 use crate::config::Settings;
 use crate::coordinators::producer_ids::ProducerIds;
 use crate::coordinators::{Groups, Transactions};
 use crate::metrics::Meter;
 use crate::net::HandOver;
-use crate::runtime::{Mailboxes, Notice, Quiet};
+use crate::runtime::{LogDirs, Mailboxes, Notice, Quiet};
 
 /// Where a shard is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,6 +187,16 @@ impl Broker {
     /// A partition of this shard if it is open.
     pub fn open_now(&self, topic: &Topic, index: i32) -> Option<Rc<Hosted>> {
         self.holdings.open_now(topic, index)
+    }
+
+    /// The node's log directories.
+    pub fn log_dirs(&self) -> &LogDirs {
+        &self.holdings.ground().dirs
+    }
+
+    /// Whether a partition has no leader: its log directory cannot be reached.
+    pub fn offline(&self, entry: &PartitionEntry) -> bool {
+        self.log_dirs().of(entry.directory).is_err()
     }
 
     /// The controller, for whoever runs on shard 0.

@@ -1,11 +1,10 @@
-//! From a log directory to a serving shard.
+//! From log directories to a serving shard.
 //!
 //! Shard 0 goes first: it reads `meta.properties`, folds the metadata log, gives every partition
-//! a new leader epoch if the last stop was not clean, and re-homes partitions whose shard does not
-//! exist any more. The others start from its image.
+//! a new leader epoch if the last stop was not clean, re-homes partitions whose shard does not
+//! exist any more, and looks which log directory each is in. The others start from its image.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +19,8 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::MetadataRecord;
 
 use super::compaction::compact_forever;
+use super::format::format;
+use super::found::{self, Found};
 use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
 use crate::api::throttle::exchange_forever;
 use crate::api::transactions::markers;
@@ -30,15 +31,16 @@ use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::Settings;
 use crate::net::{Gate, Server, accept_all, close_idle};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
-use crate::runtime::{Mailboxes, Quiet};
+use crate::runtime::{LogDirs, Mailboxes, Quiet};
 
-const META: &str = "meta.properties";
 const CLEAN: &str = ".kafka_cleanshutdown";
 
 /// What a shard is started with.
 pub struct Boot {
     pub shard: u32,
     pub settings: Arc<Settings>,
+    /// The same for all shards.
+    pub log_dirs: Arc<LogDirs>,
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
     pub listeners: Vec<Handle>,
@@ -69,10 +71,38 @@ pub enum BootError {
     },
     #[error("{0}")]
     Meta(String),
+    #[error(
+        "partition {partition} is in two log directories, {one} and {other}: remove one of the two, \
+         the one whose disk has failed"
+    )]
+    Twice {
+        partition: String,
+        one: String,
+        other: String,
+    },
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Controller(#[from] ControllerError),
+}
+
+impl BootError {
+    pub(super) fn in_directory(
+        directory: &Path,
+        what: &'static str,
+    ) -> impl FnOnce(Errno) -> BootError {
+        let directory = directory.display().to_string();
+        move |error| BootError::Directory {
+            directory,
+            what,
+            error,
+        }
+    }
+}
+
+/// The log directories of a node with these settings; one for all its shards.
+pub fn log_dirs(settings: &Settings) -> Arc<LogDirs> {
+    Arc::new(LogDirs::new(&settings.log_dirs, &settings.metadata_dir))
 }
 
 /// Starts a shard: on return it serves.
@@ -92,7 +122,8 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         durable_policy: settings.durable_acks_all,
         tail_bytes_max: settings.memory_tail_bytes.max(1 << 20) as usize,
         tail_bytes: Cell::new(0),
-        root: Default::default(),
+        dirs: boot.log_dirs,
+        roots: Default::default(),
         lively: RefCell::default(),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
@@ -102,7 +133,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         Some((facts, image)) => (facts, image, None),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
-    let (directory, shards) = (&settings.log_dir, boot.mail.shards());
+    let (directory, shards) = (&settings.metadata_dir, boot.mail.shards());
     let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
     let holdings = Holdings::new(boot.shard, ground, settings.clone(), image, checkpoints);
     let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
@@ -167,17 +198,14 @@ async fn first(
     settings: &Settings,
     shards: u32,
 ) -> Result<First, BootError> {
-    let directory = &settings.log_dir;
-    let fail = |what| {
-        let directory = directory.display().to_string();
-        move |error| BootError::Directory {
-            directory,
-            what,
-            error,
-        }
+    let (directory, dirs) = (&settings.metadata_dir, &ground.dirs);
+    let fail = |what| BootError::in_directory(directory, what);
+    try_out(io, settings, dirs).await?;
+    let facts = format(io, dirs, settings, shards).await?;
+    let found = match dirs.several() {
+        true => Some(Found::look(io, dirs).await?),
+        false => None,
     };
-    try_out(io, settings).await?;
-    let facts = meta(io, directory, settings, shards).await?;
     let clean = match io.remove(&directory.join(CLEAN)).await {
         Ok(()) => true,
         Err(Errno(libc::ENOENT)) => false,
@@ -186,7 +214,7 @@ async fn first(
     io.sync_directory(directory)
         .await
         .map_err(fail("syncing it"))?;
-    let of_log = directory.join("__cluster_metadata-0");
+    let of_log = directory.join(found::METADATA_LOG);
     let log = Partition::open(
         ground,
         Opening {
@@ -216,7 +244,15 @@ async fn first(
     .await?;
     let (controller, image) = Controller::load(io.clone(), log, of_log).await?;
     let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);
-    let change = new_owners(&image, shards, keep_epochs);
+    let mut change = new_owners(&image, shards, keep_epochs);
+    let found = match found {
+        // There were several, and partitions of the others may have been moved here.
+        None if found::elsewhere(&image, dirs) => Some(Found::look(io, dirs).await?),
+        found => found,
+    };
+    if let Some(found) = found {
+        change.extend(found.settle(io, dirs, &image).await?);
+    }
     if !clean && image.topic_count() > 0 {
         tracing::info!(
             partitions = image.partition_count(),
@@ -254,7 +290,7 @@ fn new_owners(image: &Image, shards: u32, clean: bool) -> Vec<MetadataRecord<'st
 }
 
 /// Strategies that do not work here are said so now, not by the first write.
-async fn try_out(io: &Io, settings: &Settings) -> Result<(), BootError> {
+async fn try_out(io: &Io, settings: &Settings, dirs: &LogDirs) -> Result<(), BootError> {
     let read = settings.log_read_strategy;
     if !read.available(io) {
         let name = read.name();
@@ -264,94 +300,30 @@ async fn try_out(io: &Io, settings: &Settings) -> Result<(), BootError> {
         );
     }
     let (strategy, method) = (settings.log_write_strategy, settings.log_durable_method);
-    let directory = &settings.log_dir;
-    match strategy
-        .try_out(io, directory, method.by_write(strategy))
-        .await
-    {
-        Err(error @ Errno(libc::EINVAL | libc::EOPNOTSUPP)) => Err(BootError::Strategy {
-            directory: directory.display().to_string(),
-            strategy: strategy.name(),
-            method: method.name(),
-            error,
-        }),
-        // A full disk, say: a node starts all the same.
-        _ => Ok(()),
+    for directory in dirs.online().map(|number| dirs.path(number)) {
+        let dsync = method.by_write(strategy);
+        match strategy.try_out(io, directory, dsync).await {
+            Err(error @ Errno(libc::EINVAL | libc::EOPNOTSUPP)) => {
+                return Err(BootError::Strategy {
+                    directory: directory.display().to_string(),
+                    strategy: strategy.name(),
+                    method: method.name(),
+                    error,
+                });
+            }
+            // A full disk, say: a node starts all the same.
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// Kafka's id of the metadata topic.
 const METADATA_TOPIC_ID: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
-/// Reads `meta.properties`, or writes it on the first start.
-async fn meta(
-    io: &Io,
-    directory: &Path,
-    settings: &Settings,
-    shards: u32,
-) -> Result<Facts, BootError> {
-    let path = directory.join(META);
-    let fail = |what| {
-        let directory = directory.display().to_string();
-        move |error| BootError::Directory {
-            directory,
-            what,
-            error,
-        }
-    };
-    let new_id = || {
-        let (a, b) = (io.random(), io.random());
-        Uuid((u128::from(a) << 64 | u128::from(b)).to_be_bytes()).to_string()
-    };
-    let mut before = Vec::new();
-    let mut known = BTreeMap::new();
-    match io.read_file(&path, 64 << 10).await {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            for line in text.lines().filter(|line| !line.starts_with('#')) {
-                if let Some((key, value)) = line.split_once('=') {
-                    known.insert(key.trim().to_owned(), value.trim().to_owned());
-                }
-            }
-            before = bytes;
-        }
-        Err(Errno(libc::ENOENT)) => {}
-        Err(error) => return Err(fail("reading meta.properties")(error)),
-    }
-    let node = settings.node_id.to_string();
-    if let Some(other) = known.get("node.id").filter(|other| **other != node) {
-        return Err(BootError::Meta(format!(
-            "{} belongs to node.id={other}, and this node has node.id={node}: \
-             set node.id={other} or another log.dirs",
-            path.display()
-        )));
-    }
-    let facts = Facts {
-        cluster_id: known.remove("cluster.id").unwrap_or_else(new_id),
-        directory_id: known.remove("directory.id").unwrap_or_else(new_id),
-    };
-    if let Some(count) = known
-        .get("shards")
-        .filter(|count| **count != shards.to_string())
-    {
-        tracing::info!("the node had {count} shards and has {shards} now");
-    }
-    let text = format!(
-        "version=1\nnode.id={node}\ncluster.id={}\ndirectory.id={}\nshards={shards}\n",
-        facts.cluster_id, facts.directory_id
-    );
-    // Not without need: a node starts on a full disk, too.
-    if before != text.as_bytes() {
-        io.replace_file(&path, text.into_bytes())
-            .await
-            .map_err(fail("writing meta.properties"))?;
-    }
-    Ok(facts)
-}
-
 /// Leaves the marker of a clean stop, once every shard has stopped.
 pub(super) async fn mark_clean(io: &Io, settings: &Settings) -> Result<(), Errno> {
-    let path = settings.log_dir.join(CLEAN);
+    let path = settings.metadata_dir.join(CLEAN);
     io.replace_file(&path, b"{\"version\":0}".to_vec()).await
 }
 
@@ -369,7 +341,7 @@ mod tests {
             let topic_id = Uuid([number as u8 + 1; 16]);
             before.apply(&MetadataRecord::Topic(TopicRecord { name, topic_id }));
             for (index, shard) in [0, 3, 2, 0, 1].into_iter().enumerate() {
-                before.apply(&new_partition(topic_id, index, shard));
+                before.apply(&new_partition(topic_id, index, shard, Uuid::ZERO));
             }
         }
         let owners = |clean| {

@@ -47,6 +47,7 @@ pub(super) async fn flush_forever(broker: Rc<Broker>) {
         io.sleep(pause).await;
         ground.trim();
         broker.lender.reclaim();
+        broker.holdings.follow_directories();
         lively = ground.look();
         let (pool, now) = (io.pool(), io.now());
         if pool.taken() != taken {

@@ -18,8 +18,8 @@ use super::image::{Image, Topic};
 use super::moves::{Leaving, moves};
 use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
-use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName, RETRY_NS};
-use crate::runtime::Gate;
+use crate::partition::{Ground, Opening, Partition, PartitionName, RETRY_NS};
+use crate::runtime::{Gate, Nowhere};
 
 pub(super) enum Slot {
     Open(Rc<Hosted>),
@@ -60,6 +60,8 @@ pub struct Holdings {
     pub(super) given_away: RefCell<BTreeMap<(Uuid, i32), u64>>,
     pub(super) targets: Targets,
     stopping: Cell<bool>,
+    /// Log directories that had failed when its partitions were last looked at.
+    failures_seen: Cell<usize>,
     /// Bounds how many are opened at a time.
     opens: async_lock::Semaphore,
 }
@@ -87,6 +89,7 @@ impl Holdings {
             given_away: RefCell::default(),
             targets: Targets::default(),
             stopping: Cell::new(false),
+            failures_seen: Cell::new(0),
             opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),
         })
     }
@@ -175,12 +178,17 @@ impl Holdings {
             // It would be missed by the stop, and the marker of a clean one would be wrong.
             return Err(Unhosted::Failed);
         }
+        let Ok(directory) = self.directory(topic, index) else {
+            return Err(Unhosted::Failed);
+        };
         let gate = Gate::new();
         self.hosted
             .borrow_mut()
             .insert(key, Slot::Opening(gate.clone()));
         let turn = self.opens.acquire().await;
-        let opened = self.open(topic, index, entry.leader_epoch).await;
+        let (opening, config) = self.opening(topic, index, directory.clone());
+        let opened = Partition::open(&self.ground, opening).await;
+        let opened = opened.map(|partition| Hosted::new(partition, config));
         drop(turn);
         let awaited = match self.hosted.borrow().get(&key) {
             Some(Slot::Opening(other)) => Rc::ptr_eq(other, &gate),
@@ -214,6 +222,7 @@ impl Holdings {
                 ground
                     .troubles
                     .log(&ground.io, || tracing::error!("{error}"));
+                ground.dirs.suspect(&directory, error.error);
                 let failed = Slot::Failed(self.ground.io.now());
                 self.hosted.borrow_mut().insert(key, failed);
                 Err(Unhosted::Failed)
@@ -275,18 +284,12 @@ impl Holdings {
         open.collect()
     }
 
-    async fn open(&self, topic: &Topic, index: i32, epoch: i32) -> Result<Rc<Hosted>, OpenError> {
-        let (opening, config) = self.opening(topic, index, epoch);
-        let partition = Partition::open(&self.ground, opening).await?;
-        Ok(Hosted::new(partition, config))
-    }
-
     /// What to open, and its settings.
     pub(super) fn opening(
         &self,
         topic: &Topic,
         index: i32,
-        epoch: i32,
+        directory: PathBuf,
     ) -> (Opening, Arc<TopicConfig>) {
         let config = Arc::new(self.topic_config(topic));
         let name = PartitionName {
@@ -296,8 +299,8 @@ impl Holdings {
         let opening = Opening {
             rules: log_rules(&config, &name),
             name,
-            directory: self.directory(&topic.name, index),
-            epoch: Epoch(epoch),
+            directory,
+            epoch: Epoch(topic.partitions[index as usize].leader_epoch),
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),
@@ -312,9 +315,26 @@ impl Holdings {
             .expect("settings are checked before they are stored")
     }
 
-    /// Where a partition lives on disk.
-    pub fn directory(&self, topic: &str, index: i32) -> PathBuf {
-        self.given.log_dir.join(format!("{topic}-{index}"))
+    /// Where a partition lives on disk. It must be one of the topic's.
+    ///
+    /// # Errors
+    /// That cannot be reached.
+    pub fn directory(&self, topic: &Topic, index: i32) -> Result<PathBuf, Nowhere> {
+        let dirs = &self.ground.dirs;
+        let number = dirs.of(topic.partitions[index as usize].directory)?;
+        Ok(dirs.path(number).join(format!("{}-{index}", topic.name)))
+    }
+
+    /// Takes partitions offline whose log directory has failed since it was last asked to, whoever
+    /// found out.
+    pub fn follow_directories(&self) {
+        let failures = self.ground.dirs.failures();
+        if self.failures_seen.replace(failures) == failures {
+            return;
+        }
+        for (_, partition) in self.open_keys() {
+            partition.follow_directory();
+        }
     }
 
     /// Serves by a new image from now on; gives the one before. What the new one has no more is

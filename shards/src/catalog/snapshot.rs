@@ -78,7 +78,7 @@ fn records_of(image: &Image) -> Vec<MetadataRecord<'_>> {
                 leader: shard,
                 leader_epoch: entry.leader_epoch,
                 partition_epoch: entry.partition_epoch,
-                directories: vec![Uuid::ZERO],
+                directories: vec![entry.directory],
                 ..PartitionRecord::default()
             }));
         }

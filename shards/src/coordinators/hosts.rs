@@ -104,7 +104,9 @@ impl<C: Coordinator> Hosts<C> {
             }
             if !self.is_loaded(topic, index) {
                 // Nothing was ever recorded in a partition without a directory.
-                let directory = self.holdings.directory(&topic.name, index);
+                let Ok(directory) = self.holdings.directory(topic, index) else {
+                    continue;
+                };
                 let listed = self.holdings.ground().io.list(&directory).await;
                 if let Err(Errno(libc::ENOENT)) = listed {
                     continue;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{LogFigures, ProcessFigures, ShardFigures};
+use super::figures::{DiskFigures, LogFigures, ProcessFigures, ShardFigures};
 use super::meter::QUOTAS;
 use super::text::{Kind, Text};
 use Kind::{Counter, Gauge, Histogram};
@@ -198,7 +198,6 @@ pub fn page(version: &str, shards: &[Shard], process: &ProcessFigures) -> String
 }
 
 fn write_process(text: &mut Text, process: &ProcessFigures) {
-    let disk = |pick: fn((u64, u64)) -> u64| process.disk_bytes.map(pick);
     for (name, help, value) in [
         (
             "process_resident_memory_bytes",
@@ -215,26 +214,50 @@ fn write_process(text: &mut Text, process: &ProcessFigures) {
             "Most file descriptors that may be open.",
             process.open_files_max,
         ),
-        (
-            "odradek_disk_free_bytes",
-            "Free on the log directory's file system.",
-            disk(|(free, _)| free),
-        ),
-        (
-            "odradek_disk_total_bytes",
-            "Size of the log directory's file system.",
-            disk(|(_, total)| total),
-        ),
     ] {
         if let Some(value) = value {
             text.family(Gauge, name, help);
             text.sample(&[], value);
         }
     }
+    write_disks(text, &process.disks);
     if let Some(seconds) = process.cpu_seconds {
         let name = "process_cpu_seconds_total";
         text.family(Counter, name, "User and system time of all threads.");
         text.sample(&[], seconds);
+    }
+}
+
+/// A log directory is named where there are several.
+fn write_disks(text: &mut Text, disks: &[DiskFigures]) {
+    let several = disks.len() > 1;
+    let free: fn(&DiskFigures) -> Option<u64> = |disk| Some(disk.bytes?.0);
+    for (name, help, read) in [
+        (
+            "odradek_disk_free_bytes",
+            "Free on the log directory's file system.",
+            free,
+        ),
+        (
+            "odradek_disk_total_bytes",
+            "Size of the log directory's file system.",
+            |disk| Some(disk.bytes?.1),
+        ),
+        (
+            "odradek_log_directory_offline",
+            "Whether a log directory has failed; see the log.",
+            |disk| Some(u64::from(disk.offline)),
+        ),
+    ] {
+        let known = disks.iter().filter_map(|disk| Some((disk, read(disk)?)));
+        let mut known = known.peekable();
+        if known.peek().is_some() {
+            text.family(Gauge, name, help);
+        }
+        for (disk, value) in known {
+            let named = [("directory", disk.directory.as_str())];
+            text.sample(if several { &named } else { &[] }, value);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod judge;
 mod landed;
 mod listing;
 mod log_start;
+mod offline;
 mod open;
 mod progress;
 mod read;
@@ -60,13 +61,13 @@ pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Isolation, Piece, Read, ReadError};
 use self::rest::Looked;
-pub use self::stray::remove_directory;
+pub use self::stray::{is_foreign, remove_directory};
 use self::syncs::Syncs;
 pub use self::tails::Tails;
 pub use self::transactions::{End, Unmarked};
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
-use crate::runtime::{DirectorySync, Gate, Notice, Quiet};
+use crate::runtime::{DirectorySync, Gate, LogDirs, Notice, Quiet};
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
@@ -93,8 +94,10 @@ pub struct Ground {
     pub written_bytes: Cell<u64>,
     /// Rate limit of log lines about full disks and the like.
     pub troubles: Quiet,
-    /// Of the directory that holds the partitions'.
-    pub root: DirectorySync,
+    /// Where partitions' directories are.
+    pub dirs: Arc<LogDirs>,
+    /// Of these.
+    pub roots: DirectorySync,
     /// Those that are looked at.
     pub lively: RefCell<Vec<Weak<Partition>>>,
     /// Partitions in the order in which they took memory.
@@ -345,6 +348,7 @@ impl Partition {
                     "{why}: {error}; {remedy}: records are refused until then"
                 );
             }),
+            None if self.ground.dirs.broke(&self.directory, &format!("{why}: {error}")) => {}
             None => tracing::error!(
                 partition = %self.name,
                 "{why}: {error}; the partition is offline until the node is started again"

@@ -35,7 +35,7 @@ pub struct Opening {
 pub struct OpenError {
     partition: String,
     what: &'static str,
-    error: Errno,
+    pub error: Errno,
 }
 
 /// What of a partition's names is not durable yet.
@@ -69,7 +69,7 @@ impl Partition {
         let mut entries = Entries::Inside;
         let found = match io.list(&opening.directory).await {
             Ok(_)
-                if is_foreign(io, &opening)
+                if is_foreign(io, &opening.directory, &opening.topic_id)
                     .await
                     .map_err(fail("asking whose it is"))? =>
             {
@@ -144,7 +144,7 @@ impl Partition {
         }
         if let Entries::AndItself = entries {
             let parent = directory.parent().expect("inside a log directory");
-            let synced = ground.root.sync(io, parent).await;
+            let synced = ground.roots.sync(io, parent).await;
             synced.map_err(failed(&opening.name, "syncing the log directory"))?;
         }
         let durable_policy = ground.durable_policy || opening.always_durable;

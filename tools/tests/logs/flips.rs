@@ -144,7 +144,8 @@ fn recovered(bytes: &[u8], epochs: &str, gaps: i64) -> i64 {
         tails: Default::default(),
         written_bytes: Default::default(),
         troubles: Default::default(),
-        root: Default::default(),
+        dirs: Default::default(),
+        roots: Default::default(),
         lively: Default::default(),
     });
     let gaps = OffsetCheckpoint::text("t", 0, Offset(gaps)).into_bytes();
