@@ -36,6 +36,9 @@ pub struct Endpoint {
 pub struct Facts {
     pub cluster_id: String,
     pub directory_id: String,
+    /// Partitions whose move to another log directory a kill has cut short: of which topic, which
+    /// one, to which directory.
+    pub relocations: Vec<(Uuid, i32, usize)>,
 }
 
 /// See the module.

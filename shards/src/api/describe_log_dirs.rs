@@ -77,11 +77,21 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
                 offset_lag: 0,
                 is_future_key: false,
             };
-            let topics = &mut results[number].topics;
-            match topics.last_mut() {
-                Some((last, partitions)) if last.id == topic.id => partitions.push(partition),
-                _ => topics.push((topic, vec![partition])),
+            let moving = broker.holdings.relocation(topic.id, index);
+            if let Some(moving) = moving.filter(|moving| moving.to != number) {
+                let open = broker.open_now(topic, index);
+                let end = open.map_or(0, |open| open.partition.standing().next.0);
+                results[moving.to].add(
+                    topic,
+                    DescribeLogDirsPartition {
+                        partition_index: index,
+                        partition_size: moving.bytes.get() as i64,
+                        offset_lag: (end - moving.offset.get().0).max(0),
+                        is_future_key: true,
+                    },
+                );
             }
+            results[number].add(topic, partition);
         }
     }
     call.reply(&DescribeLogDirsResponse {
@@ -101,7 +111,14 @@ struct Told<'a> {
     topics: Vec<(&'a Topic, Vec<DescribeLogDirsPartition>)>,
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    fn add(&mut self, topic: &'a Topic, partition: DescribeLogDirsPartition) {
+        match self.topics.last_mut() {
+            Some((last, partitions)) if last.id == topic.id => partitions.push(partition),
+            _ => self.topics.push((topic, vec![partition])),
+        }
+    }
+
     fn result(&self) -> DescribeLogDirsResult<'_> {
         if self.failed {
             return DescribeLogDirsResult {

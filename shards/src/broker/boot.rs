@@ -21,6 +21,7 @@ use odradek_wire::metadata_records::MetadataRecord;
 use super::compaction::compact_forever;
 use super::format::format;
 use super::found::{self, Found};
+use super::relocate::relocate_forever;
 use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
 use crate::api::throttle::exchange_forever;
 use crate::api::transactions::markers;
@@ -167,6 +168,9 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     spawner.spawn(compact_forever(broker.clone())).detach();
     spawner.spawn(exchange_forever(broker.clone())).detach();
+    if broker.log_dirs().several() {
+        spawner.spawn(relocate_forever(broker.clone())).detach();
+    }
     if boot.shard == 0 {
         spawner
             .spawn(keep_snapshots_forever(broker.clone()))
@@ -201,7 +205,7 @@ async fn first(
     let (directory, dirs) = (&settings.metadata_dir, &ground.dirs);
     let fail = |what| BootError::in_directory(directory, what);
     try_out(io, settings, dirs).await?;
-    let facts = format(io, dirs, settings, shards).await?;
+    let mut facts = format(io, dirs, settings, shards).await?;
     let found = match dirs.several() {
         true => Some(Found::look(io, dirs).await?),
         false => None,
@@ -250,7 +254,8 @@ async fn first(
         None if found::elsewhere(&image, dirs) => Some(Found::look(io, dirs).await?),
         found => found,
     };
-    if let Some(found) = found {
+    if let Some(mut found) = found {
+        facts.relocations = found.finish_moves(io, dirs, &image).await?;
         change.extend(found.settle(io, dirs, &image).await?);
     }
     if !clean && image.topic_count() > 0 {

@@ -33,6 +33,7 @@ pub(super) async fn format(
     let facts = Facts {
         cluster_id: first.id(io, "cluster.id"),
         directory_id: first.id(io, "directory.id"),
+        relocations: Vec::new(),
     };
     if let Some(count) = first
         .known
@@ -77,6 +78,7 @@ async fn format_other(
     let facts = Facts {
         cluster_id: facts.cluster_id.clone(),
         directory_id: file.id(io, "directory.id"),
+        relocations: Vec::new(),
     };
     file.keep(io, node, &facts, None).await?;
     Ok(facts.directory_id)

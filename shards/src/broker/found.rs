@@ -14,8 +14,8 @@ use odradek_wire::metadata_records::MetadataRecord;
 use super::boot::BootError;
 use crate::catalog::placement::Fill;
 use crate::catalog::records::new_directory;
-use crate::catalog::{Image, Topic};
-use crate::partition;
+use crate::catalog::{Image, Topic, relocation};
+use crate::partition::{self, Aside};
 use crate::runtime::{LogDirs, Nowhere};
 
 /// The metadata log's directory.
@@ -58,6 +58,57 @@ impl Found {
             ))),
             _ => Ok(Found(found)),
         }
+    }
+
+    /// Finishes moves between directories that a kill has cut short after they were recorded, and
+    /// removes what is of no use. Those that were not: they begin again.
+    ///
+    /// # Errors
+    /// The disk's: it would not be known which of two directories is the partition's.
+    pub(super) async fn finish_moves(
+        &mut self,
+        io: &Io,
+        dirs: &LogDirs,
+        image: &Image,
+    ) -> Result<Vec<(Uuid, i32, usize)>, BootError> {
+        let aside = self.0.iter().flat_map(|(number, names)| {
+            let parsed = names.iter().map(|name| (name, Aside::parse(name)));
+            parsed.filter_map(|(name, aside)| Some((*number, name.clone(), aside?)))
+        });
+        let aside: Vec<_> = aside.collect();
+        let mut again = Vec::new();
+        for (number, name, (what, id, index)) in aside {
+            let path = dirs.path(number);
+            let known = image
+                .topic_by_id(id)
+                .and_then(|topic| Some((topic, topic.entry(index)?)));
+            match known {
+                Some((topic, entry)) if what == Aside::Future => {
+                    if dirs.of(entry.directory) != Ok(number) {
+                        again.push((id, index, number));
+                        continue;
+                    }
+                    let finished = relocation::finish(io, dirs, topic, index, number).await;
+                    let fail = BootError::in_directory(path, "finishing a move");
+                    finished.map_err(fail)?;
+                    let plain = format!("{}-{index}", topic.name);
+                    for (other, names) in &mut self.0 {
+                        match *other == number {
+                            true => names.insert(plain.clone()),
+                            false => names.remove(&plain),
+                        };
+                    }
+                }
+                _ => {
+                    let path = path.join(&name);
+                    if let Err(error) = relocation::removed(io, &path).await {
+                        let path = path.display();
+                        tracing::error!("cannot remove {path}: {error}; remove it by hand");
+                    }
+                }
+            }
+        }
+        Ok(again)
     }
 
     /// What the metadata must be told.

@@ -7,6 +7,7 @@ mod compaction;
 mod format;
 mod found;
 mod observe;
+mod relocate;
 mod route;
 mod tasks;
 

@@ -16,6 +16,7 @@ use super::checkpoints::Checkpoints;
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
 use super::moves::{Leaving, moves};
+use super::relocation::Relocations;
 use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
 use crate::partition::{Ground, Opening, Partition, PartitionName, RETRY_NS};
@@ -59,6 +60,7 @@ pub struct Holdings {
     /// What has left this shard of late, and until when its requests are passed on, nanoseconds.
     pub(super) given_away: RefCell<BTreeMap<(Uuid, i32), u64>>,
     pub(super) targets: Targets,
+    pub(super) relocations: Relocations,
     stopping: Cell<bool>,
     /// Log directories that had failed when its partitions were last looked at.
     failures_seen: Cell<usize>,
@@ -88,6 +90,7 @@ impl Holdings {
             moves_seen: Cell::new(0),
             given_away: RefCell::default(),
             targets: Targets::default(),
+            relocations: Relocations::default(),
             stopping: Cell::new(false),
             failures_seen: Cell::new(0),
             opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),

@@ -9,6 +9,7 @@ pub mod image;
 pub mod moves;
 pub mod placement;
 pub mod records;
+pub mod relocation;
 mod settle;
 pub mod snapshot;
 mod targets;

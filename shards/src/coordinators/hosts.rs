@@ -163,6 +163,22 @@ impl<C: Coordinator> Hosts<C> {
         }
     }
 
+    /// Coordinators of partitions that were taken from under them send everybody away; who comes
+    /// again finds new ones.
+    pub(crate) fn drop_left(&self) {
+        let mut gone = Vec::new();
+        self.entries.borrow_mut().retain(|_, entry| match entry.loaded.get() {
+            Some(Ok(host)) if host.partition.left() => {
+                gone.push(host.clone());
+                false
+            }
+            _ => true,
+        });
+        for host in gone {
+            host.retire();
+        }
+    }
+
     /// Everybody is sent away: the shard stops.
     pub(crate) fn stop(&self) {
         for host in self.loaded() {

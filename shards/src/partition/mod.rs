@@ -9,7 +9,9 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
+mod aside;
 mod compaction;
+mod copy;
 mod files;
 mod flush;
 mod habits;
@@ -51,8 +53,10 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+pub use self::aside::Aside;
 use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
+pub use self::copy::{Copy, CopyError};
 pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
 use self::landed::Landed;
