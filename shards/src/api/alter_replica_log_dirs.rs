@@ -87,7 +87,9 @@ fn judge(
     topic: &str,
     index: i32,
 ) -> Result<(Uuid, u32), ErrorCode> {
-    let topic = image.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let topic = image
+        .topic(topic)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let entry = topic.entry(index);
     let entry = entry.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if shard.is_some_and(|shard| shard != entry.shard) {
@@ -111,9 +113,8 @@ async fn want(
     if owner == broker.shard {
         return want_here(broker, topic, index, to);
     }
-    let task = move |there: Rc<Broker>| {
-        Box::pin(async move { want_here(&there, topic, index, to) }) as _
-    };
+    let task =
+        move |there: Rc<Broker>| Box::pin(async move { want_here(&there, topic, index, to) }) as _;
     let asked = broker.mail.call(&broker.io, owner, task).await;
     asked.unwrap_or(ErrorCode::ReplicaNotAvailable)
 }

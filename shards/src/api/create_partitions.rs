@@ -134,9 +134,11 @@ async fn grow_here(
             let topic = image.topic(&growth.name).expect("a topic that can grow");
             let first = topic.partitions.len();
             let new = (first..).zip(shards);
-            records.extend(new.map(|(index, shard)| {
-                topics::new_partition(topic.id, index, shard, fill.next())
-            }));
+            records.extend(
+                new.map(|(index, shard)| {
+                    topics::new_partition(topic.id, index, shard, fill.next())
+                }),
+            );
         }));
     }
     if validate_only {

@@ -47,7 +47,9 @@ impl Found {
                 Err(error) => dirs.fail(number, &format!("listing it: {error}")),
             }
         }
-        let logs = found.iter().filter(|(_, names)| names.contains(METADATA_LOG));
+        let logs = found
+            .iter()
+            .filter(|(_, names)| names.contains(METADATA_LOG));
         let logs: Vec<usize> = logs.map(|(number, _)| *number).collect();
         match logs.first() {
             Some(other) if !logs.contains(&dirs.metadata()) => Err(BootError::Meta(format!(
@@ -138,6 +140,7 @@ impl Found {
                         let path = dirs.path(*one).display();
                         tracing::info!("{}-{index} was found in {path}", topic.name);
                         change.push(new_directory(topic.id, index, id));
+                        fill.add(id);
                     }
                     ([one, other, ..], _) => {
                         return Err(BootError::Twice {
@@ -168,18 +171,14 @@ impl Found {
         let name = format!("{}-{index}", topic.name);
         let holding = self.0.iter().filter(|(_, names)| names.contains(&name));
         let numbers = holding.map(|(number, _)| *number);
-        numbers.filter(|number| dirs.logs().contains(number)).collect()
+        numbers
+            .filter(|number| dirs.logs().contains(number))
+            .collect()
     }
 }
 
 /// Those of the directories in which the partition's files are this topic's, and no deleted one's.
-async fn ours(
-    io: &Io,
-    dirs: &LogDirs,
-    topic: &Topic,
-    index: i32,
-    at: Vec<usize>,
-) -> Vec<usize> {
+async fn ours(io: &Io, dirs: &LogDirs, topic: &Topic, index: i32, at: Vec<usize>) -> Vec<usize> {
     let mut ours = Vec::new();
     for number in at {
         let path = dirs.path(number).join(format!("{}-{index}", topic.name));

@@ -107,7 +107,9 @@ async fn relocate(
         Ok(()) => {
             holdings.ready(Some((key, Rc::new(copy))));
             let recorded = record(broker, key, to).await;
-            holdings.put_in(key, *recorded.as_ref().unwrap_or(&Recorded::Unknown)).await;
+            holdings
+                .put_in(key, *recorded.as_ref().unwrap_or(&Recorded::Unknown))
+                .await;
             holdings.ready(None);
             // Those that were loaded meanwhile have the old one.
             broker.groups.drop_left();
@@ -151,7 +153,9 @@ async fn record_here(
 ) -> Result<Recorded, (ErrorCode, String)> {
     let change = controller.controller().begin().await;
     let image = change.image().clone();
-    let entry = image.topic_by_id(topic).and_then(|topic| topic.entry(index));
+    let entry = image
+        .topic_by_id(topic)
+        .and_then(|topic| topic.entry(index));
     let id = controller.log_dirs().id(to);
     let (Some(entry), Some(id)) = (entry, id) else {
         return Ok(Recorded::No);

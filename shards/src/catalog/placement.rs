@@ -74,7 +74,8 @@ impl Fill {
         fill
     }
 
-    fn add(&mut self, directory: Uuid) {
+    /// One more partition is there.
+    pub fn add(&mut self, directory: Uuid) {
         if let Some((count, _)) = self.0.iter_mut().find(|(_, id)| *id == directory) {
             *count += 1;
         }

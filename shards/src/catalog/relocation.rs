@@ -26,7 +26,7 @@ use odradek_wire::Uuid;
 use super::holdings::{Holdings, Slot, Unhosted};
 use super::hosted::Hosted;
 use super::image::Topic;
-use crate::partition::{self, Aside, Copy, CopyError, HandOver, Partition, PartitionName};
+use crate::partition::{self, Aside, CopyError, HandOver, LogCopy, Partition, PartitionName};
 use crate::runtime::{Gate, LogDirs, Notice};
 
 type Key = (Uuid, i32);
@@ -55,7 +55,7 @@ pub(super) struct Relocations {
     wanted: RefCell<BTreeMap<Key, Rc<Relocation>>>,
     notice: Notice,
     /// The copy that is to become the partition.
-    ready: RefCell<Option<(Key, Rc<Copy>)>>,
+    ready: RefCell<Option<(Key, Rc<LogCopy>)>>,
     /// The partition that is out of reach.
     out: RefCell<Option<Out>>,
 }
@@ -101,7 +101,11 @@ impl Holdings {
             return Err(RelocationError::Name);
         }
         let key = (topic.id, index);
-        let here = self.ground().dirs.of(topic.partitions[index as usize].directory) == Ok(to);
+        let here = self
+            .ground()
+            .dirs
+            .of(topic.partitions[index as usize].directory)
+            == Ok(to);
         let mut wanted = self.relocations.wanted.borrow_mut();
         if wanted.get(&key).is_some_and(|known| known.to == to) {
             return Ok(());
@@ -125,7 +129,11 @@ impl Holdings {
 
     /// Where a partition of this shard is to be, if it is on its way.
     pub fn relocation(&self, topic: Uuid, index: i32) -> Option<Rc<Relocation>> {
-        self.relocations.wanted.borrow().get(&(topic, index)).cloned()
+        self.relocations
+            .wanted
+            .borrow()
+            .get(&(topic, index))
+            .cloned()
     }
 
     /// The next partition after this one that is to be somewhere else, or the first; waits for one.
@@ -146,7 +154,10 @@ impl Holdings {
     /// It is over, or given up.
     pub fn relocated(&self, key: Key, relocation: &Rc<Relocation>) {
         let mut wanted = self.relocations.wanted.borrow_mut();
-        if wanted.get(&key).is_some_and(|one| Rc::ptr_eq(one, relocation)) {
+        if wanted
+            .get(&key)
+            .is_some_and(|one| Rc::ptr_eq(one, relocation))
+        {
             wanted.remove(&key);
         }
     }
@@ -160,7 +171,7 @@ impl Holdings {
         topic: &Topic,
         index: i32,
         to: usize,
-    ) -> Result<Option<Copy>, RelocationError> {
+    ) -> Result<Option<LogCopy>, RelocationError> {
         let hosted = self.hosted(topic, index).await;
         let hosted = hosted.map_err(RelocationError::Unhosted)?;
         let aside = Aside::Future.name(&name(topic, index), topic.id);
@@ -201,7 +212,7 @@ impl Holdings {
 
     /// A copy has nearly all: it is what the next [`take_out`](Self::take_out) is about. `None`:
     /// there is none any more.
-    pub fn ready(&self, copy: Option<(Key, Rc<Copy>)>) {
+    pub fn ready(&self, copy: Option<(Key, Rc<LogCopy>)>) {
         self.relocations.ready.replace(copy);
     }
 
@@ -238,7 +249,12 @@ impl Holdings {
     /// `false`: the copy is of no use. In any case it must be [put in](Self::put_in) again.
     pub async fn finish_copy(&self) -> bool {
         let copy = self.relocations.ready.borrow().clone();
-        let hosted = self.relocations.out.borrow().as_ref().map(|out| out.hosted.clone());
+        let hosted = self
+            .relocations
+            .out
+            .borrow()
+            .as_ref()
+            .map(|out| out.hosted.clone());
         let (Some((_, copy)), Some(hosted)) = (copy, hosted) else {
             return false;
         };
@@ -358,7 +374,10 @@ pub async fn finish(
     }
     let mut old = Vec::new();
     for other in dirs.online().filter(|other| *other != number) {
-        let (from, away) = (dirs.path(other).join(&plain), dirs.path(other).join(&deleted));
+        let (from, away) = (
+            dirs.path(other).join(&plain),
+            dirs.path(other).join(&deleted),
+        );
         match io.rename(&from, &away).await {
             Ok(()) => {
                 io.sync_directory(dirs.path(other)).await?;
@@ -372,7 +391,10 @@ pub async fn finish(
     io.sync_directory(to).await?;
     for away in old {
         if let Err(error) = removed(io, &away).await {
-            tracing::warn!("cannot remove {}: {error}; the next start does", away.display());
+            tracing::warn!(
+                "cannot remove {}: {error}; the next start does",
+                away.display()
+            );
         }
     }
     Ok(())

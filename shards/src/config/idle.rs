@@ -78,7 +78,9 @@ impl Why {
             }
             Coordinator => "coordinators here need no such tuning",
             Flush => "durable.lag.max.ms and durable.acks.all decide when data is made durable",
-            LogDirs => "no log directory is cordoned yet, and the controller knows at once of one that fails",
+            LogDirs => {
+                "no log directory is cordoned yet, and the controller knows at once of one that fails"
+            }
             Metrics => "Kafka's metrics classes do not run here",
             NoCounterpart => "nothing here corresponds to it",
             Self::PerListener => "a listener has no settings of its own yet",

@@ -167,13 +167,15 @@ impl<C: Coordinator> Hosts<C> {
     /// again finds new ones.
     pub(crate) fn drop_left(&self) {
         let mut gone = Vec::new();
-        self.entries.borrow_mut().retain(|_, entry| match entry.loaded.get() {
-            Some(Ok(host)) if host.partition.left() => {
-                gone.push(host.clone());
-                false
-            }
-            _ => true,
-        });
+        self.entries
+            .borrow_mut()
+            .retain(|_, entry| match entry.loaded.get() {
+                Some(Ok(host)) if host.partition.left() => {
+                    gone.push(host.clone());
+                    false
+                }
+                _ => true,
+            });
         for host in gone {
             host.retire();
         }

@@ -11,6 +11,8 @@ mod meter;
 mod page;
 mod text;
 
-pub use figures::{Committed, DiskFigures, LogFigures, PartitionFigures, ProcessFigures, ShardFigures};
+pub use figures::{
+    Committed, DiskFigures, LogFigures, PartitionFigures, ProcessFigures, ShardFigures,
+};
 pub use meter::{ApiCounts, Meter, QUOTAS, Taken, Times, TimesCounts, bump};
 pub use page::{Shard, page};

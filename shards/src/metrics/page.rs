@@ -231,12 +231,16 @@ fn write_process(text: &mut Text, process: &ProcessFigures) {
 /// A log directory is named where there are several.
 fn write_disks(text: &mut Text, disks: &[DiskFigures]) {
     let several = disks.len() > 1;
-    let free: fn(&DiskFigures) -> Option<u64> = |disk| Some(disk.bytes?.0);
-    for (name, help, read) in [
+    type Reading = (
+        &'static str,
+        &'static str,
+        fn(&DiskFigures) -> Option<u64>,
+    );
+    let readings: [Reading; 3] = [
         (
             "odradek_disk_free_bytes",
             "Free on the log directory's file system.",
-            free,
+            |disk| Some(disk.bytes?.0),
         ),
         (
             "odradek_disk_total_bytes",
@@ -248,7 +252,8 @@ fn write_disks(text: &mut Text, disks: &[DiskFigures]) {
             "Whether a log directory has failed; see the log.",
             |disk| Some(u64::from(disk.offline)),
         ),
-    ] {
+    ];
+    for (name, help, read) in readings {
         let known = disks.iter().filter_map(|disk| Some((disk, read(disk)?)));
         let mut known = known.peekable();
         if known.peek().is_some() {
@@ -256,7 +261,11 @@ fn write_disks(text: &mut Text, disks: &[DiskFigures]) {
         }
         for (disk, value) in known {
             let named = [("directory", disk.directory.as_str())];
-            text.sample(if several { &named } else { &[] }, value);
+            let labels: &[(&str, &str)] = match several {
+                true => &named,
+                false => &[],
+            };
+            text.sample(labels, value);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What can be seen of the node from outside its shards: their answers, the system's figures, the
 //! node's phase.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_channel::oneshot;

@@ -46,14 +46,14 @@ pub enum CopyError {
 }
 
 /// A copy while it is made. As long as it exists no segment is taken out of the log.
-pub struct Copy {
+pub struct LogCopy {
     partition: Rc<Partition>,
     to: PathBuf,
     /// Files that will not change any more, and are there.
     done: BTreeSet<String>,
 }
 
-impl Drop for Copy {
+impl Drop for LogCopy {
     fn drop(&mut self) {
         let mut state = self.partition.state.borrow_mut();
         state.keep_segments(false);
@@ -64,14 +64,14 @@ impl Drop for Copy {
 impl Partition {
     /// Begins a copy in an empty directory. `None`: not now, because it is compacted, or it takes
     /// nothing more.
-    pub fn begin_copy(self: &Rc<Self>, to: PathBuf) -> Option<Copy> {
+    pub fn begin_copy(self: &Rc<Self>, to: PathBuf) -> Option<LogCopy> {
         let mut state = self.state.borrow_mut();
         if state.compacting() || self.check(&state).is_err() {
             return None;
         }
         state.keep_segments(true);
         drop(state);
-        Some(Copy {
+        Some(LogCopy {
             partition: self.clone(),
             to,
             done: BTreeSet::new(),
@@ -79,7 +79,7 @@ impl Partition {
     }
 }
 
-impl Copy {
+impl LogCopy {
     /// What is copied.
     pub fn partition(&self) -> &Rc<Partition> {
         &self.partition
@@ -97,7 +97,8 @@ impl Copy {
                 self.segment(base, &told).await?;
                 self.may_go_on(told(0, next))?;
             }
-            let left = |log: &odradek_engine::log::Log| log.segments().next_back().map(|one| one.size);
+            let left =
+                |log: &odradek_engine::log::Log| log.segments().next_back().map(|one| one.size);
             if self.partition.with_log(left).unwrap_or(0) <= REST_BYTES {
                 break;
             }
@@ -151,7 +152,7 @@ impl Copy {
                 continue;
             }
             let go_on = |bytes| self.may_go_on(told(bytes, Offset(0)));
-            match self.file(&name, go_on).await {
+            match self.file(&name, u64::MAX, go_on).await {
                 Ok(()) => self.done.insert(name),
                 // It may come to be, and is copied in the end.
                 Err(CopyError::Read(Errno(libc::ENOENT))) if extension != "log" => continue,
@@ -168,11 +169,18 @@ impl Copy {
     /// [`CopyError`]: the copy is of no use.
     pub async fn rest(&self) -> Result<(), CopyError> {
         let io = &self.partition.ground.io;
+        // Behind its end the active segment's file has room for more, which need not be copied.
+        let active = self.partition.with_log(|log| {
+            let active = log.segments().next_back();
+            active.map(|active| (format!("{}.log", file_stem(active.base)), active.size))
+        });
         let listed = io.list(&self.partition.directory).await;
         for name in listed.map_err(CopyError::Read)? {
             let litter = name.ends_with(".tmp") || name.ends_with(".deleted");
             if !litter && !self.done.contains(&name) {
-                self.file(&name, |_| Ok(())).await?;
+                let size = active.as_ref().filter(|(active, _)| *active == name);
+                let most = size.map_or(u64::MAX, |(_, size)| *size);
+                self.file(&name, most, |_| Ok(())).await?;
             }
         }
         io.sync_directory(&self.to).await.map_err(CopyError::Write)
@@ -181,6 +189,7 @@ impl Copy {
     async fn file(
         &self,
         name: &str,
+        most: u64,
         go_on: impl Fn(u64) -> Result<(), CopyError>,
     ) -> Result<(), CopyError> {
         let io = &self.partition.ground.io;
@@ -196,7 +205,7 @@ impl Copy {
         };
         let copied = match io.open(&self.to.join(name), mode).await {
             Ok(to) => {
-                let copied = contents(io, from, to, go_on).await;
+                let copied = contents(io, from, to, most, go_on).await;
                 io.close(to).await;
                 copied
             }
@@ -207,17 +216,19 @@ impl Copy {
     }
 }
 
-/// Copies a file's bytes; durable on return.
+/// Copies a file's bytes, at most so many; durable on return.
 async fn contents(
     io: &Io,
     from: Handle,
     to: Handle,
+    most: u64,
     go_on: impl Fn(u64) -> Result<(), CopyError>,
 ) -> Result<(), CopyError> {
     let (mut at, mut flushed) = (0, 0);
     loop {
         let block = io.pool().take(CHUNK_BYTES);
-        let (got, block) = io.read(from, at, block, 0, CHUNK_BYTES).await;
+        let wanted = (most - at).min(CHUNK_BYTES as u64) as usize;
+        let (got, block) = io.read(from, at, block, 0, wanted).await;
         let got = got.map_err(CopyError::Read)?;
         if got > 0 {
             let mut parts = Parts::new();
@@ -227,7 +238,7 @@ async fn contents(
             at += got as u64;
             go_on(got as u64)?;
         }
-        if got < CHUNK_BYTES {
+        if got < CHUNK_BYTES || at == most {
             return io.sync(to).await.map_err(CopyError::Write);
         }
         if at - flushed >= FLUSH_BYTES {

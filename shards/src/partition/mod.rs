@@ -56,7 +56,7 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 pub use self::aside::Aside;
 use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
-pub use self::copy::{Copy, CopyError};
+pub use self::copy::{CopyError, LogCopy};
 pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
 use self::landed::Landed;
@@ -352,7 +352,10 @@ impl Partition {
                     "{why}: {error}; {remedy}: records are refused until then"
                 );
             }),
-            None if self.ground.dirs.broke(&self.directory, &format!("{why}: {error}")) => {}
+            None if self
+                .ground
+                .dirs
+                .broke(&self.directory, &format!("{why}: {error}")) => {}
             None => tracing::error!(
                 partition = %self.name,
                 "{why}: {error}; the partition is offline until the node is started again"

@@ -91,15 +91,20 @@ fn partitions_spread_over_directories_and_are_found_again() {
     assert_eq!(node.client().create_topic("t", 6, &[]), ErrorCode::None);
     let store = |node: &TestNode, number: i64| {
         for index in 0..6 {
-            let stored = node
-                .leader("t", index)
-                .store("t", index as i32, &batch(&[&value(number)]));
+            let stored =
+                node.leader("t", index)
+                    .store("t", index as i32, &batch(&[&value(number)]));
             assert_eq!(stored, number);
         }
     };
     store(&node, 0);
     let counts = |node: &TestNode| -> Vec<usize> {
-        let of_t = |told: Told| told.partitions.keys().filter(|(topic, _)| topic == "t").count();
+        let of_t = |told: Told| {
+            told.partitions
+                .keys()
+                .filter(|(topic, _)| topic == "t")
+                .count()
+        };
         told(node).into_values().map(of_t).collect()
     };
     assert_eq!(counts(&node), [3, 3]);
@@ -128,7 +133,10 @@ fn partitions_spread_over_directories_and_are_found_again() {
     }
     // The next one goes where there are fewer.
     assert_eq!(node.client().create_topic("u", 2, &[]), ErrorCode::None);
-    assert_eq!((place(&node, "u", 0), place(&node, "u", 1)), ("a".into(), "a".into()));
+    assert_eq!(
+        (place(&node, "u", 0), place(&node, "u", 1)),
+        ("a".into(), "a".into())
+    );
     node.stop();
     // Without one of the directories its partitions are offline; with both of one it does not start.
     node.set_data(&a);
@@ -147,7 +155,11 @@ fn partitions_spread_over_directories_and_are_found_again() {
     }
     node.set_data(&PathBuf::from(format!("{},{}", a.display(), b.display())));
     let failure = node.try_run().expect_err("it does not start");
-    assert!(failure.log.contains("is in two log directories"), "{}", failure.log);
+    assert!(
+        failure.log.contains("is in two log directories"),
+        "{}",
+        failure.log
+    );
     std::fs::remove_dir_all(a.join(&name)).expect("removed");
     // In the other order the metadata log is not where it is looked for.
     node.set_data(&PathBuf::from(format!("{},{}", b.display(), a.display())));
@@ -202,7 +214,8 @@ fn a_directory_that_fails_takes_its_partitions_and_no_others() {
     for index in 0..4 {
         assert_eq!(client.store("t", index, &batch(&[&value(0)])), 0);
     }
-    let (good, bad): (Vec<i32>, Vec<i32>) = (0..4).partition(|index| place(&node, "t", *index) == "a");
+    let (good, bad): (Vec<i32>, Vec<i32>) =
+        (0..4).partition(|index| place(&node, "t", *index) == "a");
     assert_eq!((good.len(), bad.len()), (2, 2));
     // One write fails, once.
     let path = format!("/t-{}/", bad[0]);
@@ -232,7 +245,9 @@ fn a_directory_that_fails_takes_its_partitions_and_no_others() {
     let offline = sum(&series(&node), "odradek_log_directory_offline{");
     assert_eq!(offline, 1.0);
     let log = node.log();
-    let lines = log.lines().filter(|line| line.contains("has failed and is offline"));
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("has failed and is offline"));
     assert_eq!(lines.count(), 1, "{log}");
     // What is made now is made where it can be.
     assert_eq!(client.create_topic("u", 2, &[]), ErrorCode::None);
@@ -268,7 +283,11 @@ fn a_directory_that_fails_takes_its_partitions_and_no_others() {
     assert_eq!(node.client().create_topic("t", 2, &[]), ErrorCode::None);
     let index = (0..2).find(|index| place(&node, "t", *index) == "m");
     let index = index.expect("one there");
-    disk.inject(Rule::new(Call::DurableWrite, "/m/t-", Fault::Error(libc::EIO)));
+    disk.inject(Rule::new(
+        Call::DurableWrite,
+        "/m/t-",
+        Fault::Error(libc::EIO),
+    ));
     let _ = node
         .client()
         .try_produce("t", index, -1, &batch(&[&value(0)]));
@@ -300,7 +319,13 @@ fn send(node: &TestNode, topic: &str, index: i32, to: &Path) -> ErrorCode {
 fn is_tidy(dirs: &[&Path]) -> bool {
     let names = dirs.iter().flat_map(|dir| {
         let entries = std::fs::read_dir(dir).expect("a directory");
-        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        entries.map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
     });
     let names: Vec<String> = names.filter(|name| name.starts_with("t-")).collect();
     names == ["t-0"]
@@ -321,7 +346,10 @@ fn a_partition_moves_between_directories_while_it_is_written() {
     let mut next = 1500;
     let mut at = 0;
     assert_eq!(place(&node, "t", 0), "a");
-    assert_eq!(send(&node, "t", 0, &home.path().join("c")), ErrorCode::LogDirNotFound);
+    assert_eq!(
+        send(&node, "t", 0, &home.path().join("c")),
+        ErrorCode::LogDirNotFound
+    );
     // Where it is: nothing happens.
     assert_eq!(send(&node, "t", 0, &a), ErrorCode::None);
     for kill in [false, false, true, true] {
@@ -349,7 +377,11 @@ fn a_partition_moves_between_directories_while_it_is_written() {
                 (next, false)
             });
             assert_eq!(send(&node, "t", 0, to), ErrorCode::None);
-            let there = to.file_name().expect("a name").to_string_lossy().into_owned();
+            let there = to
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             let key = ("t".to_owned(), 0);
             wait_until("it moves", || {
                 let all = told(&node);
@@ -371,7 +403,11 @@ fn a_partition_moves_between_directories_while_it_is_written() {
         assert!(end == next || unknown && end == next + 1, "{end}, {next}");
         next = end;
         // A move that was cut short goes on.
-        let there = to.file_name().expect("a name").to_string_lossy().into_owned();
+        let there = to
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         wait_until("it has moved", || place(&node, "t", 0) == there);
         wait_until("nothing is left behind", || is_tidy(&[&a, &b]));
         check(&mut client, "t", 0, next);

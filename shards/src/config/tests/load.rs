@@ -40,10 +40,7 @@ fn kafkas_shipped_file_starts_a_node() {
         settings.advertised,
         [listener("PLAINTEXT", "localhost", 9092)]
     );
-    assert_eq!(
-        settings.log_dirs,
-        [Path::new("/tmp/kraft-combined-logs")]
-    );
+    assert_eq!(settings.log_dirs, [Path::new("/tmp/kraft-combined-logs")]);
     let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let names: Vec<&str> = warnings
         .iter()
