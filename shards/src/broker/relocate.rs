@@ -92,9 +92,15 @@ async fn relocate(
     relocation: &Rc<Relocation>,
 ) -> Result<bool, RelocationError> {
     let (holdings, to) = (&broker.holdings, relocation.to);
-    let begun = holdings.begin_relocation(topic, key.1, to).await?;
-    let Some(mut copy) = begun else {
-        return Ok(false);
+    let begun = holdings.begin_relocation(topic, key.1, to).await;
+    let mut copy = match begun {
+        Ok(Some(copy)) => copy,
+        // It begins again with the next start, if it can be used then.
+        Err(error @ RelocationError::Unhosted(_)) => return Err(error),
+        not_now => {
+            holdings.drop_copy(topic, key.1, to).await;
+            return not_now.map(|_| false);
+        }
     };
     relocation.bytes.set(0);
     let told = |bytes: u64, offset: odradek_engine::types::Offset| {

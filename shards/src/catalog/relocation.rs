@@ -285,10 +285,7 @@ impl Holdings {
             _ if stopped() => Some(Slot::Failed(u64::MAX)),
             // Its storage has failed: whoever needs it next opens it.
             None => None,
-            Some(given) => {
-                let opened = self.open_moved(key, given).await;
-                Some(opened.unwrap_or(Slot::Failed(self.ground().io.now())))
-            }
+            Some(given) => Some(self.open_moved(key, given).await),
         };
         match stopped() {
             true => self.put_back(key, &out.gate, Some(Slot::Failed(u64::MAX))),
@@ -296,23 +293,35 @@ impl Holdings {
         }
     }
 
-    async fn open_moved(&self, key: Key, given: HandOver) -> Option<Slot> {
+    async fn open_moved(&self, key: Key, given: HandOver) -> Slot {
         let (io, dirs) = (&self.ground().io, &self.ground().dirs);
+        let failed = Slot::Failed(io.now());
         let image = self.image();
-        let topic = image.topic_by_id(key.0)?;
-        let number = dirs.of(topic.entry(key.1)?.directory).ok()?;
+        let topic = image.topic_by_id(key.0);
+        let entry = topic.and_then(|topic| Some((topic, topic.entry(key.1)?)));
+        let Some((topic, entry)) = entry else {
+            return failed;
+        };
+        let Ok(number) = dirs.of(entry.directory) else {
+            return failed;
+        };
         if let Err(error) = finish(io, dirs, topic, key.1, number).await {
             let path = dirs.path(number).display();
-            tracing::error!("{}-{} cannot be used in {path}: {error}", topic.name, key.1);
-            return None;
+            tracing::error!(
+                "{}-{} cannot be used in {path} before the next start: {error}",
+                topic.name,
+                key.1
+            );
+            // Whoever opened it would find nothing there, and begin with nothing.
+            return Slot::Failed(u64::MAX);
         }
-        let directory = self.directory(topic, key.1).ok()?;
+        let directory = dirs.path(number).join(name(topic, key.1).to_string());
         let (opening, config) = self.opening(topic, key.1, directory);
         match Partition::take_over(self.ground(), opening, given).await {
-            Ok(partition) => Some(Slot::Open(Hosted::new(partition, config))),
+            Ok(partition) => Slot::Open(Hosted::new(partition, config)),
             Err(error) => {
                 tracing::error!("{error}");
-                None
+                failed
             }
         }
     }
@@ -384,7 +393,12 @@ pub async fn finish(
                 old.push(away);
             }
             Err(Errno(libc::ENOENT)) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                dirs.suspect(&from, error);
+                if dirs.failed(other).is_none() {
+                    return Err(error);
+                }
+            }
         }
     }
     io.rename(&to.join(&future), &to.join(&plain)).await?;
