@@ -14,7 +14,7 @@ use odradek_wire::metadata_records::MetadataRecord;
 use super::boot::BootError;
 use crate::catalog::placement::Fill;
 use crate::catalog::records::new_directory;
-use crate::catalog::{Image, Topic, relocation};
+use crate::catalog::{Image, Topic, swap};
 use crate::partition::{self, Aside};
 use crate::runtime::{LogDirs, Nowhere};
 
@@ -90,7 +90,7 @@ impl Found {
                         again.push((id, index, number));
                         continue;
                     }
-                    let finished = relocation::finish(io, dirs, topic, index, number).await;
+                    let finished = swap::finish(io, dirs, topic, index, number).await;
                     let fail = BootError::in_directory(path, "finishing a move");
                     finished.map_err(fail)?;
                     let plain = format!("{}-{index}", topic.name);
@@ -103,7 +103,7 @@ impl Found {
                 }
                 _ => {
                     let path = path.join(&name);
-                    if let Err(error) = relocation::removed(io, &path).await {
+                    if let Err(error) = swap::removed(io, &path).await {
                         let path = path.display();
                         tracing::error!("cannot remove {path}: {error}; remove it by hand");
                     }

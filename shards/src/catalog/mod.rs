@@ -12,6 +12,7 @@ pub mod records;
 pub mod relocation;
 mod settle;
 pub mod snapshot;
+pub mod swap;
 mod targets;
 
 pub use checkpoints::Checkpoints;
