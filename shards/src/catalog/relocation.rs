@@ -26,7 +26,7 @@ use super::holdings::{Holdings, Slot, Unhosted};
 use super::hosted::Hosted;
 use super::image::Topic;
 use super::swap::{finish, name, removed};
-use crate::partition::{self, Aside, CopyError, HandOver, LogCopy, Partition};
+use crate::partition::{self, Aside, CopyError, HandOver, LogCopy, Partition, RETRY_NS};
 use crate::runtime::{Gate, Notice};
 
 type Key = (Uuid, i32);
@@ -282,13 +282,13 @@ impl Holdings {
         let stopped = || self.stopping() || recorded == Recorded::Unknown;
         let slot = match out.given {
             // The next start finds out. The move stays under way, so this stop is no clean one.
-            _ if stopped() => Some(Slot::Failed(u64::MAX)),
+            _ if stopped() => Slot::Failed(u64::MAX),
             // Its storage has failed: whoever needs it next opens it.
-            None => None,
-            Some(given) => Some(self.open_moved(key, given).await),
+            None => Slot::Failed(self.ground().io.now().saturating_sub(RETRY_NS)),
+            Some(given) => self.open_moved(key, given).await,
         };
         match stopped() {
-            true => self.put_back(key, &out.gate, Some(Slot::Failed(u64::MAX))),
+            true => self.put_back(key, &out.gate, Slot::Failed(u64::MAX)),
             false => self.put_back(key, &out.gate, slot),
         }
     }
@@ -326,20 +326,16 @@ impl Holdings {
         }
     }
 
-    /// `slot`: `None` if it was never opened. The stop of a shard on which a move is under way is no
-    /// clean one.
-    fn put_back(&self, key: Key, gate: &Rc<Gate>, slot: Option<Slot>) {
-        let for_ever = matches!(slot, Some(Slot::Failed(u64::MAX)));
-        if !for_ever {
+    /// The stop of a shard on which a move is under way is no clean one: one that is over for this
+    /// life only stays under way.
+    fn put_back(&self, key: Key, gate: &Rc<Gate>, slot: Slot) {
+        if !matches!(slot, Slot::Failed(u64::MAX)) {
             self.under_way.set(self.under_way.get() - 1);
         }
         let mut hosted = self.hosted.borrow_mut();
         // It may have moved to another shard, or its topic may be gone.
         if matches!(hosted.get(&key), Some(Slot::Opening(other)) if Rc::ptr_eq(other, gate)) {
-            match slot {
-                Some(slot) => hosted.insert(key, slot),
-                None => hosted.remove(&key),
-            };
+            hosted.insert(key, slot);
         }
         drop(hosted);
         self.targets.forget();
