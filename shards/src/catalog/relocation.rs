@@ -5,8 +5,8 @@
 //! log over, and what is left is copied. Then a record says that the partition is in the other
 //! directory; that record is the move. Afterwards the old directory is set aside and the new one
 //! gets its name: in this order, so that there are never two of one name. A start
-//! [finishes](super::swap::finish) what a kill leaves after the record, and begins again with what it leaves
-//! before.
+//! [finishes](super::swap::finish) what a kill leaves after the record, and begins again with what
+//! it leaves before.
 //!
 //! The controller changes nothing else meanwhile: neither can the partition move to another shard,
 //! nor can its topic be deleted, between the end of the copy and the record.
