@@ -179,8 +179,9 @@ impl File<'_> {
         if self.before == text.as_bytes() {
             return Ok(());
         }
-        let written = io.replace_file(&self.directory.join(FILE), text.into_bytes());
+        let path = self.directory.join(FILE);
+        let written = io.replace_file(&path, text.into_bytes()).await;
         let fail = BootError::in_directory(self.directory, "writing meta.properties");
-        written.await.map_err(fail)
+        written.map_err(fail)
     }
 }

@@ -16,7 +16,7 @@ use odradek_wire::metadata_records::{
     ConfigRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord, ProducerIdsRecord,
     TopicRecord,
 };
-use odradek_wire::{Message, Uuid, Writer};
+use odradek_wire::{Message, Writer};
 
 use super::image::{BROKER_RESOURCE, Image, TOPIC_RESOURCE, TRANSACTION_VERSION};
 use super::records::{self, MetadataError};
@@ -191,6 +191,7 @@ pub fn decode(bytes: &[u8]) -> Result<Image, SnapshotError> {
 
 #[cfg(test)]
 mod tests {
+    use odradek_wire::Uuid;
     use odradek_wire::metadata_records::ClientQuotaRecord;
     use odradek_wire::metadata_records::client_quota_record::EntityData;
 

@@ -12,7 +12,7 @@
 //! [`relocation`](crate::catalog::relocation).
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
