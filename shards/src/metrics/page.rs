@@ -231,11 +231,7 @@ fn write_process(text: &mut Text, process: &ProcessFigures) {
 /// A log directory is named where there are several.
 fn write_disks(text: &mut Text, disks: &[DiskFigures]) {
     let several = disks.len() > 1;
-    type Reading = (
-        &'static str,
-        &'static str,
-        fn(&DiskFigures) -> Option<u64>,
-    );
+    type Reading = (&'static str, &'static str, fn(&DiskFigures) -> Option<u64>);
     let readings: [Reading; 3] = [
         (
             "odradek_disk_free_bytes",
