@@ -136,7 +136,7 @@ async fn grow_here(
             let new = (first..).zip(shards);
             records.extend(
                 new.map(|(index, shard)| {
-                    topics::new_partition(topic.id, index, shard, fill.next())
+                    topics::new_partition(topic.id, index, shard, fill.place())
                 }),
             );
         }));

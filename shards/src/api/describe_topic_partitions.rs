@@ -136,6 +136,5 @@ fn describe(
         offline_replicas,
         eligible_leader_replicas: Some(Vec::new()),
         last_known_elr: Some(Vec::new()),
-        ..DescribeTopicPartitionsResponsePartition::default()
     }
 }

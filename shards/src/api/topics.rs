@@ -166,7 +166,7 @@ async fn create_here(
             None => load.spread(topic.partitions),
         };
         for (index, shard) in shards.into_iter().enumerate() {
-            records.push(new_partition(id, index, shard, fill.next()));
+            records.push(new_partition(id, index, shard, fill.place()));
         }
     }
     change::commit(broker, change, &records, &mut results).await;

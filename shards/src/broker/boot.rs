@@ -306,18 +306,15 @@ async fn try_out(io: &Io, settings: &Settings, dirs: &LogDirs) -> Result<(), Boo
     }
     let (strategy, method) = (settings.log_write_strategy, settings.log_durable_method);
     for directory in dirs.online().map(|number| dirs.path(number)) {
-        let dsync = method.by_write(strategy);
-        match strategy.try_out(io, directory, dsync).await {
-            Err(error @ Errno(libc::EINVAL | libc::EOPNOTSUPP)) => {
-                return Err(BootError::Strategy {
-                    directory: directory.display().to_string(),
-                    strategy: strategy.name(),
-                    method: method.name(),
-                    error,
-                });
-            }
-            // A full disk, say: a node starts all the same.
-            _ => {}
+        let tried = strategy.try_out(io, directory, method.by_write(strategy));
+        // Other errors: a full disk, say. A node starts all the same.
+        if let Err(error @ Errno(libc::EINVAL | libc::EOPNOTSUPP)) = tried.await {
+            return Err(BootError::Strategy {
+                directory: directory.display().to_string(),
+                strategy: strategy.name(),
+                method: method.name(),
+                error,
+            });
         }
     }
     Ok(())

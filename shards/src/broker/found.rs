@@ -151,7 +151,7 @@ impl Found {
                     }
                     // What was never used can be anywhere, if it is known that it was not.
                     ([], Err(Nowhere::Unplaced)) if dirs.failures() == 0 => {
-                        change.push(new_directory(topic.id, index, fill.next()));
+                        change.push(new_directory(topic.id, index, fill.place()));
                     }
                     ([], Err(Nowhere::Unknown(id))) => *lost.entry(id).or_default() += 1,
                     ([], _) => {}

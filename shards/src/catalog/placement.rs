@@ -82,7 +82,7 @@ impl Fill {
     }
 
     /// The directory of one more partition: that which has the fewest, the first among equals.
-    pub fn next(&mut self) -> Uuid {
+    pub fn place(&mut self) -> Uuid {
         let least = self.0.iter().min_by_key(|(count, _)| *count);
         let id = least.map_or(Uuid::ZERO, |(_, id)| *id);
         self.add(id);
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn directories_fill_evenly() {
         let one = LogDirs::new(&["/a".into()], "/a".as_ref());
-        assert_eq!(Fill::of(&Image::default(), &one).next(), Uuid::ZERO);
+        assert_eq!(Fill::of(&Image::default(), &one).place(), Uuid::ZERO);
         let dirs = LogDirs::new(&["/a", "/b", "/c"].map(Into::into), "/a".as_ref());
         let id = |byte| Uuid([byte; 16]);
         for number in dirs.all() {
@@ -105,11 +105,11 @@ mod tests {
         }
         let mut fill = Fill::of(&Image::default(), &dirs);
         fill.add(id(1));
-        let next: Vec<Uuid> = (0..4).map(|_| fill.next()).collect();
+        let next: Vec<Uuid> = (0..4).map(|_| fill.place()).collect();
         assert_eq!(next, [2, 3, 1, 2].map(id));
         dirs.fail(1, "it burns");
         let mut left = Fill::of(&Image::default(), &dirs);
-        let next: Vec<Uuid> = (0..3).map(|_| left.next()).collect();
+        let next: Vec<Uuid> = (0..3).map(|_| left.place()).collect();
         assert_eq!(next, [1, 3, 1].map(id));
     }
 

@@ -35,8 +35,10 @@ pub struct LogDirs {
     /// Which is the metadata's.
     metadata: usize,
     failures: AtomicUsize,
-    end: OnceLock<Box<dyn Fn(&str) + Send + Sync>>,
+    end: OnceLock<End>,
 }
+
+type End = Box<dyn Fn(&str) + Send + Sync>;
 
 struct LogDir {
     path: PathBuf,
