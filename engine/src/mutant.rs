@@ -35,11 +35,13 @@ pub enum Mutant {
     ForgetProducers,
     /// A partition that moves is not flushed first, and counts as durable.
     MoveUnflushed,
+    /// A segment that was finished keeps its index while it is written to.
+    StayFinished,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 13] = [
+    pub const ALL: [Mutant; 14] = [
         Mutant::AckBeforeDurable,
         Mutant::SkipCrc,
         Mutant::ForgetTailRewrite,
@@ -53,6 +55,7 @@ impl Mutant {
         Mutant::RemoveOutOfOrder,
         Mutant::ForgetProducers,
         Mutant::MoveUnflushed,
+        Mutant::StayFinished,
     ];
 }
 

@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod compaction;
 pub mod epochs;
 pub mod index;
+pub mod journal;
 pub mod producers;
 mod read;
 pub mod recovery;
@@ -121,6 +122,7 @@ pub struct Log {
     replayed_from: Offset,
     tail: Tail,
     recent: VecDeque<Recent>,
+    boundary: Option<read::Boundary>,
     seals: VecDeque<Seal>,
     /// Rolled segments whose files are not finished; they stay until they are.
     unfinished: VecDeque<Offset>,
@@ -143,6 +145,7 @@ impl Log {
             replayed_from: found.replayed_from,
             tail,
             recent: found.last.into_iter().collect(),
+            boundary: None,
             seals: VecDeque::new(),
             unfinished: VecDeque::new(),
         }

@@ -16,7 +16,9 @@ use odradek_wire::Uuid;
 use super::across::{Luggage, PassedOn};
 use super::fetch_sessions::{self, FetchSessions};
 use super::throttle::Quotas;
-use crate::catalog::{Controller, Holdings, Hosted, Image, PartitionEntry, Topic, Unhosted};
+use crate::catalog::{
+    Controller, Holdings, Hosted, Image, PartitionEntry, Promised, Topic, Unhosted,
+};
 use crate::config::Settings;
 use crate::coordinators::producer_ids::ProducerIds;
 use crate::coordinators::{Groups, Transactions};
@@ -39,6 +41,8 @@ pub struct Facts {
     /// Partitions whose move to another log directory a kill has cut short: of which topic, which
     /// one, to which directory.
     pub relocations: Vec<(Uuid, i32, usize)>,
+    /// What journals held at the start, and recovery must find.
+    pub promised: Arc<Promised>,
 }
 
 /// See the module.

@@ -21,6 +21,7 @@ use odradek_wire::metadata_records::MetadataRecord;
 use super::compaction::compact_forever;
 use super::format::format;
 use super::found::{self, Found};
+use super::journals::{journals, put_back};
 use super::relocate::relocate_forever;
 use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
 use crate::api::throttle::exchange_forever;
@@ -31,7 +32,7 @@ use crate::catalog::records::new_owner;
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::Settings;
 use crate::net::{Gate, Server, accept_all, close_idle};
-use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
+use crate::partition::{Ground, Journal, OpenError, Opening, Partition, PartitionName, ReplayError};
 use crate::runtime::{LogDirs, Mailboxes, Quiet};
 
 const CLEAN: &str = ".kafka_cleanshutdown";
@@ -84,6 +85,8 @@ pub enum BootError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
     Controller(#[from] ControllerError),
 }
 
@@ -116,6 +119,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         dsync: settings
             .log_durable_method
             .by_write(settings.log_write_strategy),
+        journals: journals(&io, &spawner, &settings, &boot.log_dirs, boot.shard),
         read_tail: settings.log_read_strategy.uses_tail(),
         zeros: OnceCell::new(),
         write_depth: settings.log_write_depth.max(1) as usize,
@@ -134,9 +138,18 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         Some((facts, image)) => (facts, image, None),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
+    ground.journals.iter().for_each(Journal::begin);
     let (directory, shards) = (&settings.metadata_dir, boot.mail.shards());
     let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
-    let holdings = Holdings::new(boot.shard, ground, settings.clone(), image, checkpoints);
+    let promised = facts.promised.clone();
+    let holdings = Holdings::new(
+        boot.shard,
+        ground,
+        settings.clone(),
+        image,
+        checkpoints,
+        promised,
+    );
     let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
     let meter = broker.meter.clone();
     let server = Server::new(
@@ -241,6 +254,9 @@ async fn first(
             always_durable: true,
             log_start: Offset(0),
             topic_id: METADATA_TOPIC_ID.to_string(),
+            // Who it is that a journal speaks of is known from this log.
+            key: None,
+            promised: Offset(0),
             // It is read whole in any case.
             checkpoint: None,
         },
@@ -258,6 +274,11 @@ async fn first(
         facts.relocations = found.finish_moves(io, dirs, &image).await?;
         change.extend(found.settle(io, dirs, &image).await?);
     }
+    // Before it is recorded where partitions are: in which journal to look is known from before.
+    let mut settled = (*image).clone();
+    change.iter().for_each(|record| settled.apply(record));
+    let promised = put_back(io, &ground.spawner, dirs, &image, &settled).await?;
+    facts.promised = Arc::new(promised);
     if !clean && image.topic_count() > 0 {
         tracing::info!(
             partitions = image.partition_count(),

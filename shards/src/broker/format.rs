@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use odradek_engine::io::{Errno, Io};
 use odradek_wire::Uuid;
@@ -34,6 +35,7 @@ pub(super) async fn format(
         cluster_id: first.id(io, "cluster.id"),
         directory_id: first.id(io, "directory.id"),
         relocations: Vec::new(),
+        promised: Arc::default(),
     };
     if let Some(count) = first
         .known
@@ -79,6 +81,7 @@ async fn format_other(
         cluster_id: facts.cluster_id.clone(),
         directory_id: file.id(io, "directory.id"),
         relocations: Vec::new(),
+        promised: Arc::default(),
     };
     file.keep(io, node, &facts, None).await?;
     Ok(facts.directory_id)

@@ -6,6 +6,7 @@ mod boot;
 mod compaction;
 mod format;
 mod found;
+mod journals;
 mod observe;
 mod relocate;
 mod route;

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::limits::PARTITIONS_AT_ONCE;
+use odradek_engine::log::state_file::Key;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, key};
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
 use super::moves::{Leaving, moves};
@@ -22,12 +23,17 @@ use crate::config::{Settings, TopicConfig, dynamic};
 use crate::partition::{Ground, Opening, Partition, PartitionName, RETRY_NS};
 use crate::runtime::{Gate, Nowhere};
 
+/// Up to which offset journals held the partitions' records at the start.
+pub type Promised = BTreeMap<Key, Offset>;
+
 pub(super) enum Slot {
     Open(Rc<Hosted>),
     /// It is being opened, or on its way from another shard.
     Opening(Rc<Gate>),
     /// Opening it failed at this time, after which it is tried again; `u64::MAX`: never.
     Failed(u64),
+    /// Its storage failed where it was before it moved: nobody opens it before the next start.
+    Offline,
 }
 
 /// Why a partition is not served here.
@@ -51,6 +57,7 @@ pub struct Holdings {
     settings: RefCell<Arc<Settings>>,
     image: RefCell<Arc<Image>>,
     pub(super) checkpoints: Checkpoints,
+    promised: Arc<Promised>,
     pub(super) hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
     pub(super) leaving: RefCell<BTreeMap<(Uuid, i32), Leaving>>,
     /// See [`moving`](Self::moving).
@@ -76,6 +83,7 @@ impl Holdings {
         settings: Arc<Settings>,
         image: Arc<Image>,
         checkpoints: Checkpoints,
+        promised: Arc<Promised>,
     ) -> Rc<Holdings> {
         Rc::new(Holdings {
             shard,
@@ -84,6 +92,7 @@ impl Holdings {
             given: settings,
             image: RefCell::new(image),
             checkpoints,
+            promised,
             hosted: RefCell::default(),
             leaving: RefCell::default(),
             under_way: Cell::new(0),
@@ -166,6 +175,7 @@ impl Holdings {
                 Some(Slot::Failed(at)) if self.ground.io.now() < at.saturating_add(RETRY_NS) => {
                     return Err(Unhosted::Failed);
                 }
+                Some(Slot::Offline) => return Err(Unhosted::Failed),
                 Some(Slot::Failed(_)) | None => break,
             };
             gate.passed().await;
@@ -250,11 +260,19 @@ impl Holdings {
         let leaving = self.leaving.borrow();
         let here = hosted.iter().filter(|(_, slot)| match slot {
             Slot::Failed(at) => *at != u64::MAX,
+            Slot::Offline => true,
             Slot::Open(_) | Slot::Opening(_) => false,
         });
         let gone = leaving.iter().filter(|(_, leaving)| leaving.failed());
         let keys = here.map(|(key, _)| key).chain(gone.map(|(key, _)| key));
         keys.copied().collect()
+    }
+
+    /// Whether a partition is open here, or being opened.
+    pub fn is_open(&self, topic: Uuid, index: i32) -> bool {
+        let hosted = self.hosted.borrow();
+        let slot = hosted.get(&(topic, index));
+        matches!(slot, Some(Slot::Open(_) | Slot::Opening(_)))
     }
 
     /// All open partitions of this shard.
@@ -264,7 +282,7 @@ impl Holdings {
             .values()
             .filter_map(|slot| match slot {
                 Slot::Open(open) => Some(open.clone()),
-                Slot::Opening(_) | Slot::Failed(_) => None,
+                Slot::Opening(_) | Slot::Failed(_) | Slot::Offline => None,
             })
             .collect()
     }
@@ -280,7 +298,7 @@ impl Holdings {
         let open = hosted.range((from, Bound::Unbounded));
         let open = open.filter_map(|(key, slot)| match slot {
             Slot::Open(open) => Some((*key, open.clone())),
-            Slot::Opening(_) | Slot::Failed(_) => None,
+            Slot::Opening(_) | Slot::Failed(_) | Slot::Offline => None,
         });
         open.take(count).collect()
     }
@@ -290,7 +308,7 @@ impl Holdings {
         let hosted = self.hosted.borrow();
         let open = hosted.iter().filter_map(|(key, slot)| match slot {
             Slot::Open(open) => Some((*key, open.partition.clone())),
-            Slot::Opening(_) | Slot::Failed(_) => None,
+            Slot::Opening(_) | Slot::Failed(_) | Slot::Offline => None,
         });
         open.collect()
     }
@@ -315,6 +333,8 @@ impl Holdings {
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),
+            key: Some(key(topic.id, index)),
+            promised: self.promised(&key(topic.id, index)),
             checkpoint: self.checkpoints.of(topic.id, index),
         };
         (opening, config)
@@ -346,6 +366,10 @@ impl Holdings {
         for (_, partition) in self.open_keys() {
             partition.follow_directory();
         }
+    }
+
+    fn promised(&self, key: &Key) -> Offset {
+        self.promised.get(key).copied().unwrap_or(Offset(0))
     }
 
     /// Serves by a new image from now on; gives the one before. What the new one has no more is

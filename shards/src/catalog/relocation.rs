@@ -58,6 +58,9 @@ pub(super) struct Relocations {
     ready: RefCell<Option<(Key, Rc<LogCopy>)>>,
     /// The partition that is out of reach.
     out: RefCell<Option<Out>>,
+    /// Those that nobody reaches before the next start: a journal keeps what it holds of a partition
+    /// for as long as that is there.
+    kept: RefCell<Vec<Rc<Hosted>>>,
 }
 
 struct Out {
@@ -280,17 +283,25 @@ impl Holdings {
         };
         assert_eq!(out.key, key, "one is out at a time");
         let stopped = || self.stopping() || recorded == Recorded::Unknown;
+        let Out { gate, hosted, .. } = out;
         let slot = match out.given {
             // The next start finds out. The move stays under way, so this stop is no clean one.
             _ if stopped() => Slot::Failed(u64::MAX),
-            // Its storage has failed: whoever needs it next opens it.
-            None => Slot::Failed(self.ground().io.now().saturating_sub(RETRY_NS)),
             Some(given) => self.open_moved(key, given).await,
+            // Its storage has failed, and only the next start can put together what it has.
+            None if hosted.partition.held_by_journal() => Slot::Failed(u64::MAX),
+            None if !hosted.partition.may_reopen() => Slot::Offline,
+            // Whoever needs it next opens it.
+            None => Slot::Failed(self.ground().io.now().saturating_sub(RETRY_NS)),
         };
-        match stopped() {
-            true => self.put_back(key, &out.gate, Slot::Failed(u64::MAX)),
-            false => self.put_back(key, &out.gate, slot),
+        let slot = match stopped() {
+            true => Slot::Failed(u64::MAX),
+            false => slot,
+        };
+        if matches!(slot, Slot::Failed(u64::MAX)) {
+            self.relocations.kept.borrow_mut().push(hosted);
         }
+        self.put_back(key, &gate, slot);
     }
 
     async fn open_moved(&self, key: Key, given: HandOver) -> Slot {

@@ -127,8 +127,9 @@ impl LogCopy {
             if active.unwrap_or(0) > REST_BYTES {
                 state.log.roll();
                 partition.start_seals(&mut state);
-                partition.kick(&mut state);
             }
+            // Not when the journal sees fit: a segment is finished when all of it is written.
+            partition.write_all(&mut state);
         }
         while partition.with_log(|log| log.finishing()) {
             self.may_go_on(told(0, Offset(0)))?;

@@ -15,11 +15,13 @@ impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it.
     pub(super) async fn seal(self: Rc<Self>, mut seal: Seal) {
         self.fill_seal(&mut seal).await;
+        let turn = self.leave_finished(seal.base).await;
         let mut finished = self.finish(&seal, true).await;
         if self.with_log(|log| log.segments().all(|kept| kept.base != seal.base)) {
             // Retention was faster.
             finished = self.remove_segment(seal.base).await;
         }
+        drop(turn);
         {
             let mut state = self.state.borrow_mut();
             state.log.finished(seal.base);
@@ -86,10 +88,8 @@ impl Partition {
     /// The checkpoint that was taken, once, when *durable* has reached it.
     pub fn durable_checkpoint(&self) -> Option<Checkpoint> {
         let mut state = self.state.borrow_mut();
-        let durable = state.progress.durable();
-        state
-            .checkpoint
-            .take_if(|taken| taken.end.offset <= durable)
+        let stored = state.progress.stored();
+        state.checkpoint.take_if(|taken| taken.end.offset <= stored)
     }
 
     /// Whether a checkpoint was taken that is not durable yet.
@@ -187,8 +187,14 @@ impl Partition {
         if written.is_err() || self.poisoned().is_some() {
             return Ok(());
         }
-        let seal = self.state.borrow_mut().log.close();
-        if seal.size > 0 {
+        let (seal, clean) = {
+            let mut state = self.state.borrow_mut();
+            let ahead = state.ahead.as_ref();
+            let clean = ahead.is_some_and(|ahead| ahead.is_clean(next));
+            (state.log.close(), clean)
+        };
+        let _turn = self.leave_finished(seal.base).await;
+        if seal.size > 0 && !clean {
             // With a gap it stays unfinished: the next start goes on from the checkpoint at its
             // end, and fills the gap when somebody looks for it.
             if let Err(error) = self.finish(&seal, seal.gap.is_none()).await {
@@ -218,7 +224,9 @@ impl Partition {
                 if state.poisoned.is_none() {
                     self.start_seals(&mut state);
                 }
-                let finishing = state.poisoned.is_none() && state.log.finishing();
+                self.kick(&mut state);
+                let finishing =
+                    state.poisoned.is_none() && (state.log.finishing() || state.log.pending());
                 if state.quiet() && !finishing {
                     return;
                 }
@@ -239,6 +247,7 @@ impl Partition {
                 passing_since: None,
             });
             self.abandon(&mut state);
+            state.journaled = None;
             state.files.clear();
         }
         // What is under way would make files again that are gone by then.

@@ -9,6 +9,7 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
+mod ahead;
 mod aside;
 mod compaction;
 mod copy;
@@ -18,6 +19,7 @@ mod habits;
 mod hand_over;
 mod housekeeping;
 mod index;
+mod journal;
 mod judge;
 mod landed;
 mod listing;
@@ -53,12 +55,15 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::ahead::Ahead;
 pub use self::aside::Aside;
 use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
 pub use self::copy::{CopyError, LogCopy};
 pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
+use self::journal::Journaled;
+pub use self::journal::{Journal, ReplayError, directory as journal_directory, replay};
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
@@ -80,6 +85,9 @@ pub struct Ground {
     pub strategy: WriteStrategy,
     /// Writes that somebody waits for are durable by themselves; else an fdatasync follows them.
     pub dsync: bool,
+    /// By the numbers of log directories, or none: small appends that somebody waits for become
+    /// durable through one, all partitions' of the directory together.
+    pub journals: Vec<Rc<Journal>>,
     /// Clients' reads take the tail from memory, not out of its file.
     pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
@@ -129,6 +137,8 @@ pub struct Partition {
     state: RefCell<State>,
     /// Held while DeleteRecords stores a new log start offset.
     start_moves: async_lock::Mutex<()>,
+    /// Held while the directory is made ready for writes, or a segment finished before that.
+    beginning: async_lock::Mutex<()>,
     syncs: Syncs,
     /// Held by whoever waits until nothing touches the files.
     calming: async_lock::Mutex<()>,
@@ -149,12 +159,16 @@ struct State {
     /// *visible* as readers were last told.
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
+    /// What is to be done before anything is written; none if it has been.
+    ahead: Option<Ahead>,
     writing: bool,
     flushing: bool,
     /// Completed writes that the written mark has not passed.
     landed: Landed,
     /// Written and not durable yet; for the flusher.
     undurable: Undurable,
+    /// What it has to do with its directory's journal, if anything.
+    journaled: Option<Box<Journaled>>,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
     /// Somebody read from memory since it last rested, or could have.
@@ -344,7 +358,8 @@ impl Partition {
         if state.poisoned.is_some() {
             return;
         }
-        let passing = passing(error);
+        // What the journal holds would be missed by whoever opens it again before the next start.
+        let passing = passing(error).filter(|_| !self.held(&state));
         match passing {
             Some(remedy) => self.ground.troubles.log(self.io(), || {
                 tracing::error!(
@@ -352,10 +367,7 @@ impl Partition {
                     "{why}: {error}; {remedy}: records are refused until then"
                 );
             }),
-            None if self
-                .ground
-                .dirs
-                .broke(&self.directory, &format!("{why}: {error}")) => {}
+            None if self.broke(&why, error) => {}
             None => tracing::error!(
                 partition = %self.name,
                 "{why}: {error}; the partition is offline until the node is started again"
@@ -374,6 +386,9 @@ impl Partition {
         state.abandoned = true;
         state.written.fail();
         state.visible.fail();
+        if let Some(journaled) = &mut state.journaled {
+            journaled.fail();
+        }
         for reader in state.readers.drain(..) {
             if let Some(reader) = reader.upgrade() {
                 reader.raise();
@@ -391,6 +406,14 @@ impl Partition {
         let state = self.state.borrow();
         let trouble = state.poisoned.as_ref()?;
         Some(Poisoned(trouble.why.clone()))
+    }
+
+    /// Whether what is wrong with it is over some time, if anything is: else it is not opened again
+    /// before the next start. The kernel calls bytes clean that it could not write.
+    pub fn may_reopen(&self) -> bool {
+        let state = self.state.borrow();
+        let trouble = state.poisoned.as_ref();
+        trouble.is_none_or(|trouble| trouble.passing_since.is_some())
     }
 
     /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any

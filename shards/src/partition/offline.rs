@@ -3,7 +3,7 @@
 
 use odradek_engine::io::Errno;
 
-use super::{Partition, ReadError, Trouble};
+use super::{Partition, ReadError, Trouble, passing};
 
 impl Partition {
     /// Serves nothing more if its log directory has failed, whoever found out.
@@ -22,6 +22,13 @@ impl Partition {
         state.poisoned.get_or_insert_with(trouble).passing_since = None;
         state.calm.raise();
         self.abandon(&mut state);
+    }
+
+    /// Tells its log directory of a write or a flush that failed. `false`: that is no matter of the
+    /// directory. A disk that is full has not failed, even if this partition cannot go on.
+    pub(super) fn broke(&self, why: &str, error: Errno) -> bool {
+        let dirs = &self.ground.dirs;
+        passing(error).is_none() && dirs.broke(&self.directory, &format!("{why}: {error}"))
     }
 
     /// Tells its log directory of what went wrong while it was read.

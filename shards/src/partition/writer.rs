@@ -18,6 +18,14 @@ const ZEROS_BYTES: usize = 64 << 10;
 impl Partition {
     /// Sees to it that what is pending gets written.
     pub(super) fn kick(&self, state: &mut State) {
+        if !state.log.pending() || state.poisoned.is_some() || self.left_to_journal(state) {
+            return;
+        }
+        self.start_writing(state);
+    }
+
+    /// Writes what is pending to its segments.
+    pub(super) fn start_writing(&self, state: &mut State) {
         if state.writing || !state.log.pending() || state.poisoned.is_some() {
             return;
         }
@@ -31,6 +39,10 @@ impl Partition {
 
     async fn write_pending(self: Rc<Self>) {
         loop {
+            if let Err(error) = self.begin_writes().await {
+                let directory = self.directory.display();
+                return self.give_up(format!("making {directory} ready for writes failed"), error);
+            }
             let (plan, durable, segment_bytes, preallocate) = {
                 let mut state = self.state.borrow_mut();
                 let plan = match state.poisoned {
@@ -41,7 +53,7 @@ impl Partition {
                     state.writing = false;
                     return state.quieter();
                 };
-                let durable = self.durable_wanted(&state);
+                let durable = self.durable_wanted(&state) || self.storing(&state);
                 let segment_bytes = state.log.rules().segment_bytes;
                 (plan, durable, segment_bytes, state.habits.preallocate)
             };
@@ -179,6 +191,7 @@ impl Partition {
                 }
             }
         }
+        self.go_on_storing(state);
         self.hurry(state);
     }
 
@@ -203,10 +216,14 @@ impl Partition {
         if !taking(self) {
             return Err(Errno(libc::EROFS));
         }
+        self.begin_writes().await?;
         let (base, size, segment_bytes) = self.with_log(|log| {
             let active = log.segments().next_back().expect("an active segment");
             (active.base, active.size, log.rules().segment_bytes)
         });
+        if !taking(self) {
+            return Err(Errno(libc::EROFS));
+        }
         let file = self.file(base, true).await?;
         file.reserve(size + bytes as u64, segment_bytes).await?;
         if !taking(self) {

@@ -10,6 +10,7 @@ mod beside;
 mod clean_start;
 mod compaction;
 mod durable;
+mod journal;
 mod left_behind;
 mod moves;
 mod oracle;
