@@ -32,7 +32,9 @@ use crate::catalog::records::new_owner;
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::Settings;
 use crate::net::{Gate, Server, accept_all, close_idle};
-use crate::partition::{Ground, Journal, OpenError, Opening, Partition, PartitionName, ReplayError};
+use crate::partition::{
+    Ground, Journal, OpenError, Opening, Partition, PartitionName, ReplayError,
+};
 use crate::runtime::{LogDirs, Mailboxes, Quiet};
 
 const CLEAN: &str = ".kafka_cleanshutdown";

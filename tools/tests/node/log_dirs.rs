@@ -74,7 +74,16 @@ fn value(number: i64) -> Vec<u8> {
     value
 }
 
+/// So little that it stays in a journal for a while.
+fn small(number: i64) -> Vec<u8> {
+    value(number)[..100].to_vec()
+}
+
 fn check(client: &mut Client, topic: &str, index: i32, count: i64) {
+    check_all(client, topic, index, count, value);
+}
+
+fn check_all(client: &mut Client, topic: &str, index: i32, count: i64, value: fn(i64) -> Vec<u8>) {
     let found = client.consume(topic, index, 0);
     assert_eq!(found.len() as i64, count, "{topic}-{index}");
     for (number, record) in (0..).zip(&found) {
@@ -171,6 +180,47 @@ fn partitions_spread_over_directories_and_are_found_again() {
         check(&mut node.leader("t", index as usize), "t", index, 3);
     }
     node.stop();
+}
+
+/// The journals in a log directory.
+fn journals(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).expect("a directory");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let names = names.map(|name| name.into_string().expect("UTF-8"));
+    names.filter(|name| name.starts_with("journal")).collect()
+}
+
+/// How many partitions' record of this number is in a directory's journals.
+fn in_journals(dir: &Path, number: i64) -> usize {
+    let wanted = small(number);
+    let count = |file: PathBuf| {
+        let bytes = std::fs::read(file).expect("a journal's file");
+        bytes
+            .windows(16)
+            .filter(|some| *some == &wanted[..16])
+            .count()
+    };
+    let files = journals(dir).into_iter().flat_map(|name| {
+        let entries = std::fs::read_dir(dir.join(name)).expect("a journal");
+        entries.map(|entry| entry.expect("an entry").path())
+    });
+    files.map(count).sum()
+}
+
+/// Stores a record in each of six partitions, three in each directory, until journals have the last
+/// one of each: they are made when they are needed. Gives how many each partition has.
+fn until_in_journals(node: &TestNode, dirs: &[&Path], first: i64) -> i64 {
+    let mut number = first;
+    wait_until("the journals are used", || {
+        for index in 0..6 {
+            let records = batch(&[&small(number)]);
+            let stored = node.leader("t", index).store("t", index as i32, &records);
+            assert_eq!(stored, number);
+        }
+        number += 1;
+        dirs.iter().all(|dir| in_journals(dir, number - 1) == 3)
+    });
+    number
 }
 
 trait Leaders {
@@ -294,6 +344,102 @@ fn a_directory_that_fails_takes_its_partitions_and_no_others() {
     wait_until("the node ends", || !node.alive());
     node.logged("the directory of the metadata log");
     node.kill();
+}
+
+#[test]
+fn what_only_a_journal_has_is_put_back_where_its_partition_is() {
+    let Some(disk) = FaultyDisk::mount(false) else {
+        return;
+    };
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let (a, b) = (home.path().join("a"), disk.path().join("b"));
+    let settings = [
+        ("shards", "2"),
+        ("log.durable.method", "journal"),
+        ("log.journal.bytes", "1048576"),
+    ];
+    let mut node = prepare(&[&a, &b], &settings);
+    node.run();
+    assert_eq!(node.client().create_topic("t", 6, &[]), ErrorCode::None);
+    let (good, bad): (Vec<i32>, Vec<i32>) =
+        (0..6).partition(|index| place(&node, "t", *index) == "a");
+    assert_eq!((good.len(), bad.len()), (3, 3));
+    let check = |node: &TestNode, index: i32, count: i64| {
+        let mut client = node.leader("t", index as usize);
+        check_all(&mut client, "t", index, count, small);
+    };
+    let by_hand = |index: i32, from: &Path, to: &Path| {
+        let name = format!("t-{index}");
+        std::fs::create_dir(to.join(&name)).expect("a directory");
+        for file in std::fs::read_dir(from.join(&name)).expect("a directory") {
+            let file = file.expect("an entry");
+            std::fs::copy(file.path(), to.join(&name).join(file.file_name())).expect("a copy");
+        }
+        std::fs::remove_dir_all(from.join(&name)).expect("removed");
+    };
+    let count = until_in_journals(&node, &[&a, &b], 0);
+    node.kill();
+    disk.lose_power();
+    // Two swap places.
+    by_hand(good[0], &a, &b);
+    by_hand(bad[0], &b, &a);
+    let (good, bad) = ([bad[0], good[1], good[2]], [good[0], bad[1], bad[2]]);
+    node.run();
+    for (of, directory) in [(good, "a"), (bad, "b")] {
+        for index in of {
+            assert_eq!(place(&node, "t", index), directory);
+            check(&node, index, count);
+        }
+    }
+    let count = until_in_journals(&node, &[&a, &b], count);
+    // A full disk has not failed, and with what its journal holds a partition waits for a start.
+    let full = format!("/t-{}/", bad[1]);
+    for call in [Call::Write, Call::DurableWrite, Call::Allocate] {
+        disk.inject(Rule::new(call, &full, Fault::Error(libc::ENOSPC)));
+    }
+    let large = batch(&[&[1; 200_000]]);
+    let mut client = node.leader("t", bad[1] as usize);
+    let produced = client.produce("t", bad[1], -1, &large);
+    assert_eq!(produced.error, ErrorCode::KafkaStorageError);
+    node.logged("the partition is offline until the node is started again");
+    assert!(!node.log().contains("has failed and is offline"));
+    check(&node, bad[2], count);
+    // What the journal holds goes to the segment before the partition moves; that fails.
+    let path = format!("/t-{}/", bad[0]);
+    for call in [Call::Write, Call::DurableWrite] {
+        disk.inject(Rule::new(call, &path, Fault::Error(libc::EIO)));
+    }
+    assert_eq!(send(&node, "t", bad[0], &a), ErrorCode::None);
+    wait_until("the directory has failed", || {
+        bad.iter().all(|index| node.leader_is_none("t", *index))
+    });
+    for index in good {
+        check(&node, index, count);
+    }
+    node.stop();
+    assert_eq!(journals(&a), [""; 0]);
+    let held = journals(&b);
+    assert_eq!(held.len(), 2);
+    disk.repair();
+    disk.lose_power();
+    // Without its directory, then with it.
+    disk.inject(Rule::new(Call::Open, "/b/", Fault::Error(libc::EIO)));
+    node.run();
+    assert!(bad.iter().all(|index| node.leader_is_none("t", *index)));
+    for index in good {
+        check(&node, index, count);
+    }
+    node.kill();
+    assert_eq!(journals(&b), held);
+    disk.repair();
+    node.run();
+    for index in 0..6 {
+        check(&node, index, count);
+    }
+    node.stop();
+    for dir in [&a, &b] {
+        assert_eq!(journals(dir), [""; 0]);
+    }
 }
 
 /// Asks for a partition to be in a directory.
