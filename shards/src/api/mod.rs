@@ -7,7 +7,7 @@ pub mod across;
 mod assignment;
 mod broker;
 mod call;
-mod change;
+pub(crate) mod change;
 mod configs;
 pub mod header;
 mod publish;

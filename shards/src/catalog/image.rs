@@ -21,6 +21,9 @@ pub struct PartitionEntry {
     pub shard: u32,
     pub leader_epoch: i32,
     pub partition_epoch: i32,
+    /// The id of its log directory; zero: of the only one, or of none yet. See
+    /// [`LogDirs`](crate::runtime::LogDirs).
+    pub directory: Uuid,
 }
 
 /// A topic.
@@ -160,6 +163,8 @@ impl Image {
                     shard: record.leader.max(0) as u32,
                     leader_epoch: record.leader_epoch,
                     partition_epoch: record.partition_epoch,
+                    // One replica, one directory.
+                    directory: record.directories.first().copied().unwrap_or(Uuid::ZERO),
                 };
                 match topic.partitions.get_mut(record.partition_id as usize) {
                     Some(old) => *old = entry,
@@ -173,6 +178,9 @@ impl Image {
                         if record.leader >= 0 {
                             entry.shard = record.leader as u32;
                             entry.leader_epoch = entry.leader_epoch.saturating_add(1);
+                        }
+                        if let Some([directory, ..]) = record.directories.as_deref() {
+                            entry.directory = *directory;
                         }
                         entry.partition_epoch = entry.partition_epoch.saturating_add(1);
                     }

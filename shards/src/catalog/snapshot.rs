@@ -16,7 +16,7 @@ use odradek_wire::metadata_records::{
     ConfigRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord, ProducerIdsRecord,
     TopicRecord,
 };
-use odradek_wire::{Message, Uuid, Writer};
+use odradek_wire::{Message, Writer};
 
 use super::image::{
     BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, Image, TOPIC_RESOURCE, TRANSACTION_VERSION,
@@ -80,7 +80,7 @@ fn records_of(image: &Image) -> Vec<MetadataRecord<'_>> {
                 leader: shard,
                 leader_epoch: entry.leader_epoch,
                 partition_epoch: entry.partition_epoch,
-                directories: vec![Uuid::ZERO],
+                directories: vec![entry.directory],
                 ..PartitionRecord::default()
             }));
         }
@@ -196,6 +196,7 @@ pub fn decode(bytes: &[u8]) -> Result<Image, SnapshotError> {
 
 #[cfg(test)]
 mod tests {
+    use odradek_wire::Uuid;
     use odradek_wire::metadata_records::ClientQuotaRecord;
     use odradek_wire::metadata_records::client_quota_record::EntityData;
 

@@ -91,6 +91,16 @@ pub struct ProcessFigures {
     pub open_files: Option<u64>,
     pub open_files_max: Option<u64>,
     pub cpu_seconds: Option<f64>,
-    /// Of the log directory's file system: free for this process, and in all.
-    pub disk_bytes: Option<(u64, u64)>,
+    /// Of each log directory.
+    pub disks: Vec<DiskFigures>,
+}
+
+/// A log directory.
+#[derive(Clone, Debug, Default)]
+pub struct DiskFigures {
+    pub directory: String,
+    /// It has failed.
+    pub offline: bool,
+    /// Of its file system: free for this process, and in all.
+    pub bytes: Option<(u64, u64)>,
 }

@@ -12,8 +12,8 @@ mod page;
 mod text;
 
 pub use figures::{
-    ClientSeries, Committed, LogFigures, PartitionFigures, ProcessFigures, ShardFigures,
-    TelemetryFigures,
+    ClientSeries, Committed, DiskFigures, LogFigures, PartitionFigures, ProcessFigures,
+    ShardFigures, TelemetryFigures,
 };
 pub use meter::{ApiCounts, Meter, QUOTAS, Taken, Times, TimesCounts, bump};
 pub use page::{Shard, page};

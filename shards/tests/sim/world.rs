@@ -10,7 +10,7 @@ use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
-use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
+use odradek_shards::broker::{Boot, Broker, Endpoint, log_dirs, start, until_stopped};
 use odradek_shards::net::Gate;
 use odradek_shards::partition::{PartitionName, Standing};
 use odradek_shards::runtime::Mailboxes;
@@ -172,6 +172,7 @@ async fn serve(
     let (listener, address) = io.listen(address, true).await.expect("listening");
     let boot = Boot {
         shard: 0,
+        log_dirs: log_dirs(&plan.settings),
         settings: plan.settings.clone(),
         endpoints: Into::into([Endpoint {
             host: "127.0.0.1".into(),

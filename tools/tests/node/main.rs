@@ -21,6 +21,7 @@ mod full_disk;
 mod fuzz;
 mod growth;
 mod heavy;
+mod log_dirs;
 mod metrics;
 mod moves;
 mod one_address;
