@@ -314,7 +314,34 @@ async fn timed<R>(io: &Io, work: impl Future<Output = R>) -> (R, u64) {
 
 #[cfg(test)]
 mod tests {
+    use odradek_wire::metadata_records::ClientQuotaRecord;
+    use odradek_wire::metadata_records::client_quota_record::EntityData;
+
     use super::*;
+
+    #[test]
+    fn a_connection_that_comes_too_soon_does_not_count() {
+        let mut set = ClientQuotas::default();
+        set.apply(&ClientQuotaRecord {
+            entity: vec![EntityData {
+                entity_type: "ip",
+                entity_name: Some("127.0.0.1"),
+            }],
+            key: Kind::Connection.key(),
+            value: 2.0,
+            remove: false,
+        });
+        let (settings, _) = Settings::load(None, &[]).expect("the defaults");
+        let quotas = Quotas::new(&settings, 1, &Arc::new(set));
+        let address = IpAddr::from([127, 0, 0, 1]);
+        // Somebody tries every ten milliseconds for a minute, far too often.
+        let times = (0..6000u64).map(|at| 1 + at * 10_000_000);
+        let served = times.filter(|now| quotas.connects(address, *now) == 0);
+        let served = served.count();
+        assert!((100..=150).contains(&served), "{served} in 60 s at 2/s");
+        let other = IpAddr::from([127, 0, 0, 2]);
+        assert_eq!(quotas.connects(other, 1), 0, "it has no limit");
+    }
 
     #[test]
     fn a_client_id_is_read_from_a_header_or_there_is_none() {
