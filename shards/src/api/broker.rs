@@ -25,6 +25,7 @@ use crate::coordinators::{Groups, Transactions};
 use crate::metrics::Meter;
 use crate::net::HandOver;
 use crate::runtime::{LogDirs, Mailboxes, Notice, Quiet};
+use crate::telemetry::{Clients, Subscriptions};
 
 /// Where a shard is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub struct Broker {
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Quotas of clients, and what is used.
     pub quotas: Quotas,
+    /// Metrics that clients push.
+    pub telemetry: RefCell<Clients>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// The group coordinators here.
@@ -108,6 +111,9 @@ impl Broker {
             fetch_sessions::PARTITIONS_MAX,
         );
         let quotas = Quotas::new(settings, mail.shards(), holdings.image().quotas());
+        let mut telemetry = Clients::default();
+        telemetry.adopt(Subscriptions::new(holdings.image().client_metrics()));
+        let telemetry = RefCell::new(telemetry);
         Rc::new(Broker {
             shard: holdings.shard(),
             io: ground.io.clone(),
@@ -121,6 +127,7 @@ impl Broker {
             refusals: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
             quotas,
+            telemetry,
             producer_ids: ProducerIds::default(),
             groups: Groups::new(holdings.clone()),
             transactions: Transactions::new(holdings.clone()),

@@ -68,6 +68,8 @@ pub struct Image {
     /// The finalized level of [`TRANSACTION_VERSION`], if it was ever set.
     transaction_version: Option<i16>,
     quotas: Arc<ClientQuotas>,
+    /// Which metrics are asked of clients, by the subscription's name.
+    client_metrics: Arc<BTreeMap<String, Given>>,
 }
 
 impl Image {
@@ -119,6 +121,11 @@ impl Image {
     /// Those of one id.
     pub fn broker(&self, id: &str) -> Given {
         self.brokers.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Which metrics are asked of clients, by the subscription's name.
+    pub fn client_metrics(&self) -> &Arc<BTreeMap<String, Given>> {
+        &self.client_metrics
     }
 
     fn insert(&mut self, topic: Arc<Topic>) {
@@ -185,12 +192,10 @@ impl Image {
                 }
             }
             MetadataRecord::Config(record) if record.resource_type == BROKER_RESOURCE => {
-                let brokers = Arc::make_mut(&mut self.brokers);
-                let given = brokers.entry(record.resource_name.to_owned()).or_default();
-                give(given, record);
-                if given.is_empty() {
-                    brokers.remove(record.resource_name);
-                }
+                give_by_name(Arc::make_mut(&mut self.brokers), record);
+            }
+            MetadataRecord::Config(record) if record.resource_type == CLIENT_METRICS_RESOURCE => {
+                give_by_name(Arc::make_mut(&mut self.client_metrics), record);
             }
             MetadataRecord::ClientQuota(record) => Arc::make_mut(&mut self.quotas).apply(record),
             MetadataRecord::ProducerIds(record) => {
@@ -201,6 +206,15 @@ impl Image {
             }
             _ => {}
         }
+    }
+}
+
+/// What has no settings is not there.
+fn give_by_name(all: &mut BTreeMap<String, Given>, record: &ConfigRecord<'_>) {
+    let given = all.entry(record.resource_name.to_owned()).or_default();
+    give(given, record);
+    if given.is_empty() {
+        all.remove(record.resource_name);
     }
 }
 
@@ -219,3 +233,5 @@ const TRANSACTION_VERSION_MAX: i16 = 2;
 pub const TOPIC_RESOURCE: i8 = 2;
 /// `ConfigResource.Type.BROKER`.
 pub const BROKER_RESOURCE: i8 = 4;
+/// `ConfigResource.Type.CLIENT_METRICS`.
+pub const CLIENT_METRICS_RESOURCE: i8 = 16;

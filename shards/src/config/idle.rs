@@ -453,7 +453,6 @@ pub static IDLE: &[Row] = &[
     row("ssl.truststore.password", Password, None, Any, PerBroker, Security),
     row("ssl.truststore.type", String, Some("JKS"), Any, PerBroker, Security),
     internal("super.users", String, Some(""), Any, ReadOnly, Authorization),
-    row("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1), ReadOnly, Metrics),
     row("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), ReadOnly, Coordinator),
     row("transaction.partition.verification.enable", Boolean, Some("true"), Any, ClusterWide, Transactions),
     row("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), ReadOnly, Coordinator),

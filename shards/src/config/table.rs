@@ -132,6 +132,8 @@ settings! {
     /// Whether the metrics hold series for every partition (size, offsets) and for every partition
     /// that a group has committed (offset, lag).
     pub metrics_partitions_enable: bool = "metrics.partitions.enable", Some("true"), Any, ReadOnly;
+    /// Bytes of one push of a client's metrics (KIP-714), as it is sent. Opened it may have 4 MiB.
+    pub telemetry_max_bytes: i32 = "telemetry.max.bytes", Some("1048576"), AtLeast(1), ReadOnly;
 }
 "Topics" {
     /// Whether producing to, or asking for, a topic that does not exist creates it.

@@ -12,7 +12,8 @@ mod page;
 mod text;
 
 pub use figures::{
-    Committed, DiskFigures, LogFigures, PartitionFigures, ProcessFigures, ShardFigures,
+    ClientSeries, Committed, DiskFigures, LogFigures, PartitionFigures, ProcessFigures,
+    ShardFigures, TelemetryFigures,
 };
 pub use meter::{ApiCounts, Meter, QUOTAS, Taken, Times, TimesCounts, bump};
 pub use page::{Shard, page};

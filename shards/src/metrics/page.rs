@@ -110,6 +110,30 @@ const SHARD: &[Plain<ShardFigures>] = &[
         "Bytes of records written to segments.",
         |f| f.written_bytes,
     ),
+    (
+        Gauge,
+        "odradek_client_telemetry_clients",
+        "Clients that have asked for what metrics they are to push, and are not silent.",
+        |f| f.telemetry.clients,
+    ),
+    (
+        Counter,
+        "odradek_client_telemetry_pushes_total",
+        "Pushes of clients' metrics that were taken.",
+        |f| f.telemetry.taken,
+    ),
+    (
+        Counter,
+        "odradek_client_telemetry_refused_total",
+        "Pushes of clients' metrics that were refused, or could not be read.",
+        |f| f.telemetry.refused,
+    ),
+    (
+        Counter,
+        "odradek_client_telemetry_left_out_total",
+        "Values that clients have pushed and that are not shown: no gauge and no sum, or too many.",
+        |f| f.telemetry.left_out,
+    ),
 ];
 
 const LOGS: &[Plain<LogFigures>] = &[
@@ -173,6 +197,7 @@ pub fn page(version: &str, shards: &[Shard], process: &ProcessFigures) -> String
             text.sample(&[("shard", shard)], read(figures));
         }
     }
+    write_clients(&mut text, &figures);
     write_quotas(&mut text, &figures);
     write_apis(&mut text, &figures);
     let logs = each().filter_map(|(shard, known)| Some((shard, known.logs.as_ref()?)));
@@ -225,6 +250,28 @@ fn write_process(text: &mut Text, process: &ProcessFigures) {
         let name = "process_cpu_seconds_total";
         text.family(Counter, name, "User and system time of all threads.");
         text.sample(&[], seconds);
+    }
+}
+
+fn write_clients(text: &mut Text, shards: &[(&str, &ShardFigures)]) {
+    text.family(
+        Gauge,
+        "odradek_client_metric",
+        "Last values of metrics that clients push (KIP-714), as kafka-configs --entity-type \
+         client-metrics asks them to.",
+    );
+    for (shard, figures) in shards {
+        for series in &figures.telemetry.series {
+            let labels = [
+                ("client_id", &*series.client_id),
+                ("client_instance_id", series.instance_id.as_str()),
+                ("metric", &*series.metric),
+                ("attributes", &*series.attributes),
+                // A client may have come to another shard meanwhile.
+                ("shard", *shard),
+            ];
+            text.sample(&labels, series.value);
+        }
     }
 }
 

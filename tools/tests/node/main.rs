@@ -35,6 +35,7 @@ mod small_disk;
 mod snapshots;
 mod sockets;
 mod strategies;
+mod telemetry;
 mod timeouts;
 mod topics;
 mod transactions;
