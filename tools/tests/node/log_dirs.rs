@@ -547,6 +547,9 @@ fn a_partition_moves_between_directories_while_it_is_written() {
         });
         if killed {
             kills += 1;
+            // From now on the journal has what must be copied, too.
+            node.set("log.durable.method", "journal");
+            node.set("log.journal.bytes", "1048576");
             node.run();
         }
         next = stored;
