@@ -154,7 +154,7 @@ pub(super) async fn walk(
             set_aside(io, directory, &bases[number..]).await?;
             break;
         }
-        let file = SegmentFile::open(io, directory, base, ground.strategy, true).await?;
+        let file = SegmentFile::open(io, directory, base, ground.strategy, false).await?;
         let following = bases.get(number + 1).copied();
         // After a clean stop the newest snapshot is named after the log's end.
         let until = following.or(snapshot.filter(|end| *end > base));
