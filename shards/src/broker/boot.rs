@@ -134,6 +134,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         lively: RefCell::default(),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
+        recoveries: Default::default(),
         troubles: Quiet::default(),
     });
     let (facts, image, controller) = match boot.first {

@@ -29,6 +29,7 @@ mod open;
 mod progress;
 mod read;
 mod recover;
+mod recoveries;
 mod rest;
 mod side_files;
 mod stray;
@@ -69,6 +70,7 @@ pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Isolation, Piece, Read, ReadError};
+pub use self::recoveries::Recoveries;
 use self::rest::Looked;
 pub use self::stray::{is_foreign, remove_directory};
 use self::syncs::Syncs;
@@ -104,6 +106,7 @@ pub struct Ground {
     pub tail_bytes: Cell<usize>,
     /// Bytes written to segments since the start.
     pub written_bytes: Cell<u64>,
+    pub recoveries: Recoveries,
     /// Rate limit of log lines about full disks and the like.
     pub troubles: Quiet,
     /// Where partitions' directories are.

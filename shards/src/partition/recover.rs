@@ -143,7 +143,7 @@ async fn start(
     if listing.bases.last() != Some(&base) || listing.is_finished(base) {
         return Ok(None);
     }
-    let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, true);
+    let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, false);
     let file = file.await?;
     let epochs = read_epochs(&ground.io, &opening.directory).await?;
     Ok(match verify(checkpoint, &file, epochs.as_ref()).await? {

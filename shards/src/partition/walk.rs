@@ -35,6 +35,7 @@ pub(super) struct Walk<'a> {
     pub(super) undecided: Undecided,
     pub(super) undecided_from: Offset,
     pub(super) io: &'a Io,
+    ground: &'a Rc<Ground>,
     listing: &'a Listing<'a>,
     /// Compaction may have taken out offsets before this.
     pub(super) gaps: Offset,
@@ -130,6 +131,7 @@ pub(super) async fn walk(
         undecided,
         undecided_from,
         io,
+        ground,
         listing,
         gaps: match listing.gaps {
             true => load_gaps(io, directory).await?,
@@ -152,7 +154,7 @@ pub(super) async fn walk(
             set_aside(io, directory, &bases[number..]).await?;
             break;
         }
-        let file = SegmentFile::open(io, directory, base, ground.strategy, true).await?;
+        let file = SegmentFile::open(io, directory, base, ground.strategy, false).await?;
         let following = bases.get(number + 1).copied();
         // After a clean stop the newest snapshot is named after the log's end.
         let until = following.or(snapshot.filter(|end| *end > base));
@@ -243,13 +245,9 @@ impl Walk<'_> {
         let last = self.found.last;
         self.found.last = last.filter(|last| last.segment == base && last.end == size);
         if self.judged > 0 || start.is_some() {
-            tracing::info!(
-                partition = %self.opening.name,
-                read_bytes = self.judged,
-                checkpoint = start.map(|start| start.checkpoint.end.offset.0),
-                "recovered up to offset {}",
-                self.found.next.0
-            );
+            let from = start.map(|start| start.checkpoint.end.offset);
+            let (name, next) = (&self.opening.name, self.found.next);
+            self.ground.tell_recovered(name, next, self.judged, from);
         }
         Ok(self.found)
     }

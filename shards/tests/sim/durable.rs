@@ -44,6 +44,7 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         lively: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
+        recoveries: Default::default(),
         troubles: Default::default(),
     })
 }

@@ -144,6 +144,7 @@ fn recovered(bytes: &[u8], epochs: &str, gaps: i64) -> i64 {
         tail_bytes: Default::default(),
         tails: Default::default(),
         written_bytes: Default::default(),
+        recoveries: Default::default(),
         troubles: Default::default(),
         dirs: Default::default(),
         roots: Default::default(),
