@@ -35,11 +35,19 @@ pub enum Mutant {
     ForgetProducers,
     /// A partition that moves is not flushed first, and counts as durable.
     MoveUnflushed,
+    /// EndTxn is answered before the decision is durable.
+    AnswerEndEarly,
+    /// A transaction that was being ended when the node went down gets no markers in one of its topics.
+    ForgetMarkers,
+    /// Compaction drops the last record of some keys.
+    ForgetNewest,
+    /// A compacted segment takes its place before it is durable.
+    ExchangeUnflushed,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 13] = [
+    pub const ALL: [Mutant; 17] = [
         Mutant::AckBeforeDurable,
         Mutant::SkipCrc,
         Mutant::ForgetTailRewrite,
@@ -53,6 +61,10 @@ impl Mutant {
         Mutant::RemoveOutOfOrder,
         Mutant::ForgetProducers,
         Mutant::MoveUnflushed,
+        Mutant::AnswerEndEarly,
+        Mutant::ForgetMarkers,
+        Mutant::ForgetNewest,
+        Mutant::ExchangeUnflushed,
     ];
 }
 
