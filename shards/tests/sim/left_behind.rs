@@ -13,9 +13,9 @@ use odradek_engine::record::{Rules, batch_end, validate};
 use odradek_engine::task::Executor;
 use odradek_engine::types::Offset;
 use odradek_shards::partition::{Ground, Mark, Partition, Standing, remove_directory};
+use odradek_sim::plan::Rng;
 
 use super::durable::{append, ground, open, open_of};
-use super::plan::Rng;
 
 const FIRST: &str = "mM1vQzqGQ4u0wVd3kXn8Bw";
 const SECOND: &str = "b7Jt2rIyR9eHcF5sLZaTUg";
