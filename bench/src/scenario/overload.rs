@@ -30,7 +30,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 /// Connections, and requests in flight on each, that saturate it.
-const ENOUGH: (usize, usize) = (8, 5);
+const ENOUGH: (usize, usize) = (40, 5);
 /// Times as many connections.
 const TIMES: usize = 10;
 const PARTITIONS: i32 = 4;

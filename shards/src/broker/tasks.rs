@@ -177,7 +177,7 @@ async fn stop(broker: &Rc<Broker>) {
     broker.passed_on.answered(&broker.io).await;
     broker.groups.stop();
     broker.transactions.stop();
-    let doubtful = broker.holdings.moving() > 0 || broker.holdings.any_failed();
+    let doubtful = broker.holdings.moving() > 0 || !broker.holdings.failed().is_empty();
     let unclean = Rc::new(Cell::new(doubtful));
     let open = broker.holdings.open_partitions().into_iter();
     let told = unclean.clone();

@@ -231,10 +231,18 @@ impl Holdings {
         }
     }
 
-    /// Whether opening one failed, and was not tried again with success.
-    pub fn any_failed(&self) -> bool {
+    /// The topics and indices of partitions that failed, also on their way to another shard, and
+    /// were not opened since.
+    pub fn failed(&self) -> Vec<(Uuid, i32)> {
         let hosted = self.hosted.borrow();
-        hosted.values().any(|slot| matches!(slot, Slot::Failed(_)))
+        let leaving = self.leaving.borrow();
+        let here = hosted.iter().filter(|(_, slot)| match slot {
+            Slot::Failed(at) => *at != u64::MAX,
+            Slot::Open(_) | Slot::Opening(_) => false,
+        });
+        let gone = leaving.iter().filter(|(_, leaving)| leaving.failed());
+        let keys = here.map(|(key, _)| key).chain(gone.map(|(key, _)| key));
+        keys.copied().collect()
     }
 
     /// All open partitions of this shard.

@@ -118,17 +118,18 @@ impl Image {
         self.brokers.get(id).cloned().unwrap_or_default()
     }
 
-    fn put(&mut self, topic: Topic) {
-        let topic = Arc::new(topic);
+    fn insert(&mut self, topic: Arc<Topic>) {
         self.by_name.insert(topic.name.clone(), topic.clone());
         self.by_id.insert(topic.id, topic);
     }
 
+    /// Changes a topic; where no other image shares it, in place: thousands of records may be about
+    /// the same one.
     fn change(&mut self, id: Uuid, change: impl FnOnce(&mut Topic)) {
-        if let Some(topic) = self.by_id.get(&id) {
-            let mut topic = Topic::clone(topic);
-            change(&mut topic);
-            self.put(topic);
+        if let Some(mut topic) = self.by_id.remove(&id) {
+            self.by_name.remove(&topic.name);
+            change(Arc::make_mut(&mut topic));
+            self.insert(topic);
         }
     }
 
@@ -136,12 +137,12 @@ impl Image {
     pub fn apply(&mut self, record: &MetadataRecord<'_>) {
         self.version += 1;
         match record {
-            MetadataRecord::Topic(record) => self.put(Topic {
+            MetadataRecord::Topic(record) => self.insert(Arc::new(Topic {
                 id: record.topic_id,
                 name: record.name.into(),
                 partitions: Vec::new(),
                 config: Given::default(),
-            }),
+            })),
             MetadataRecord::RemoveTopic(record) => {
                 if let Some(topic) = self.by_id.remove(&record.topic_id) {
                     self.by_name.remove(&topic.name);

@@ -19,7 +19,7 @@ use odradek_wire::Uuid;
 use super::holdings::{Holdings, Slot};
 use super::hosted::Hosted;
 use super::image::{Image, Topic};
-use crate::partition::{HandOver, Partition};
+use crate::partition::{HandOver, Partition, RETRY_NS};
 use crate::runtime::{Gate, abreast};
 
 /// How long a shard passes on what producers send it for a partition that it gave away, nanoseconds.
@@ -36,18 +36,35 @@ pub struct Move {
 }
 
 /// A partition as its old owner knew it.
+#[derive(Clone)]
 pub(super) enum Leaving {
     Open(Rc<Hosted>),
     /// Somebody was opening it.
     Opening(Rc<Gate>),
+    /// It could not be opened.
+    Failed,
+}
+
+impl Leaving {
+    /// Whether its storage has failed.
+    pub(super) fn failed(&self) -> bool {
+        match self {
+            Leaving::Open(open) => open.partition.poisoned().is_some(),
+            Leaving::Opening(_) => false,
+            Leaving::Failed => true,
+        }
+    }
 }
 
 /// What the old owner gives.
 pub enum Released {
     /// The partition, and its last checkpoint.
     Open(Box<HandOver>, Option<Vec<u8>>),
-    /// It was not open, or its storage had failed: it can be opened, with this checkpoint.
+    /// It was not open: it can be opened, with this checkpoint.
     Closed(Option<Vec<u8>>),
+    /// Its storage had failed: it can be opened, with this checkpoint, and until somebody has done
+    /// that a stop is not clean.
+    Failed(Option<Vec<u8>>),
     /// The shard stops; nobody opens the partition before the next start.
     Stopping,
 }
@@ -95,7 +112,8 @@ impl Holdings {
                         Leaving::Open(open)
                     }
                     Some(Slot::Opening(gate)) => Leaving::Opening(gate),
-                    Some(Slot::Failed(_)) | None => continue,
+                    Some(Slot::Failed(_)) => Leaving::Failed,
+                    None => continue,
                 };
                 self.leaving.borrow_mut().insert(key, leaving);
                 self.under_way.set(self.under_way.get() + 1);
@@ -147,24 +165,26 @@ impl Holdings {
         if self.stopping() {
             return Released::Stopping;
         }
-        let leaving = self.leaving.borrow_mut().remove(&key);
+        let leaving = self.leaving.borrow().get(&key).cloned();
         let given = match &leaving {
             Some(Leaving::Open(open)) => open.partition.hand_over().await,
             Some(Leaving::Opening(gate)) => {
                 gate.passed().await;
                 None
             }
-            None => None,
+            Some(Leaving::Failed) | None => None,
         };
+        let failed = leaving.is_some_and(|leaving| leaving.failed());
         if self.stopping() {
             return Released::Stopping;
         }
-        if leaving.is_some() {
+        if self.leaving.borrow_mut().remove(&key).is_some() {
             self.under_way.set(self.under_way.get() - 1);
         }
         let checkpoint = self.checkpoints.give(topic, index);
         match given {
             Some(given) => Released::Open(Box::new(given), checkpoint),
+            None if failed => Released::Failed(checkpoint),
             None => Released::Closed(checkpoint),
         }
     }
@@ -190,6 +210,14 @@ impl Holdings {
                 self.under_way.set(self.under_way.get() - 1);
                 // Whoever needs it first opens it.
                 self.hosted.borrow_mut().remove(&key);
+                return gate.open();
+            }
+            Released::Failed(checkpoint) => {
+                self.checkpoints.take(topic.id, *index, checkpoint);
+                self.under_way.set(self.under_way.get() - 1);
+                // The next one who needs it tries.
+                let due = self.ground().io.now().saturating_sub(RETRY_NS);
+                self.hosted.borrow_mut().insert(key, Slot::Failed(due));
                 return gate.open();
             }
             Released::Open(given, checkpoint) => {

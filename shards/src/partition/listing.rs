@@ -1,5 +1,6 @@
 //! What the names in a partition's directory say. Pure.
 
+use odradek_engine::log::compaction::OffsetCheckpoint;
 use odradek_engine::log::parse_file_name;
 use odradek_engine::types::Offset;
 
@@ -14,6 +15,8 @@ pub(super) struct Listing<'a> {
     aborted: Vec<Offset>,
     /// Snapshots of the producers' state.
     pub snapshots: Vec<Offset>,
+    /// A checkpoint says where compaction may have taken out offsets.
+    pub gaps: bool,
     /// Left behind by a kill, to be removed.
     pub litter: Vec<&'a str>,
 }
@@ -32,7 +35,7 @@ impl<'a> Listing<'a> {
                 Some((base, "index")) => listing.finished.push(base),
                 Some((base, "txnindex")) => listing.aborted.push(base),
                 Some((base, "snapshot")) => listing.snapshots.push(base),
-                _ => {}
+                _ => listing.gaps |= name == OffsetCheckpoint::GAPS,
             }
         }
         for list in [

@@ -131,7 +131,10 @@ pub(super) async fn walk(
         undecided_from,
         io,
         listing,
-        gaps: load_gaps(io, directory).await?,
+        gaps: match listing.gaps {
+            true => load_gaps(io, directory).await?,
+            false => Offset(0),
+        },
         judged: 0,
     };
     let mut active = None;

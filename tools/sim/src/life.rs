@@ -13,7 +13,6 @@ use odradek_engine::io::Io;
 use odradek_engine::io::sim::SimWorld;
 use odradek_shards::broker::{Boot, BootError, Broker, Endpoint, start, until_stopped};
 use odradek_shards::net::Gate;
-use odradek_shards::partition::Standing;
 use odradek_shards::runtime::Mailboxes;
 
 use crate::admin::{Admin, administer};
@@ -24,7 +23,7 @@ use crate::fleeting::{Owner, own};
 use crate::groups::{Committer, commit_forever};
 use crate::judge::{judge, judge_at_rest};
 use crate::machine::Machine;
-use crate::oracle::{Oracle, Partition};
+use crate::oracle::{Oracle, Stood};
 use crate::plan::{End, Plan, Rng};
 use crate::producer::{Producer, produce};
 use crate::script::Script;
@@ -193,8 +192,8 @@ async fn stop(site: &Site, serving: &Serving, last: bool, rng: &mut Rng) {
     }
 }
 
-/// The partitions as they stand, and whether their storage has failed.
-fn standings(brokers: &[Rc<Broker>], oracle: &Oracle) -> Vec<(Partition, Standing, bool)> {
+/// The partitions that are open, and those whose storage has failed.
+fn standings(brokers: &[Rc<Broker>], oracle: &Oracle) -> Vec<Stood> {
     let mut found = Vec::new();
     for broker in brokers {
         for hosted in broker.holdings.open_partitions() {
@@ -208,7 +207,13 @@ fn standings(brokers: &[Rc<Broker>], oracle: &Oracle) -> Vec<(Partition, Standin
                 "{name} is offline though nothing was wrong: {poisoned:?}"
             );
             let standing = hosted.partition.standing();
-            found.push((partition, standing, poisoned.is_some()));
+            found.push((partition, Some(standing), poisoned.is_some()));
+        }
+        for (id, index) in broker.holdings.failed() {
+            let image = broker.holdings.image();
+            let topic = image.topic_by_id(id);
+            let known = topic.and_then(|topic| oracle.partition(&topic.name, index));
+            found.extend(known.map(|partition| (partition, None, true)));
         }
     }
     found

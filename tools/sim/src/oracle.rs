@@ -37,6 +37,8 @@ use crate::plan::{End, Plan};
 /// Who wrote a record: producer, and its number there.
 pub type Id = (u32, u64);
 pub type Partition = (&'static str, i32);
+/// How a partition stood at the end of a life, if it was open, and whether its storage had failed.
+pub type Stood = (Partition, Option<Standing>, bool);
 
 /// Beyond the configured lag a flush takes its time, and so does the flusher's look.
 const LAG_SLACK_NS: u64 = 700_000_000;
@@ -274,17 +276,13 @@ impl Oracle {
 
     /// A life has ended so, with the partitions that were open standing so, `true` with those whose
     /// storage had failed. `asked`: it may have been stopping.
-    pub fn ended(
-        &mut self,
-        end: End,
-        now: u64,
-        started: bool,
-        asked: bool,
-        standings: &[(Partition, Standing, bool)],
-    ) {
+    pub fn ended(&mut self, end: End, now: u64, started: bool, asked: bool, standings: &[Stood]) {
         for (partition, standing, poisoned) in standings {
             let log = self.log(*partition);
             log.troubled |= poisoned;
+            let Some(standing) = standing else {
+                continue;
+            };
             let stopped = end.is_stop() && !log.troubled;
             let (written, durable) = match stopped {
                 true => (standing.next.0, standing.next.0),
