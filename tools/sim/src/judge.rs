@@ -102,11 +102,9 @@ async fn judge_transactions(site: &Site, brokers: &[Rc<Broker>], rng: &mut Rng) 
 
 /// Whether storage has failed somewhere: until the next start not everything goes on.
 fn has_failed(brokers: &[Rc<Broker>]) -> bool {
-    let open = brokers
-        .iter()
-        .map(|broker| broker.holdings.open_partitions());
-    let mut open = open.flatten();
-    open.any(|hosted| hosted.partition.poisoned().is_some())
+    let poisoned = |hosted: Rc<Hosted>| hosted.partition.poisoned().is_some();
+    let mut holdings = brokers.iter().map(|broker| &broker.holdings);
+    holdings.any(|all| !all.failed().is_empty() || all.open_partitions().into_iter().any(poisoned))
 }
 
 async fn prepare(
