@@ -35,6 +35,8 @@ pub enum Mutant {
     ForgetProducers,
     /// A partition that moves is not flushed first, and counts as durable.
     MoveUnflushed,
+    /// A segment that was finished keeps its index while it is written to.
+    StayFinished,
     /// EndTxn is answered before the decision is durable.
     AnswerEndEarly,
     /// A transaction that was being ended when the node went down gets no markers in one of its topics.
@@ -47,7 +49,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 17] = [
+    pub const ALL: [Mutant; 18] = [
         Mutant::AckBeforeDurable,
         Mutant::SkipCrc,
         Mutant::ForgetTailRewrite,
@@ -61,6 +63,7 @@ impl Mutant {
         Mutant::RemoveOutOfOrder,
         Mutant::ForgetProducers,
         Mutant::MoveUnflushed,
+        Mutant::StayFinished,
         Mutant::AnswerEndEarly,
         Mutant::ForgetMarkers,
         Mutant::ForgetNewest,

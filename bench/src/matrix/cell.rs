@@ -183,12 +183,21 @@ pub(super) struct Run {
     pub(super) settings: Vec<String>,
 }
 
+/// A kept result does not tell where on this machine the data was.
+fn without_paths(why: &str) -> String {
+    let words = why.split(' ').map(|word| match word.starts_with('/') {
+        true => "the data directory",
+        false => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 impl Finding {
     /// A start that failed says by its words what that means.
     pub(super) fn of_failure(error: &anyhow::Error, cell: &Cell) -> Self {
         // A node that ended says why in its last line.
         let why = format!("{error:#}");
-        let why = why.rsplit(" | ").next().unwrap_or_default().to_owned();
+        let why = without_paths(why.rsplit(" | ").next().unwrap_or_default());
         let refusals = [
             "refuses writes of log.write.strategy",
             super::cache::NEVER_COLD,
@@ -272,5 +281,12 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), cells.len(), "each has a name of its own");
+    }
+
+    #[test]
+    fn a_refusal_names_no_path() {
+        let why = "the file system of /tmp/x/data refuses writes";
+        let told = "the file system of the data directory refuses writes";
+        assert_eq!(without_paths(why), told);
     }
 }

@@ -121,6 +121,7 @@ pub struct Log {
     replayed_from: Offset,
     tail: Tail,
     recent: VecDeque<Recent>,
+    boundary: Option<read::Boundary>,
     seals: VecDeque<Seal>,
     /// Rolled segments whose files are not finished; they stay until they are.
     unfinished: VecDeque<Offset>,
@@ -143,6 +144,7 @@ impl Log {
             replayed_from: found.replayed_from,
             tail,
             recent: found.last.into_iter().collect(),
+            boundary: None,
             seals: VecDeque::new(),
             unfinished: VecDeque::new(),
         }

@@ -32,6 +32,14 @@ pub struct Found {
     pub len: u64,
 }
 
+/// Where a read had to end that ended before what is recent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Boundary {
+    end: Offset,
+    segment: Offset,
+    pos: u64,
+}
+
 /// How a read is performed.
 #[derive(Debug)]
 pub enum ReadPlan {
@@ -40,7 +48,9 @@ pub enum ReadPlan {
     /// Nothing to show yet.
     Empty,
     /// The batch lies in this segment at or after `from`: walk the batch headers to the first
-    /// whose last offset is not before `target`, and ask again with what was found.
+    /// whose last offset is not before `target`, and ask again with what was found. Where `target` is
+    /// not the offset that was asked for it is where the read must end: tell
+    /// [`Log::found_end`], and ask again.
     Search {
         segment: Offset,
         from: u64,
@@ -94,7 +104,10 @@ impl Log {
         let Some(holder) = self.segment_of(segment).map(|at| &self.segments[at]) else {
             return ReadPlan::OutOfRange;
         };
-        let end = self.end_in(holder, limits.end);
+        let Some(end) = self.end_in(holder, limits.end) else {
+            // Where the readers' end lies is searched for as an offset is.
+            return self.search(limits.end);
+        };
         if end <= pos {
             return ReadPlan::Empty;
         }
@@ -128,17 +141,29 @@ impl Log {
         (at > first).then(|| self.recent[at - 1].end)
     }
 
-    /// Where `end`, a batch boundary, lies in `segment`.
-    fn end_in(&self, segment: &Segment, end: Offset) -> u64 {
-        if end >= self.next {
-            return segment.size;
+    /// Where `end`, a batch boundary, lies in `segment`. `None`: in it, and it must be searched for,
+    /// because a transaction that is open since then holds readers back behind what is recent.
+    fn end_in(&self, segment: &Segment, end: Offset) -> Option<u64> {
+        if end <= segment.base {
+            return Some(0);
+        }
+        let holder = self.segment_of(end).map(|at| self.segments[at].base);
+        if end >= self.next || holder != Some(segment.base) {
+            return Some(segment.size);
         }
         let at = self.recent.partition_point(|batch| batch.next <= end);
-        match self.recent.get(at) {
-            Some(batch) if batch.segment == segment.base => batch.pos.min(segment.size),
-            Some(batch) if batch.segment < segment.base => 0,
-            _ => segment.size,
+        let recent = self.recent.get(at).filter(|batch| batch.base <= end);
+        if let Some(batch) = recent {
+            return Some(batch.pos.min(segment.size));
         }
+        let known = self.boundary.as_ref();
+        let known = known.filter(|one| one.end == end && one.segment == segment.base);
+        known.map(|one| one.pos)
+    }
+
+    /// A search that [`plan_read`](Self::plan_read) asked for has found where its end lies.
+    pub fn found_end(&mut self, end: Offset, segment: Offset, pos: u64) {
+        self.boundary = Some(Boundary { end, segment, pos });
     }
 
     fn range(&self, segment: Offset, pos: u64, stop: u64) -> ReadPlan {

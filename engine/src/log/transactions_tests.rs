@@ -1,7 +1,7 @@
 use super::*;
 use crate::bytes::Pool;
 use crate::log::index::IndexRules;
-use crate::log::{LogRules, Recovered};
+use crate::log::{Found, LogRules, ReadLimits, ReadPlan, Recovered};
 use crate::record::{BatchBuilder, Origin, Rules, validate};
 use crate::types::{ProducerEpoch, Sequence};
 
@@ -215,6 +215,53 @@ fn reading_batch_by_batch_finds_the_same() {
         log.segments.back().unwrap().aborted.known()
     );
     assert_eq!(undecided.marker(&info, marker), None, "it was told before");
+}
+
+#[test]
+fn readers_of_committed_records_end_where_it_is_stable_also_when_that_is_long_ago() {
+    let mut log = log();
+    data(&mut log, 1, 0);
+    end(&mut log, 1, 0, true, 1).unwrap();
+    log.shown(Offset(2));
+    let before = log.bytes();
+    let open = data(&mut log, 2, 0);
+    for sequence in 1..5 {
+        data(&mut log, 2, sequence);
+    }
+    let stable = log.stable(log.next());
+    assert_eq!(stable, Offset(open));
+    let limits = ReadLimits {
+        bytes_max: 1 << 20,
+        first_whole: true,
+        end: stable,
+        tail: true,
+    };
+    let bytes = |log: &Log, found| match log.plan_read(Offset(0), limits, found) {
+        ReadPlan::Range { bytes, .. } => Some(bytes),
+        ReadPlan::Search { target, .. } if target == stable => None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(bytes(&log, None), Some(before));
+    // As after a start, a move, or under much traffic.
+    log.recent.drain(..log.recent.len() - 1);
+    let first = Found {
+        segment: Offset(0),
+        base: Offset(0),
+        pos: 0,
+        len: 1,
+    };
+    assert_eq!(bytes(&log, Some(first)), None, "it must be searched for");
+    log.found_end(stable, Offset(0), before);
+    assert_eq!(bytes(&log, Some(first)), Some(before));
+    // What was found is of that end only.
+    end(&mut log, 2, 0, true, 1).unwrap();
+    log.recent.drain(..log.recent.len() - 1);
+    let all = ReadLimits {
+        end: log.next(),
+        ..limits
+    };
+    let plan = log.plan_read(Offset(0), all, Some(first));
+    assert!(matches!(plan, ReadPlan::Range { bytes, .. } if bytes == log.bytes()));
 }
 
 #[test]

@@ -329,15 +329,23 @@ fn internal_config(broker: &Broker, name: &str) -> Given {
         "__consumer_offsets" => broker.settings.offsets_topic_segment_bytes,
         _ => broker.settings.transaction_state_log_segment_bytes,
     };
+    // Less than a topic of clients may ask for has a name of its own, in Kafka, too.
+    let name = match segment < SEGMENT_BYTES_MIN {
+        true => "internal.segment.bytes",
+        false => "segment.bytes",
+    };
     [
         ("cleanup.policy", "compact".to_owned()),
         ("compression.type", "producer".to_owned()),
-        ("segment.bytes", segment.to_string()),
+        (name, segment.to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }
+
+/// Of `segment.bytes`.
+const SEGMENT_BYTES_MIN: i32 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

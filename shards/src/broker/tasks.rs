@@ -12,7 +12,7 @@ use super::boot::mark_clean;
 use crate::api::Broker;
 use crate::catalog::controller::SnapshotRules;
 use crate::partition::Partition;
-use crate::runtime::abreast;
+use crate::runtime::{abreast, next_pass};
 
 /// How often the flusher looks, and the tails are trimmed.
 const FLUSHER: Duration = Duration::from_millis(100);
@@ -61,12 +61,43 @@ pub(super) async fn flush_forever(broker: Rc<Broker>) {
     }
 }
 
+/// Partitions that were not used since the start are opened so many at a time: nobody waits for it,
+/// and clients should not notice.
+const OPENED_AT_ONCE: usize = 4;
+
+/// Opens those of the shard's partitions that nobody has used yet: what retention and compaction
+/// promise holds for them, too.
+async fn open_rest(broker: &Rc<Broker>) {
+    let holdings = &broker.holdings;
+    let image = holdings.image();
+    let mut rest = Vec::new();
+    for topic in image.topics() {
+        for (index, entry) in (0..).zip(&topic.partitions) {
+            if entry.shard == broker.shard && !holdings.is_open(topic.id, index) {
+                rest.push((topic.clone(), index));
+            }
+        }
+    }
+    let broker = broker.clone();
+    let spawner = broker.spawner.clone();
+    let opening = rest.into_iter().map(move |(topic, index)| {
+        let broker = broker.clone();
+        async move {
+            // A failure is logged there, and told to whoever asks for the partition.
+            let _ = broker.holdings.hosted(&topic, index).await;
+            next_pass(&broker.io).await;
+        }
+    });
+    abreast(&spawner, OPENED_AT_ONCE, opening).await;
+}
+
 /// Retention by time and size, and forgotten producers.
 pub(super) async fn retain_forever(broker: Rc<Broker>) {
     let pause =
         Duration::from_millis(broker.settings.log_retention_check_interval_ms.max(1) as u64);
     loop {
         broker.io.sleep(pause).await;
+        open_rest(&broker).await;
         let now = Timestamp(broker.io.wall_clock());
         let producers_ms = i64::from(broker.settings.producer_id_expiration_ms);
         let open = broker.holdings.open_partitions();

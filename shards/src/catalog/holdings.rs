@@ -27,6 +27,8 @@ pub(super) enum Slot {
     Opening(Rc<Gate>),
     /// Opening it failed at this time, after which it is tried again; `u64::MAX`: never.
     Failed(u64),
+    /// Its storage failed where it was before it moved here: nobody opens it before the next start.
+    Offline,
 }
 
 /// Why a partition is not served here.
@@ -160,6 +162,7 @@ impl Holdings {
                 Some(Slot::Failed(at)) if self.ground.io.now() < at.saturating_add(RETRY_NS) => {
                     return Err(Unhosted::Failed);
                 }
+                Some(Slot::Offline) => return Err(Unhosted::Failed),
                 Some(Slot::Failed(_)) | None => break,
             };
             gate.passed().await;
@@ -238,11 +241,19 @@ impl Holdings {
         let leaving = self.leaving.borrow();
         let here = hosted.iter().filter(|(_, slot)| match slot {
             Slot::Failed(at) => *at != u64::MAX,
+            Slot::Offline => true,
             Slot::Open(_) | Slot::Opening(_) => false,
         });
         let gone = leaving.iter().filter(|(_, leaving)| leaving.failed());
         let keys = here.map(|(key, _)| key).chain(gone.map(|(key, _)| key));
         keys.copied().collect()
+    }
+
+    /// Whether a partition is open here, or being opened.
+    pub fn is_open(&self, topic: Uuid, index: i32) -> bool {
+        let hosted = self.hosted.borrow();
+        let slot = hosted.get(&(topic, index));
+        matches!(slot, Some(Slot::Open(_) | Slot::Opening(_)))
     }
 
     /// All open partitions of this shard.
@@ -252,7 +263,7 @@ impl Holdings {
             .values()
             .filter_map(|slot| match slot {
                 Slot::Open(open) => Some(open.clone()),
-                Slot::Opening(_) | Slot::Failed(_) => None,
+                Slot::Opening(_) | Slot::Failed(_) | Slot::Offline => None,
             })
             .collect()
     }
@@ -268,7 +279,7 @@ impl Holdings {
         let open = hosted.range((from, Bound::Unbounded));
         let open = open.filter_map(|(key, slot)| match slot {
             Slot::Open(open) => Some((*key, open.clone())),
-            Slot::Opening(_) | Slot::Failed(_) => None,
+            Slot::Opening(_) | Slot::Failed(_) | Slot::Offline => None,
         });
         open.take(count).collect()
     }
@@ -278,7 +289,7 @@ impl Holdings {
         let hosted = self.hosted.borrow();
         let open = hosted.iter().filter_map(|(key, slot)| match slot {
             Slot::Open(open) => Some((*key, open.partition.clone())),
-            Slot::Opening(_) | Slot::Failed(_) => None,
+            Slot::Opening(_) | Slot::Failed(_) | Slot::Offline => None,
         });
         open.collect()
     }

@@ -43,6 +43,8 @@ pub(super) enum Leaving {
     Opening(Rc<Gate>),
     /// It could not be opened.
     Failed,
+    /// As [`Slot::Offline`].
+    Offline,
 }
 
 impl Leaving {
@@ -51,7 +53,7 @@ impl Leaving {
         match self {
             Leaving::Open(open) => open.partition.poisoned().is_some(),
             Leaving::Opening(_) => false,
-            Leaving::Failed => true,
+            Leaving::Failed | Leaving::Offline => true,
         }
     }
 }
@@ -62,9 +64,12 @@ pub enum Released {
     Open(Box<HandOver>, Option<Vec<u8>>),
     /// It was not open: it can be opened, with this checkpoint.
     Closed(Option<Vec<u8>>),
-    /// Its storage had failed: it can be opened, with this checkpoint, and until somebody has done
-    /// that a stop is not clean.
-    Failed(Option<Vec<u8>>),
+    /// Its storage had failed. `again`: it can be opened, with this checkpoint; else not before the
+    /// next start. Until somebody has done that a stop is not clean.
+    Failed {
+        checkpoint: Option<Vec<u8>>,
+        again: bool,
+    },
     /// The shard stops; nobody opens the partition before the next start.
     Stopping,
 }
@@ -113,6 +118,7 @@ impl Holdings {
                     }
                     Some(Slot::Opening(gate)) => Leaving::Opening(gate),
                     Some(Slot::Failed(_)) => Leaving::Failed,
+                    Some(Slot::Offline) => Leaving::Offline,
                     None => continue,
                 };
                 self.leaving.borrow_mut().insert(key, leaving);
@@ -172,9 +178,14 @@ impl Holdings {
                 gate.passed().await;
                 None
             }
-            Some(Leaving::Failed) | None => None,
+            Some(Leaving::Failed | Leaving::Offline) | None => None,
         };
-        let failed = leaving.is_some_and(|leaving| leaving.failed());
+        let failed = leaving.as_ref().is_some_and(Leaving::failed);
+        let again = match &leaving {
+            Some(Leaving::Open(open)) => open.partition.may_reopen(),
+            Some(Leaving::Offline) => false,
+            Some(Leaving::Opening(_) | Leaving::Failed) | None => true,
+        };
         if self.stopping() {
             return Released::Stopping;
         }
@@ -184,7 +195,7 @@ impl Holdings {
         let checkpoint = self.checkpoints.give(topic, index);
         match given {
             Some(given) => Released::Open(Box::new(given), checkpoint),
-            None if failed => Released::Failed(checkpoint),
+            None if failed => Released::Failed { checkpoint, again },
             None => Released::Closed(checkpoint),
         }
     }
@@ -212,12 +223,16 @@ impl Holdings {
                 self.hosted.borrow_mut().remove(&key);
                 return gate.open();
             }
-            Released::Failed(checkpoint) => {
+            Released::Failed { checkpoint, again } => {
                 self.checkpoints.take(topic.id, *index, checkpoint);
                 self.under_way.set(self.under_way.get() - 1);
                 // The next one who needs it tries.
                 let due = self.ground().io.now().saturating_sub(RETRY_NS);
-                self.hosted.borrow_mut().insert(key, Slot::Failed(due));
+                let slot = match again {
+                    true => Slot::Failed(due),
+                    false => Slot::Offline,
+                };
+                self.hosted.borrow_mut().insert(key, slot);
                 return gate.open();
             }
             Released::Open(given, checkpoint) => {

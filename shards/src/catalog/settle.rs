@@ -56,7 +56,7 @@ impl Holdings {
                 gate.passed().await;
                 self.remove_directory(&directory).await
             }
-            Some(Slot::Failed(_)) | None => self.remove_directory(&directory).await,
+            Some(Slot::Failed(_) | Slot::Offline) | None => self.remove_directory(&directory).await,
         };
         if let Err(error) = removed {
             let directory = directory.display();

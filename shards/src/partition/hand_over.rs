@@ -18,7 +18,7 @@ use odradek_engine::log::Recovered;
 use odradek_engine::mutant::{self, Mutant};
 
 use super::open::Entries;
-use super::{Ground, OpenError, Opening, Partition};
+use super::{Ahead, Ground, OpenError, Opening, Partition};
 
 /// How long a move waits, while the partition still serves, for what need not be waited for when it
 /// has left.
@@ -26,7 +26,7 @@ const AHEAD: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// What a shard gives another with a partition: its log, which is durable to its end.
-pub struct HandOver(Recovered);
+pub struct HandOver(Recovered, Option<Ahead>);
 
 impl Partition {
     /// Flushes what is written by now, and waits for segments that are being finished, but not for
@@ -96,7 +96,7 @@ impl Partition {
                     self.start_flush(&mut state);
                 } else if settled {
                     state.handed_over = true;
-                    return Some(HandOver(state.log.hand_over()));
+                    return Some(HandOver(state.log.hand_over(), state.ahead.take()));
                 }
                 state.leaving.clone().expect("it has left")
             };
@@ -110,6 +110,6 @@ impl Partition {
         opening: Opening,
         given: HandOver,
     ) -> Result<Rc<Partition>, OpenError> {
-        Partition::begin(ground, opening, given.0, Entries::Durable).await
+        Partition::begin(ground, opening, given.0, Entries::Durable(given.1)).await
     }
 }

@@ -15,11 +15,13 @@ impl Partition {
     /// Finishes a rolled segment: padding cut, bytes durable, then its indexes beside it.
     pub(super) async fn seal(self: Rc<Self>, mut seal: Seal) {
         self.fill_seal(&mut seal).await;
+        let turn = self.leave_finished(seal.base).await;
         let mut finished = self.finish(&seal, true).await;
         if self.with_log(|log| log.segments().all(|kept| kept.base != seal.base)) {
             // Retention was faster.
             finished = self.remove_segment(seal.base).await;
         }
+        drop(turn);
         {
             let mut state = self.state.borrow_mut();
             state.log.finished(seal.base);
@@ -187,8 +189,14 @@ impl Partition {
         if written.is_err() || self.poisoned().is_some() {
             return Ok(());
         }
-        let seal = self.state.borrow_mut().log.close();
-        if seal.size > 0 {
+        let (seal, clean) = {
+            let mut state = self.state.borrow_mut();
+            let ahead = state.ahead.as_ref();
+            let clean = ahead.is_some_and(|ahead| ahead.is_clean(next));
+            (state.log.close(), clean)
+        };
+        let _turn = self.leave_finished(seal.base).await;
+        if seal.size > 0 && !clean {
             // With a gap it stays unfinished: the next start goes on from the checkpoint at its
             // end, and fills the gap when somebody looks for it.
             if let Err(error) = self.finish(&seal, seal.gap.is_none()).await {

@@ -11,6 +11,8 @@ pub(super) struct Listing<'a> {
     pub bases: Vec<Offset>,
     /// Indexes: each says that its segment was finished.
     finished: Vec<Offset>,
+    /// Indexes by time.
+    times: Vec<Offset>,
     /// Indexes of aborted transactions.
     aborted: Vec<Offset>,
     /// Snapshots of the producers' state.
@@ -33,6 +35,7 @@ impl<'a> Listing<'a> {
             match parse_file_name(name) {
                 Some((base, "log")) => listing.bases.push(base),
                 Some((base, "index")) => listing.finished.push(base),
+                Some((base, "timeindex")) => listing.times.push(base),
                 Some((base, "txnindex")) => listing.aborted.push(base),
                 Some((base, "snapshot")) => listing.snapshots.push(base),
                 _ => listing.gaps |= name == OffsetCheckpoint::GAPS,
@@ -41,6 +44,7 @@ impl<'a> Listing<'a> {
         for list in [
             &mut listing.bases,
             &mut listing.finished,
+            &mut listing.times,
             &mut listing.aborted,
             &mut listing.snapshots,
         ] {
@@ -58,6 +62,17 @@ impl<'a> Listing<'a> {
     /// Whether a segment has its index.
     pub fn is_finished(&self, base: Offset) -> bool {
         self.finished.binary_search(&base).is_ok()
+    }
+
+    /// Whether a segment has an index of whatever kind.
+    pub fn has_index(&self, base: Offset) -> bool {
+        let kinds = [&self.finished, &self.times, &self.aborted];
+        kinds.iter().any(|kind| kind.binary_search(&base).is_ok())
+    }
+
+    /// Whether nothing was left behind.
+    pub fn is_sound(&self) -> bool {
+        self.litter.is_empty() && self.orphans().next().is_none()
     }
 
     /// Whether a segment has an index of aborted transactions.

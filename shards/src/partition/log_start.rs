@@ -12,7 +12,7 @@ use odradek_engine::types::Offset;
 
 use super::{Partition, PartitionName};
 
-const FILE: &str = "log-start-offset-checkpoint";
+pub(super) const FILE: &str = "log-start-offset-checkpoint";
 /// More than such a file can have.
 const FILE_BYTES_MAX: usize = 4096;
 

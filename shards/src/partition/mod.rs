@@ -9,6 +9,7 @@
 //!
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
+mod ahead;
 mod compaction;
 mod files;
 mod flush;
@@ -50,6 +51,7 @@ use odradek_engine::record::{BatchInfo, Origin, RecordError};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
+use self::ahead::Ahead;
 use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
 pub use self::habits::Habits;
@@ -122,6 +124,8 @@ pub struct Partition {
     state: RefCell<State>,
     /// Held while DeleteRecords stores a new log start offset.
     start_moves: async_lock::Mutex<()>,
+    /// Held while the directory is made ready for writes, or a segment finished before that.
+    beginning: async_lock::Mutex<()>,
     syncs: Syncs,
     /// Held by whoever waits until nothing touches the files.
     calming: async_lock::Mutex<()>,
@@ -142,6 +146,8 @@ struct State {
     /// *visible* as readers were last told.
     shown: Offset,
     files: BTreeMap<Offset, Rc<SegmentFile>>,
+    /// What is to be done before anything is written; none if it has been.
+    ahead: Option<Ahead>,
     writing: bool,
     flushing: bool,
     /// Completed writes that the written mark has not passed.
@@ -380,6 +386,14 @@ impl Partition {
         let state = self.state.borrow();
         let trouble = state.poisoned.as_ref()?;
         Some(Poisoned(trouble.why.clone()))
+    }
+
+    /// Whether what is wrong with it is over some time, if anything is: else it is not opened again
+    /// before the next start. The kernel calls bytes clean that it could not write.
+    pub fn may_reopen(&self) -> bool {
+        let state = self.state.borrow();
+        let trouble = state.poisoned.as_ref();
+        trouble.is_none_or(|trouble| trouble.passing_since.is_some())
     }
 
     /// Whether its disk was full, or the like, a while ago, and nothing of it touches its files any

@@ -11,7 +11,7 @@ use odradek_engine::types::{Epoch, Offset};
 use super::log_start;
 use super::recover::{begin_again, recover};
 use super::stray::{self, METADATA, is_foreign};
-use super::{Ground, Partition, PartitionName, Progress, State, Waiters};
+use super::{Ahead, Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
 pub struct Opening {
@@ -39,9 +39,9 @@ pub struct OpenError {
 }
 
 /// What of a partition's names is not durable yet.
-#[derive(Clone, Copy)]
 pub(super) enum Entries {
-    Durable,
+    /// None, but for what waits for the first write.
+    Durable(Option<Ahead>),
     /// Those in its directory.
     Inside,
     /// These and its directory's.
@@ -66,7 +66,7 @@ impl Partition {
         let name = opening.name.clone();
         let fail = |what| failed(&name, what);
         let io = &ground.io;
-        let mut entries = Entries::Inside;
+        let entries;
         let found = match io.list(&opening.directory).await {
             Ok(_)
                 if is_foreign(io, &opening)
@@ -87,22 +87,27 @@ impl Partition {
                 Recovered::empty()
             }
             Ok(names) => {
-                let start = log_start::load(io, &opening.directory).await;
+                let start = match names.iter().any(|name| name == log_start::FILE) {
+                    true => log_start::load(io, &opening.directory).await,
+                    false => Ok(Offset(0)),
+                };
                 let start = start.map_err(fail("reading its log start offset"))?;
                 opening.log_start = opening.log_start.max(start);
                 let began = names.iter().any(|name| name.ends_with(".log"));
-                let mut found = recover(ground, &opening, names)
+                let (mut found, mut inside) = recover(ground, &opening, names)
                     .await
                     .map_err(fail("recovery"))?;
                 if start > found.next {
                     found = begin_again(io, &opening.directory, start)
                         .await
                         .map_err(fail("removing deleted records"))?;
+                    inside = Entries::Inside;
                 }
-                if !began {
+                entries = match began {
+                    true => inside,
                     // A kill may have come while it was being made.
-                    entries = Entries::AndItself;
-                }
+                    false => Entries::AndItself,
+                };
                 found
             }
             Err(Errno(libc::ENOENT)) => {
@@ -132,17 +137,26 @@ impl Partition {
         log.raise_start(opening.log_start);
         let directory = &opening.directory;
         let begun = log.begin_epoch(opening.epoch);
-        if begun {
+        let itself = matches!(entries, Entries::AndItself);
+        let (ahead, synced) = match entries {
+            Entries::Durable(Some(ahead)) => {
+                let epoch = ahead.epoch || begun;
+                (Some(Ahead { epoch, ..ahead }), true)
+            }
+            Entries::Durable(None) => (None, !begun),
+            Entries::Inside | Entries::AndItself => (None, false),
+        };
+        if begun && ahead.is_none() {
             let checkpoint = log.epochs().to_checkpoint().into_bytes();
             io.place_file(&directory.join("leader-epoch-checkpoint"), checkpoint)
                 .await
                 .map_err(failed(&opening.name, "writing its leader epoch checkpoint"))?;
         }
-        if begun || !matches!(entries, Entries::Durable) {
-            let synced = io.sync_directory(directory).await;
-            synced.map_err(failed(&opening.name, "syncing its directory"))?;
+        if !synced {
+            let result = io.sync_directory(directory).await;
+            result.map_err(failed(&opening.name, "syncing its directory"))?;
         }
-        if let Entries::AndItself = entries {
+        if itself {
             let parent = directory.parent().expect("inside a log directory");
             let synced = ground.root.sync(io, parent).await;
             synced.map_err(failed(&opening.name, "syncing the log directory"))?;
@@ -154,6 +168,7 @@ impl Partition {
             ground: ground.clone(),
             me: me.clone(),
             start_moves: Default::default(),
+            beginning: Default::default(),
             syncs: Default::default(),
             calming: Default::default(),
             state: std::cell::RefCell::new(State {
@@ -167,6 +182,7 @@ impl Partition {
                 readers: Vec::new(),
                 shown: next,
                 files: Default::default(),
+                ahead,
                 writing: false,
                 flushing: false,
                 undurable: Default::default(),

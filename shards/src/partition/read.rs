@@ -75,6 +75,8 @@ impl Partition {
         first_whole: bool,
     ) -> Result<Read, ReadError> {
         let (mut offset, mut found) = (offset, None);
+        // An end that was searched for; it moves on meanwhile.
+        let mut until = None;
         let mut found_in = self.generation();
         loop {
             if std::mem::replace(&mut found_in, self.generation()) != self.generation() {
@@ -89,10 +91,10 @@ impl Partition {
                 let limits = ReadLimits {
                     bytes_max,
                     first_whole,
-                    end: match isolation {
+                    end: until.unwrap_or(match isolation {
                         Isolation::Uncommitted => visible,
                         Isolation::Committed => stable,
-                    },
+                    }),
                     tail: self.ground.read_tail,
                 };
                 let plan = state.log.plan_read(offset, limits, found);
@@ -171,8 +173,16 @@ impl Partition {
                     target,
                 } => {
                     let holds = |header: &BatchHeader| header.last_offset() >= target;
-                    match self.search(segment, from, to, holds).await {
+                    let searched = self.search(segment, from, to, holds).await;
+                    // Not what is read, but where it ends?
+                    let of_end = target != offset;
+                    match searched {
                         _ if self.exchanged(generation) => {}
+                        Ok(batch) if of_end => {
+                            let at = batch.map_or(to, |batch| batch.pos);
+                            self.state.borrow_mut().log.found_end(target, segment, at);
+                            until = Some(target);
+                        }
                         Ok(Some(batch)) => found = Some(batch),
                         Ok(None) | Err(_) if self.expired(offset) => {}
                         Ok(None) => match self.segment_behind(segment) {

@@ -22,9 +22,10 @@ use odradek_engine::record::HEADER_BYTES;
 use odradek_engine::types::Offset;
 
 use super::Ground;
+use super::ahead::Ahead;
 use super::compaction;
 use super::listing::Listing;
-use super::open::{Opening, make};
+use super::open::{Entries, Opening, make};
 use super::side_files::read_side;
 use super::walk::walk;
 
@@ -35,16 +36,19 @@ pub(super) struct Start {
     pub(super) producers: Producers,
 }
 
-/// Recovers a partition that has a directory. What it removes and puts there is durable once the
-/// directory is synced.
+/// Recovers a partition that has a directory, and says which of its names are not durable yet, and
+/// what waits for the first write. What it removes and puts there is durable once the directory is
+/// synced.
 pub(super) async fn recover(
     ground: &Rc<Ground>,
     opening: &Opening,
     names: Vec<String>,
-) -> Result<Recovered, Errno> {
+) -> Result<(Recovered, Entries), Errno> {
     let io = &ground.io;
+    let listed = names.len();
     let names = compaction::recover(io, &opening.directory, names).await?;
     let listing = Listing::of(&names);
+    let sound = names.len() == listed && listing.is_sound();
     for name in &listing.litter {
         io.remove(&opening.directory.join(name)).await?;
     }
@@ -55,7 +59,7 @@ pub(super) async fn recover(
     if listing.bases.is_empty() {
         // Nothing was ever written here: a kill may have come while it was being made.
         make(io, opening).await?;
-        return Ok(empty_at(opening.log_start));
+        return Ok((empty_at(opening.log_start), Entries::Inside));
     }
     let start = start(ground, opening, &listing).await?;
     let mut walked = None;
@@ -73,8 +77,16 @@ pub(super) async fn recover(
     found.log_start = found.log_start.min(found.next);
     found.epochs.truncate_from_end(found.next);
     found.epochs.truncate_from_start(found.log_start);
-    clear(io, opening, &listing, &mut found).await?;
-    Ok(found)
+    for closed in found.segments.iter_mut().rev().skip(1) {
+        closed.index = None;
+    }
+    let ahead = ahead(&listing, &found);
+    let untouched = ahead.is_clean(found.next) || !ahead.indexed && ahead.snapshots.is_empty();
+    if sound && untouched && found.segments.len() == listing.bases.len() {
+        return Ok((found, Entries::Durable(Some(ahead))));
+    }
+    ahead.remove(io, &opening.directory).await?;
+    Ok((found, Entries::Inside))
 }
 
 /// A log that goes on here, and holds nothing.
@@ -103,14 +115,14 @@ pub(super) async fn begin_again(
     Ok(empty_at(start))
 }
 
-async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
+pub(super) async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
     let stem = directory.join(file_stem(base));
     remove(io, &stem.with_extension("index")).await?;
     remove(io, &stem.with_extension("timeindex")).await?;
     remove(io, &stem.with_extension("txnindex")).await
 }
 
-async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {
+pub(super) async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {
     match io.remove(path).await {
         Ok(()) | Err(Errno(libc::ENOENT)) => Ok(()),
         Err(error) => Err(error),
@@ -195,30 +207,15 @@ pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Result<Option<Epoc
     Ok(bytes.and_then(|bytes| Epochs::from_checkpoint(&bytes).ok()))
 }
 
-/// Removes files that say more than the log now holds; for good once the directory is synced.
-async fn clear(
-    io: &Io,
-    opening: &Opening,
-    listing: &Listing<'_>,
-    found: &mut Recovered,
-) -> Result<(), Errno> {
-    let directory = &opening.directory;
+/// What says more than the log will hold once it is written to.
+fn ahead(listing: &Listing<'_>, found: &Recovered) -> Ahead {
     let active = found.segments.back().expect("at least one segment").base;
-    for base in listing.snapshots.iter().filter(|base| **base > active) {
-        // The newest snapshot is taken for the end of a segment that was finished. If this one is
-        // finished again and a loss of power takes the newer snapshot, this must not be there.
-        remove(
-            io,
-            &directory.join(format!("{}.snapshot", file_stem(*base))),
-        )
-        .await?;
+    let snapshots = listing.snapshots.iter().copied();
+    Ahead {
+        active,
+        finished: listing.is_finished(active),
+        indexed: listing.has_index(active),
+        snapshots: snapshots.filter(|base| *base > active).collect(),
+        epoch: false,
     }
-    // The active segment is unfinished from now on; its index must not say otherwise.
-    remove_indexes(io, directory, active).await?;
-    // The directory is synced before the partition serves, also if nothing was there: a life that
-    // was killed may have removed it and not come there, and a loss of power would bring it back.
-    for closed in found.segments.iter_mut().rev().skip(1) {
-        closed.index = None;
-    }
-    Ok(())
 }

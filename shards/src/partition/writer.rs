@@ -31,6 +31,10 @@ impl Partition {
 
     async fn write_pending(self: Rc<Self>) {
         loop {
+            if let Err(error) = self.begin_writes().await {
+                let directory = self.directory.display();
+                return self.give_up(format!("making {directory} ready for writes failed"), error);
+            }
             let (plan, durable, segment_bytes, preallocate) = {
                 let mut state = self.state.borrow_mut();
                 let plan = match state.poisoned {
@@ -203,10 +207,14 @@ impl Partition {
         if !taking(self) {
             return Err(Errno(libc::EROFS));
         }
+        self.begin_writes().await?;
         let (base, size, segment_bytes) = self.with_log(|log| {
             let active = log.segments().next_back().expect("an active segment");
             (active.base, active.size, log.rules().segment_bytes)
         });
+        if !taking(self) {
+            return Err(Errno(libc::EROFS));
+        }
         let file = self.file(base, true).await?;
         file.reserve(size + bytes as u64, segment_bytes).await?;
         if !taking(self) {

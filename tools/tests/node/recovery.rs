@@ -86,7 +86,12 @@ fn a_kill_loses_nothing_acknowledged_and_raises_the_epoch() {
     }
     let mut client = node.client();
     assert_eq!(client.list_offsets("t", 0, LATEST).offset, all.len() as i64);
-    // Segments were rolled in the middle of epochs, and epochs began where none did.
+    // Segments were rolled in the middle of epochs, and epochs began where none did. An epoch is on
+    // disk when its first batch is.
+    assert_eq!(
+        client.store("t", 0, &batch(&[b"of epoch 4"])),
+        all.len() as i64
+    );
     node.kill();
     let checks = Checks {
         records: true,

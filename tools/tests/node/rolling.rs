@@ -218,6 +218,11 @@ fn retention_by_time_empties_the_log_and_keeps_the_end() {
     node.stop();
     node.set("log.retention.check.interval.ms", "50");
     node.run();
+    // Nobody has used either since the start.
+    wait_until("what nobody asks for expires, too", || {
+        let kept = |topic| node.files(topic, 0, "log");
+        kept("old").iter().all(|(base, _)| *base >= 15) && kept("mixed")[0].0 == 10
+    });
     let mut client = node.client();
     let earliest = |client: &mut Client, topic| client.list_offsets(topic, 0, EARLIEST).offset;
     wait_until("the old log is empty", || {

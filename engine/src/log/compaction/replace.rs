@@ -58,6 +58,7 @@ impl Log {
         let replaced = base..until;
         self.recent
             .retain(|batch| !replaced.contains(&batch.segment));
+        self.boundary = None;
         self.tail.forget_before(until);
     }
 }
