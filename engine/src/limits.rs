@@ -42,9 +42,19 @@ pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
 /// system to wait for, which the kernel performs together.
 pub const PARTITIONS_AT_ONCE: usize = 64;
 
+/// Bytes of one frame of a shard's journal: what one durable write covers.
+pub const JOURNAL_FRAME_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of one partition that may wait to go into one frame; more goes to its segment at once.
+pub const JOURNAL_ENTRY_BYTES_MAX: usize = 64 << 10;
+
+/// Frames of one journal in flight.
+pub const JOURNAL_FRAMES_IN_FLIGHT_MAX: usize = 2;
+
 /// Tasks that run before completions are reaped again.
 pub const TASKS_PER_PASS_MAX: usize = 256;
 
+const _: () = assert!(JOURNAL_ENTRY_BYTES_MAX <= JOURNAL_FRAME_BYTES_MAX / 2);
 const _: () = assert!(POOL_QUIET_BYTES_MAX <= POOL_KEPT_BYTES_MAX);
 /// Threads by which a shard on the poll driver waits for disks.
 pub const POLL_THREADS_MAX: usize = 8;

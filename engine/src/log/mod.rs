@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod compaction;
 pub mod epochs;
 pub mod index;
+pub mod journal;
 pub mod producers;
 mod read;
 pub mod recovery;

@@ -1,6 +1,6 @@
 //! Which segments retention lets go of, and what follows from a higher log start offset.
 
-use super::{Log, Segment};
+use super::{Log, Recent, Segment};
 use crate::types::{Offset, Timestamp};
 
 impl Log {
@@ -50,11 +50,12 @@ impl Log {
         if offset > self.log_start {
             self.log_start = offset;
             self.epochs.truncate_from_start(offset);
-            while self
-                .recent
-                .front()
-                .is_some_and(|first| first.next <= offset)
-            {
+            // Where a batch ends that is not written yet is asked when its write completes.
+            let written = self.tail.written();
+            let gone = |first: &Recent| {
+                first.next <= offset && (first.segment, first.end) <= (written.segment, written.pos)
+            };
+            while self.recent.front().is_some_and(gone) {
                 self.recent.pop_front();
             }
         }

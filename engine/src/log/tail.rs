@@ -247,6 +247,14 @@ impl Tail {
         self.cursor != self.end
     }
 
+    /// Bytes that wait to be submitted; more than any number if a segment ends among them.
+    pub fn waiting_bytes(&self) -> u64 {
+        match self.cursor.segment == self.end.segment {
+            true => self.end.pos - self.cursor.pos,
+            false => u64::MAX,
+        }
+    }
+
     /// Writes in flight.
     pub fn flying(&self) -> usize {
         self.flying.len()

@@ -16,7 +16,7 @@ use odradek_wire::Uuid;
 use super::across::{Luggage, PassedOn};
 use super::fetch_sessions::{self, FetchSessions};
 use super::throttle::Quotas;
-use crate::catalog::{Controller, Holdings, Hosted, Image, Topic, Unhosted};
+use crate::catalog::{Controller, Holdings, Hosted, Image, Promised, Topic, Unhosted};
 use crate::config::Settings;
 use crate::coordinators::producer_ids::ProducerIds;
 use crate::coordinators::{Groups, Transactions};
@@ -36,6 +36,8 @@ pub struct Endpoint {
 pub struct Facts {
     pub cluster_id: String,
     pub directory_id: String,
+    /// What journals held at the start, and recovery must find.
+    pub promised: Arc<Promised>,
 }
 
 /// See the module.

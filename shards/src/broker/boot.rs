@@ -6,13 +6,15 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use odradek_engine::io::strategy::write::Durability;
 use odradek_engine::io::{Errno, Handle, Io};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
+use odradek_engine::log::state_file::Key;
 use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset};
@@ -26,10 +28,13 @@ use crate::api::transactions::markers;
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::placement::Load;
 use crate::catalog::records::new_owner;
-use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
+use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image, split_key};
 use crate::config::Settings;
 use crate::net::{Gate, Server, accept_all, close_idle};
-use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName};
+use crate::partition::{
+    Ground, Journal, OpenError, Opening, Partition, PartitionName, ReplayError, journal_directory,
+    replay,
+};
 use crate::runtime::{Mailboxes, Quiet};
 
 const META: &str = "meta.properties";
@@ -72,6 +77,8 @@ pub enum BootError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
     Controller(#[from] ControllerError),
 }
 
@@ -85,6 +92,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         dsync: settings
             .log_durable_method
             .by_write(settings.log_write_strategy),
+        journal: journal(&io, &spawner, &settings, boot.shard),
         read_tail: settings.log_read_strategy.uses_tail(),
         zeros: OnceCell::new(),
         write_depth: settings.log_write_depth.max(1) as usize,
@@ -102,9 +110,20 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         Some((facts, image)) => (facts, image, None),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
+    if let Some(journal) = &ground.journal {
+        journal.begin();
+    }
     let (directory, shards) = (&settings.log_dir, boot.mail.shards());
     let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
-    let holdings = Holdings::new(boot.shard, ground, settings.clone(), image, checkpoints);
+    let promised = facts.promised.clone();
+    let holdings = Holdings::new(
+        boot.shard,
+        ground,
+        settings.clone(),
+        image,
+        checkpoints,
+        promised,
+    );
     let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
     let meter = broker.meter.clone();
     let server = Server::new(
@@ -158,6 +177,20 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     Ok(broker)
 }
 
+/// The shard's journal, if it is to have one.
+fn journal(io: &Io, spawner: &Spawner, settings: &Settings, shard: u32) -> Option<Rc<Journal>> {
+    let wanted = settings.log_durable_method == Durability::Journal;
+    wanted.then(|| {
+        Journal::new(
+            io.clone(),
+            spawner.clone(),
+            settings.log_write_strategy,
+            journal_directory(&settings.log_dir, shard),
+            settings.log_journal_bytes.max(0) as u64,
+        )
+    })
+}
+
 type First = (Arc<Facts>, Arc<Image>, Option<Rc<Controller>>);
 
 /// What only shard 0 does.
@@ -177,7 +210,7 @@ async fn first(
         }
     };
     try_out(io, settings).await?;
-    let facts = meta(io, directory, settings, shards).await?;
+    let mut facts = meta(io, directory, settings, shards).await?;
     let clean = match io.remove(&directory.join(CLEAN)).await {
         Ok(()) => true,
         Err(Errno(libc::ENOENT)) => false,
@@ -209,12 +242,17 @@ async fn first(
             always_durable: true,
             log_start: Offset(0),
             topic_id: METADATA_TOPIC_ID.to_string(),
+            // Who it is that a journal speaks of is known from this log.
+            key: None,
+            promised: Offset(0),
             // It is read whole in any case.
             checkpoint: None,
         },
     )
     .await?;
     let (controller, image) = Controller::load(io.clone(), log, of_log).await?;
+    let place = |key: &Key| place(&image, directory, key);
+    facts.promised = Arc::new(replay(io, &ground.spawner, directory, place).await?);
     let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);
     let change = new_owners(&image, shards, keep_epochs);
     if !clean && image.topic_count() > 0 {
@@ -233,6 +271,14 @@ async fn first(
         }
     };
     Ok((Arc::new(facts), image, Some(Rc::new(controller))))
+}
+
+/// Where a partition lies that a journal speaks of; nowhere if it is gone.
+fn place(image: &Image, directory: &Path, key: &Key) -> Option<PathBuf> {
+    let (topic, index) = split_key(key);
+    let topic = image.topic_by_id(topic)?;
+    topic.entry(index)?;
+    Some(directory.join(format!("{}-{index}", topic.name)))
 }
 
 /// Partitions of shards that are no more go to those that have the fewest; after a stop that was not
@@ -329,6 +375,7 @@ async fn meta(
     let facts = Facts {
         cluster_id: known.remove("cluster.id").unwrap_or_else(new_id),
         directory_id: known.remove("directory.id").unwrap_or_else(new_id),
+        promised: Arc::default(),
     };
     if let Some(count) = known
         .get("shards")

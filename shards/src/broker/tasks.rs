@@ -232,6 +232,11 @@ async fn stop(broker: &Rc<Broker>) {
             unclean.set(true);
         }
     }
+    if let Some(journal) = &broker.holdings.ground().journal
+        && let Err(error) = journal.end().await
+    {
+        tracing::error!("the journal cannot be removed: {error}; the next start does it");
+    }
     // All is durable now; the next life may be killed. What was taken earlier is not the end.
     broker.holdings.keep_checkpoints().await;
     broker.holdings.take_checkpoints().await;

@@ -43,11 +43,19 @@ pub struct Checkpoints {
     failing: Cell<bool>,
 }
 
-fn key(topic: Uuid, index: i32) -> Key {
+/// Names a partition's log in files of many.
+pub(super) fn key(topic: Uuid, index: i32) -> Key {
     let mut key = [0; 20];
     key[..16].copy_from_slice(&topic.0);
     key[16..].copy_from_slice(&index.to_be_bytes());
     key
+}
+
+/// What a [`key`] names.
+pub fn split_key(key: &Key) -> (Uuid, i32) {
+    let (topic, index) = key.split_first_chunk::<16>().expect("20 bytes");
+    let index = i32::from_be_bytes(index.try_into().expect("4 bytes"));
+    (Uuid(*topic), index)
 }
 
 impl Checkpoints {
@@ -146,9 +154,8 @@ impl Checkpoints {
         let bytes = {
             let mut kept = self.kept.borrow_mut();
             let here = |key: &Key| {
-                let (topic, index) = key.split_first_chunk::<16>().expect("20 bytes");
-                let index = i32::from_be_bytes(index.try_into().expect("4 bytes"));
-                let topic = image.topic_by_id(Uuid(*topic));
+                let (topic, index) = split_key(key);
+                let topic = image.topic_by_id(topic);
                 let entry = topic.and_then(|topic| topic.partitions.get(index as usize));
                 entry.is_some_and(|entry| entry.shard == shard)
             };

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::limits::PARTITIONS_AT_ONCE;
+use odradek_engine::log::state_file::Key;
 use odradek_engine::types::{Epoch, Offset};
 use odradek_wire::Uuid;
 
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, key};
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
 use super::moves::{Leaving, moves};
@@ -20,6 +21,9 @@ use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
 use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName, RETRY_NS};
 use crate::runtime::Gate;
+
+/// Up to which offset journals held the partitions' records at the start.
+pub type Promised = BTreeMap<Key, Offset>;
 
 pub(super) enum Slot {
     Open(Rc<Hosted>),
@@ -52,6 +56,7 @@ pub struct Holdings {
     settings: RefCell<Arc<Settings>>,
     image: RefCell<Arc<Image>>,
     pub(super) checkpoints: Checkpoints,
+    promised: Arc<Promised>,
     pub(super) hosted: RefCell<BTreeMap<(Uuid, i32), Slot>>,
     pub(super) leaving: RefCell<BTreeMap<(Uuid, i32), Leaving>>,
     /// See [`moving`](Self::moving).
@@ -74,6 +79,7 @@ impl Holdings {
         settings: Arc<Settings>,
         image: Arc<Image>,
         checkpoints: Checkpoints,
+        promised: Arc<Promised>,
     ) -> Rc<Holdings> {
         Rc::new(Holdings {
             shard,
@@ -82,6 +88,7 @@ impl Holdings {
             given: settings,
             image: RefCell::new(image),
             checkpoints,
+            promised,
             hosted: RefCell::default(),
             leaving: RefCell::default(),
             under_way: Cell::new(0),
@@ -320,6 +327,8 @@ impl Holdings {
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),
+            key: Some(key(topic.id, index)),
+            promised: self.promised(&key(topic.id, index)),
             checkpoint: self.checkpoints.of(topic.id, index),
         };
         (opening, config)
@@ -329,6 +338,10 @@ impl Holdings {
     pub fn topic_config(&self, topic: &Topic) -> TopicConfig {
         TopicConfig::resolve(&self.settings.borrow(), &topic.config)
             .expect("settings are checked before they are stored")
+    }
+
+    fn promised(&self, key: &Key) -> Offset {
+        self.promised.get(key).copied().unwrap_or(Offset(0))
     }
 
     /// Where a partition lives on disk.

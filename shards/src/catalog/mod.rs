@@ -13,9 +13,9 @@ mod settle;
 pub mod snapshot;
 mod targets;
 
-pub use checkpoints::Checkpoints;
+pub use checkpoints::{Checkpoints, split_key};
 pub use controller::{Controller, ControllerError};
-pub use holdings::{Holdings, Unhosted, in_force};
+pub use holdings::{Holdings, Promised, Unhosted, in_force};
 pub use hosted::Hosted;
 pub use image::{Image, PartitionEntry, Topic};
 pub use moves::{Move, Released};

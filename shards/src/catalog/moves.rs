@@ -70,7 +70,8 @@ pub enum Released {
         checkpoint: Option<Vec<u8>>,
         again: bool,
     },
-    /// The shard stops; nobody opens the partition before the next start.
+    /// The shard stops, or has what only a start can store; nobody opens the partition before the
+    /// next start.
     Stopping,
 }
 
@@ -186,6 +187,15 @@ impl Holdings {
             Some(Leaving::Offline) => false,
             Some(Leaving::Opening(_) | Leaving::Failed) | None => true,
         };
+        let held = match &leaving {
+            Some(Leaving::Open(open)) => open.partition.held_by_journal(),
+            _ => false,
+        };
+        if held {
+            // Its storage has failed, and only the next start can put together what it has: until
+            // then the journal keeps it for as long as the partition is there.
+            return Released::Stopping;
+        }
         if self.stopping() {
             return Released::Stopping;
         }

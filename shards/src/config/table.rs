@@ -183,8 +183,11 @@ settings! {
     pub log_write_strategy: WriteStrategy = "log.write.strategy", Some("direct"), OneOf(WriteStrategy::NAMES), ReadOnly;
     /// What makes written batches survive a loss of power: dsync marks each write (RWF_DSYNC),
     /// fdatasync flushes the file after writes have completed, auto takes dsync for direct writes and
-    /// fdatasync for others.
+    /// fdatasync for others. journal writes small batches of all a shard's partitions into one file,
+    /// durably, and into their segments later: for many partitions that get little each.
     pub log_durable_method: Durability = "log.durable.method", Some("auto"), OneOf(Durability::NAMES), ReadOnly;
+    /// Bytes that the journal of a shard may take on disk, with log.durable.method=journal.
+    pub log_journal_bytes: i64 = "log.journal.bytes", Some("268435456"), AtLeast(1_048_576), ReadOnly;
     /// How batches are sent to consumers. auto sends what was written last from memory, what is in page
     /// cache by sendfile, and reads the rest past it. The others send everything in one way, to
     /// compare them: memory, sendfile (which stops the shard for pages that are not in page cache),

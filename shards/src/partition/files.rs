@@ -40,9 +40,9 @@ impl Partition {
         if state.files.len() > CLOSED_OPEN_MAX {
             // The oldest goes, if a flush need not find it here: all of it is durable. Whoever
             // uses it keeps it open until done.
-            let durable = state.progress.durable();
+            let stored = state.progress.stored();
             let bases: Vec<Offset> = state.log.segments().map(|segment| segment.base).collect();
-            let settled = bases.partition_point(|base| *base <= durable).max(1) - 1;
+            let settled = bases.partition_point(|base| *base <= stored).max(1) - 1;
             let oldest = state
                 .files
                 .keys()

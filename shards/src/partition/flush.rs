@@ -7,8 +7,12 @@ use super::{Partition, State};
 impl Partition {
     /// Whether the next write should be durable by itself.
     pub(super) fn durable_wanted(&self, state: &State) -> bool {
-        let wanted = state.always_durable || state.flush_wanted() || self.visibility_wanted(state);
-        self.ground.dsync && wanted
+        self.ground.dsync && self.durable_awaited(state)
+    }
+
+    /// Whether what is written next should be durable soon.
+    pub(super) fn durable_awaited(&self, state: &State) -> bool {
+        state.always_durable || state.flush_wanted() || self.visibility_wanted(state)
     }
 
     /// Whether somebody waits for more to be visible, and only *durable* can bring it.
@@ -41,7 +45,7 @@ impl Partition {
     }
 
     async fn flush(self: Rc<Self>) {
-        let upto = self.state.borrow().progress.written();
+        let upto = self.state.borrow().progress.in_file();
         let result = self.sync_files().await;
         let mut state = self.state.borrow_mut();
         state.flushing = false;
@@ -64,10 +68,10 @@ impl Partition {
     async fn sync_files(&self) -> Result<(), odradek_engine::io::Errno> {
         let files: Vec<_> = {
             let state = self.state.borrow();
-            let durable = state.progress.durable();
+            let stored = state.progress.stored();
             let mut bases: Vec<_> = state.log.segments().map(|segment| segment.base).collect();
-            // The segment that holds the durable mark, and all after it.
-            let first = bases.partition_point(|base| *base <= durable).max(1) - 1;
+            // The segment that holds the end of what is stored, and all after it.
+            let first = bases.partition_point(|base| *base <= stored).max(1) - 1;
             bases.drain(..first);
             bases
                 .iter()

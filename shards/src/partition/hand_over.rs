@@ -40,15 +40,16 @@ impl Partition {
         for _ in 0..AHEAD.as_millis() / LOOK.as_millis() {
             {
                 let mut state = self.state.borrow_mut();
-                let durable = state.progress.durable() >= upto;
-                if durable && !state.log.finishing()
+                let stored = state.progress.stored() >= upto;
+                if stored && !state.log.finishing()
                     || state.closed
                     || state.left()
                     || state.poisoned.is_some()
                 {
                     return;
                 }
-                if !durable {
+                if !stored {
+                    self.store_all(&mut state);
                     self.start_flush(&mut state);
                 }
             }
@@ -90,12 +91,13 @@ impl Partition {
                     return None;
                 }
                 let settled = state.quiet() && state.log.settled();
-                let flushed = state.progress.durable() >= state.log.next();
+                let flushed = state.progress.stored() >= state.log.next();
                 let careless = mutant::is(Mutant::MoveUnflushed);
                 if settled && !flushed && !careless {
                     self.start_flush(&mut state);
                 } else if settled {
                     state.handed_over = true;
+                    state.journaled = None;
                     return Some(HandOver(state.log.hand_over(), state.ahead.take()));
                 }
                 state.leaving.clone().expect("it has left")

@@ -88,10 +88,8 @@ impl Partition {
     /// The checkpoint that was taken, once, when *durable* has reached it.
     pub fn durable_checkpoint(&self) -> Option<Checkpoint> {
         let mut state = self.state.borrow_mut();
-        let durable = state.progress.durable();
-        state
-            .checkpoint
-            .take_if(|taken| taken.end.offset <= durable)
+        let stored = state.progress.stored();
+        state.checkpoint.take_if(|taken| taken.end.offset <= stored)
     }
 
     /// Whether a checkpoint was taken that is not durable yet.
@@ -226,7 +224,9 @@ impl Partition {
                 if state.poisoned.is_none() {
                     self.start_seals(&mut state);
                 }
-                let finishing = state.poisoned.is_none() && state.log.finishing();
+                self.kick(&mut state);
+                let finishing =
+                    state.poisoned.is_none() && (state.log.finishing() || state.log.pending());
                 if state.quiet() && !finishing {
                     return;
                 }
@@ -247,6 +247,7 @@ impl Partition {
                 passing_since: None,
             });
             self.abandon(&mut state);
+            state.journaled = None;
             state.files.clear();
         }
         // What is under way would make files again that are gone by then.

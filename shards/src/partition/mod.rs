@@ -17,6 +17,7 @@ mod habits;
 mod hand_over;
 mod housekeeping;
 mod index;
+mod journal;
 mod judge;
 mod landed;
 mod listing;
@@ -56,6 +57,8 @@ use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
 pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
+use self::journal::Journaled;
+pub use self::journal::{Journal, ReplayError, directory as journal_directory, replay};
 use self::landed::Landed;
 pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
@@ -77,6 +80,8 @@ pub struct Ground {
     pub strategy: WriteStrategy,
     /// Writes that somebody waits for are durable by themselves; else an fdatasync follows them.
     pub dsync: bool,
+    /// Small appends that somebody waits for become durable through it, all partitions' together.
+    pub journal: Option<Rc<Journal>>,
     /// Clients' reads take the tail from memory, not out of its file.
     pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
@@ -154,6 +159,8 @@ struct State {
     landed: Landed,
     /// Written and not durable yet; for the flusher.
     undurable: Undurable,
+    /// What it has to do with the shard's journal, if anything.
+    journaled: Option<Box<Journaled>>,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
     /// Somebody read from memory since it last rested, or could have.
@@ -343,7 +350,8 @@ impl Partition {
         if state.poisoned.is_some() {
             return;
         }
-        let passing = passing(error);
+        // What the journal holds would be missed by whoever opens it again before the next start.
+        let passing = passing(error).filter(|_| !self.held(&state));
         match passing {
             Some(remedy) => self.ground.troubles.log(self.io(), || {
                 tracing::error!(
@@ -369,6 +377,9 @@ impl Partition {
         state.abandoned = true;
         state.written.fail();
         state.visible.fail();
+        if let Some(journaled) = &mut state.journaled {
+            journaled.fail();
+        }
         for reader in state.readers.drain(..) {
             if let Some(reader) = reader.upgrade() {
                 reader.raise();

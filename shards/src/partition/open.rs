@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use odradek_engine::io::{Errno, Io};
 use odradek_engine::log::checkpoint::Checkpoint;
+use odradek_engine::log::state_file::Key;
 use odradek_engine::log::{Log, LogRules, Recovered};
 use odradek_engine::types::{Epoch, Offset};
 
+use super::journal::Journaled;
 use super::log_start;
 use super::recover::{begin_again, recover};
 use super::stray::{self, METADATA, is_foreign};
@@ -25,6 +27,10 @@ pub struct Opening {
     pub log_start: Offset,
     /// Stands in `partition.metadata`, as in Kafka.
     pub topic_id: String,
+    /// Names it in the shard's journal; none: it has no part in it.
+    pub key: Option<Key>,
+    /// A journal held its records up to here, and they were put back.
+    pub promised: Offset,
     /// Where recovery may start, after it has looked; the state file's last word.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -97,6 +103,15 @@ impl Partition {
                 let (mut found, mut inside) = recover(ground, &opening, names)
                     .await
                     .map_err(fail("recovery"))?;
+                if found.next < opening.promised {
+                    tracing::error!(
+                        partition = %name,
+                        "the log ends at offset {}, and its journal held records up to {}: those \
+                         between are damaged or lost",
+                        found.next.0,
+                        opening.promised.0
+                    );
+                }
                 if start > found.next {
                     found = begin_again(io, &opening.directory, start)
                         .await
@@ -162,6 +177,7 @@ impl Partition {
             synced.map_err(failed(&opening.name, "syncing the log directory"))?;
         }
         let durable_policy = ground.durable_policy || opening.always_durable;
+        let journaled = opening.key.filter(|_| ground.journal.is_some());
         let partition = Rc::new_cyclic(|me| Partition {
             name: opening.name,
             directory: opening.directory,
@@ -186,6 +202,7 @@ impl Partition {
                 writing: false,
                 flushing: false,
                 undurable: Default::default(),
+                journaled: journaled.map(Journaled::new),
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,

@@ -6,6 +6,9 @@
 //! *durable* advances over bytes written with DSYNC, and over bytes whose write had completed
 //! when a flush was submitted that has since completed.
 //!
+//! A journal brings both marks further than the segments' files have them: what it covers is durable,
+//! and is in the files later. What counts of the files alone is told apart: *in file* and *stored*.
+//!
 //! Absent on purpose: I/O, clocks, wire error codes.
 
 use std::collections::VecDeque;
@@ -25,8 +28,12 @@ pub enum Mark {
 /// See the module.
 #[derive(Debug)]
 pub struct Progress {
+    /// In the segments' files.
     written: Offset,
+    /// The same, durably.
     durable: Offset,
+    /// In the journal, or durable in the files: everything before it.
+    journaled: Offset,
     /// Whether *visible* asks for *durable*, or only for *written*.
     durable_policy: bool,
     /// Written and not yet durable: ends of ranges, and whether DSYNC wrote them.
@@ -42,6 +49,7 @@ impl Progress {
         Progress {
             written: next,
             durable: next,
+            journaled: next,
             durable_policy,
             ranges: VecDeque::new(),
             torn: false,
@@ -50,27 +58,37 @@ impl Progress {
 
     /// Survives a killed process up to here.
     pub fn written(&self) -> Offset {
-        self.written
+        self.written.max(self.journaled)
     }
 
     /// Survives power loss up to here.
     pub fn durable(&self) -> Offset {
+        self.durable.max(self.journaled)
+    }
+
+    /// Written to the segments' files up to here.
+    pub fn in_file(&self) -> Offset {
+        self.written
+    }
+
+    /// Durable in the segments' files up to here.
+    pub fn stored(&self) -> Offset {
         self.durable
     }
 
     /// The high watermark.
     pub fn visible(&self) -> Offset {
         if self.durable_policy {
-            self.durable
+            self.durable()
         } else {
-            self.written
+            self.written()
         }
     }
 
     /// Where a mark stands.
     pub fn at(&self, mark: Mark) -> Offset {
         match mark {
-            Mark::Written => self.written,
+            Mark::Written => self.written(),
             Mark::Visible => self.visible(),
         }
     }
@@ -101,6 +119,11 @@ impl Progress {
             self.durable = offset;
         }
         self.settle();
+    }
+
+    /// The journal holds everything before `offset` that is not stored, and holds it durably.
+    pub fn journaled(&mut self, offset: Offset) {
+        self.journaled = self.journaled.max(offset);
     }
 
     /// Gives back memory that waits for more than there is.
@@ -178,6 +201,35 @@ mod tests {
         progress.wrote(Offset(4), false);
         assert_eq!(progress.visible(), Offset(4));
         assert_eq!(progress.durable(), Offset(3));
+    }
+
+    #[test]
+    fn what_the_journal_covers_is_durable_before_it_is_in_the_files() {
+        let mut progress = Progress::new(Offset(0), true);
+        progress.wrote(Offset(2), false);
+        progress.journaled(Offset(5));
+        assert_eq!(
+            (progress.written(), progress.durable()),
+            (Offset(5), Offset(5))
+        );
+        assert_eq!(
+            (progress.in_file(), progress.stored()),
+            (Offset(2), Offset(0))
+        );
+        progress.journaled(Offset(4));
+        assert_eq!(progress.visible(), Offset(5));
+        // The files go on where they were: what is durable behind what is not stores nothing.
+        progress.wrote(Offset(7), true);
+        assert_eq!(
+            (progress.written(), progress.durable()),
+            (Offset(7), Offset(5))
+        );
+        assert_eq!(progress.stored(), Offset(0));
+        progress.flushed(Offset(2));
+        assert_eq!(
+            (progress.stored(), progress.durable()),
+            (Offset(7), Offset(7))
+        );
     }
 
     #[test]

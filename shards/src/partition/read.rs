@@ -95,7 +95,8 @@ impl Partition {
                         Isolation::Uncommitted => visible,
                         Isolation::Committed => stable,
                     }),
-                    tail: self.ground.read_tail,
+                    // What only the journal has is in no file yet.
+                    tail: self.ground.read_tail || visible > state.progress.in_file(),
                 };
                 let plan = state.log.plan_read(offset, limits, found);
                 let reach = match (isolation, &plan) {

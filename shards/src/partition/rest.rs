@@ -74,8 +74,9 @@ impl Partition {
             state.looked.looks = 0;
             return false;
         }
-        let durable = state.progress.durable();
-        if durable < state.log.next() || !state.quiet() || !state.log.shrink(durable) {
+        let stored = state.progress.stored();
+        if stored < state.log.next() || !state.quiet() || !state.log.shrink(stored) {
+            self.store_all(state);
             return false;
         }
         state.progress.shrink();

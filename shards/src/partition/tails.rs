@@ -75,6 +75,10 @@ impl Ground {
             let before = std::mem::replace(&mut state.tail_bytes, held);
             self.tail_bytes.set(self.tail_bytes.get() - (before - held));
             let mut tails = self.tails.borrow_mut();
+            if freed.is_none() && state.journaled.is_some() {
+                // It may be waiting for more to be written with it.
+                partition.write_all(&mut state);
+            }
             // What could not be let go now (not written yet) is asked again later.
             if freed.is_none() && held > 64 << 10 {
                 tails.queue.push_back((oldest, rested));

@@ -18,6 +18,14 @@ const ZEROS_BYTES: usize = 64 << 10;
 impl Partition {
     /// Sees to it that what is pending gets written.
     pub(super) fn kick(&self, state: &mut State) {
+        if !state.log.pending() || state.poisoned.is_some() || self.left_to_journal(state) {
+            return;
+        }
+        self.start_writing(state);
+    }
+
+    /// Writes what is pending to its segments.
+    pub(super) fn start_writing(&self, state: &mut State) {
         if state.writing || !state.log.pending() || state.poisoned.is_some() {
             return;
         }
@@ -45,7 +53,7 @@ impl Partition {
                     state.writing = false;
                     return state.quieter();
                 };
-                let durable = self.durable_wanted(&state);
+                let durable = self.durable_wanted(&state) || self.storing(&state);
                 let segment_bytes = state.log.rules().segment_bytes;
                 (plan, durable, segment_bytes, state.habits.preallocate)
             };
@@ -183,6 +191,7 @@ impl Partition {
                 }
             }
         }
+        self.go_on_storing(state);
         self.hurry(state);
     }
 

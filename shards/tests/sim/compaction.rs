@@ -53,6 +53,8 @@ async fn open(ground: &Rc<Ground>, epoch: i32) -> Rc<Partition> {
         always_durable: false,
         log_start: Offset(0),
         topic_id: "id".into(),
+        key: None,
+        promised: Offset(0),
         checkpoint: None,
     };
     let opened = Partition::open(ground, opening).await;

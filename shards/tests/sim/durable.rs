@@ -14,6 +14,7 @@ use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Io, SegmentFile};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
+use odradek_engine::log::state_file::Key;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
 use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{Epoch, Offset, Timestamp};
@@ -29,6 +30,7 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         spawner: spawner.clone(),
         strategy: rng.pick(WriteStrategy::ALL),
         dsync: rng.one_in(2),
+        journal: None,
         read_tail: rng.one_in(2),
         zeros: Default::default(),
         write_depth: 8,
@@ -45,11 +47,26 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
 }
 
 pub async fn open(ground: &Rc<Ground>, index: i32, epoch: i32) -> Rc<Partition> {
-    open_of(ground, index, epoch, "id").await
+    opened(ground, index, epoch, "id", None).await
 }
 
 /// The same of the topic of this id.
 pub async fn open_of(ground: &Rc<Ground>, index: i32, epoch: i32, id: &str) -> Rc<Partition> {
+    opened(ground, index, epoch, id, None).await
+}
+
+/// The same under this name in a journal.
+pub async fn open_as(ground: &Rc<Ground>, index: i32, epoch: i32, key: Key) -> Rc<Partition> {
+    opened(ground, index, epoch, "id", Some(key)).await
+}
+
+async fn opened(
+    ground: &Rc<Ground>,
+    index: i32,
+    epoch: i32,
+    id: &str,
+    key: Option<Key>,
+) -> Rc<Partition> {
     let opening = Opening {
         name: PartitionName {
             topic: "t".into(),
@@ -70,6 +87,8 @@ pub async fn open_of(ground: &Rc<Ground>, index: i32, epoch: i32, id: &str) -> R
         always_durable: false,
         log_start: Offset(0),
         topic_id: id.into(),
+        key,
+        promised: Offset(0),
         checkpoint: None,
     };
     let opened = Partition::open(ground, opening).await;
@@ -90,7 +109,7 @@ pub fn append(partition: &Partition, len: usize) {
 }
 
 /// Writes until it is cut off.
-async fn write(io: Io, spawner: Spawner, partition: Rc<Partition>, mut rng: Rng) {
+pub async fn write(io: Io, spawner: Spawner, partition: Rc<Partition>, mut rng: Rng) {
     loop {
         // While somebody reads at the end, writes are durable by themselves; else they are not.
         let reader = Rc::new(Notice::default());

@@ -6,6 +6,7 @@ mod beside;
 mod clean_start;
 mod compaction;
 mod durable;
+mod journal;
 mod left_behind;
 mod moves;
 mod tail;

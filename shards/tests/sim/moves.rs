@@ -82,6 +82,11 @@ fn run(seed: u64) -> (u64, u64) {
             "log.write.strategy",
             rng.pick(&["direct", "buffered"]).to_owned(),
         ),
+        (
+            "log.durable.method",
+            rng.pick(&["auto", "journal"]).to_owned(),
+        ),
+        ("log.journal.bytes", "1048576".to_owned()),
         ("log.write.depth", rng.pick(&[1, 2, 8]).to_string()),
         ("durable.lag.max.ms", rng.pick(&[20, 1000]).to_string()),
         (

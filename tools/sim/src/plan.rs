@@ -139,6 +139,11 @@ fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(Stri
         ("memory.tail.bytes", "1048576".to_owned()),
         ("log.write.strategy", strategy.to_owned()),
         ("log.durable.method", method.to_owned()),
+        // Once or many times around.
+        (
+            "log.journal.bytes",
+            rng.pick(&[1 << 20, 4 << 20]).to_string(),
+        ),
         ("log.read.strategy", read.to_owned()),
         ("log.write.depth", rng.pick(&[1, 2, 8]).to_string()),
         ("durable.acks.all", durable.to_string()),

@@ -134,6 +134,7 @@ fn recovered(bytes: &[u8], epochs: &str, gaps: i64) -> i64 {
         spawner: executor.spawner(),
         strategy: WriteStrategy::Buffered,
         dsync: false,
+        journal: None,
         read_tail: true,
         zeros: Default::default(),
         write_depth: 1,
@@ -201,6 +202,8 @@ fn opening(directory: PathBuf) -> Opening {
         always_durable: false,
         log_start: Offset(0),
         topic_id: "id".into(),
+        key: None,
+        promised: Offset(0),
         checkpoint: None,
     }
 }

@@ -53,7 +53,12 @@ fn node(write: WriteStrategy, settings: &[(&str, &str)]) -> Option<TestNode> {
 fn every_write_strategy_with_every_durability() {
     for write in WriteStrategy::ALL {
         for durability in Durability::NAMES {
-            let settings = [SEGMENT, TAIL, ("log.durable.method", *durability)];
+            let settings = [
+                SEGMENT,
+                TAIL,
+                ("log.durable.method", *durability),
+                ("log.journal.bytes", "4194304"),
+            ];
             let Some(mut node) = node(*write, &settings) else {
                 continue;
             };

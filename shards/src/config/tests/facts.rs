@@ -196,6 +196,7 @@ fn settings_unknown_to_kafka_are_ours() {
         "durable.lag.max.ms",
         "io.driver",
         "log.durable.method",
+        "log.journal.bytes",
         "log.read.strategy",
         "log.write.depth",
         "log.write.strategy",

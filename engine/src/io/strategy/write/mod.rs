@@ -31,6 +31,9 @@ super::strategies! {
         Dsync = "dsync",
         /// fdatasync once writes have completed, one at a time: it covers all of them.
         Fdatasync = "fdatasync",
+        /// One durable write of a shard's journal for small ones to all its partitions, which follow
+        /// later; where it has no part in it, as `Auto`.
+        Journal = "journal",
     }
 }
 
@@ -95,7 +98,7 @@ impl Durability {
     /// Whether writes of `strategy` carry RWF_DSYNC; else fdatasync follows them.
     pub fn by_write(self, strategy: WriteStrategy) -> bool {
         match self {
-            Durability::Auto => strategy.aligned(),
+            Durability::Auto | Durability::Journal => strategy.aligned(),
             Durability::Dsync => true,
             Durability::Fdatasync => false,
         }
