@@ -39,6 +39,11 @@ pub fn marker_id(producer_id: i64, commit: bool) -> Id {
     (MARKER, producer_id as u64 * 2 + u64::from(commit))
 }
 
+/// Whether this is a marker that ends a transaction.
+pub fn is_marker(id: Id) -> bool {
+    id.0 == MARKER && id != HOLE
+}
+
 fn bytes_of(id: Id) -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[..4].copy_from_slice(&id.0.to_be_bytes());

@@ -30,7 +30,7 @@ use odradek_shards::partition::Standing;
 
 use crate::fetch::Whole;
 use crate::keyed::{Latest, Tombstones};
-use crate::keys::{HOLE, MARKER};
+use crate::keys::{HOLE, MARKER, is_marker};
 use crate::ledger::Ledger;
 use crate::plan::{End, Plan};
 
@@ -381,6 +381,8 @@ impl Oracle {
             true => start,
             false => snapshot,
         };
+        // Where the node went on with markers of its own, for what a power cut has taken.
+        let gone = log.replaced_by_marker(start, records);
         let mut lost = false;
         if log.spoiled {
             let promised = log.promised.keys().next_back();
@@ -392,7 +394,7 @@ impl Oracle {
             if *offset < start {
                 let may = log.expires || log.spoiled;
                 assert!(may, "life {life}: {partition:?} begins at {start}");
-            } else if *offset < end {
+            } else if *offset < gone.unwrap_or(end) {
                 let id = records[(offset - start) as usize];
                 let emptied = id == HOLE && log.may_be_emptied(&latest, one.id);
                 assert!(
@@ -407,6 +409,13 @@ impl Oracle {
                 );
             }
         }
+        if let Some(gone) = gone {
+            let behind = &records[(gone - start) as usize..];
+            assert!(
+                behind.iter().all(|id| is_marker(*id)),
+                "life {life}: {partition:?} has lost what was from {gone} on, and holds {behind:?}"
+            );
+        }
         let mut last = BTreeMap::new();
         let data = (start..).zip(records).filter(|(_, id)| id.0 != MARKER);
         for (offset, id) in data {
@@ -418,7 +427,7 @@ impl Oracle {
             }
         }
         log.promised
-            .retain(|offset, _| *offset >= start && *offset < end);
+            .retain(|offset, _| *offset >= start && *offset < gone.unwrap_or(end));
         for one in log.promised.values_mut() {
             // Recovery has synced what it read.
             (one.safe, one.may_go) = (true, false);
@@ -426,7 +435,14 @@ impl Oracle {
         log.start_may_fall = false;
         (log.start, log.high_watermark) = (start, end);
         log.high_watermark_may_fall = false;
-        (log.floor, log.floor_durable) = (end, end);
+        // It may have ended open transactions since, which is durable within the lag.
+        let own = records
+            .iter()
+            .rev()
+            .take_while(|id| is_marker(**id))
+            .count();
+        let found = end - own as i64;
+        (log.floor, log.floor_durable) = (found, found);
         log.found = (start, records.to_vec(), snapshot);
         match &whole.damage {
             Some(_) => self.detected("by a client"),
@@ -442,6 +458,17 @@ impl Log {
         let deleted = |tombstones: &Tombstones| tombstones.deletes(id);
         let gone = latest.replaces(id) || self.tombstones.as_ref().is_some_and(deleted);
         self.compacts && gone
+    }
+
+    /// The first offset at which a marker stands for a record that was promised and may be gone. A
+    /// start ends what transactions were left open before anybody can read: if the end of the log
+    /// was lost, there.
+    fn replaced_by_marker(&self, start: i64, records: &[Id]) -> Option<i64> {
+        let replaced = |(offset, one): (&i64, &Promise)| {
+            let id = records.get(usize::try_from(offset - start).ok()?)?;
+            (one.may_go && *id != one.id && is_marker(*id)).then_some(*offset)
+        };
+        self.promised.iter().find_map(replaced)
     }
 
     /// Nothing that was promised lies outside of `start` to `end`.
