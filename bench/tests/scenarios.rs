@@ -83,7 +83,14 @@ const FIGURES: &[(&str, &[&str])] = &[
     ),
     (
         "compaction",
-        &["1 KiB: rate", "1 KiB: left", "100 bytes: rate"],
+        &[
+            "1 KiB: rate",
+            "1 KiB: left",
+            "100 bytes: rate",
+            "100 bytes: peak RSS",
+            "the tail alone: end to end p99",
+            "the tail's end to end p99 beside a compaction",
+        ],
     ),
     (
         "overload",
@@ -92,6 +99,23 @@ const FIGURES: &[(&str, &[&str])] = &[
             "asked for ten times as much: throughput",
             "asked for ten times as much: of its rate",
             "before the flood: ack p99",
+        ],
+    ),
+    (
+        "transactions",
+        &[
+            "idempotent: process CPU, of plain's",
+            "transactional: process CPU, of plain's",
+            "EndTxn p50",
+            "the next transaction is ready: p50, of 3 durable writes and 1 ms",
+        ],
+    ),
+    (
+        "group-load",
+        &[
+            "a record for each key: until all answer",
+            "stopped: records a second and shard",
+            "killed: records a second and shard",
         ],
     ),
 ];

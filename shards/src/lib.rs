@@ -11,3 +11,4 @@ pub mod node;
 pub mod partition;
 pub mod quotas;
 pub mod runtime;
+pub mod telemetry;

@@ -1,4 +1,4 @@
-//! The node as a process: limits, the log directory's lock, ports, one thread per shard, signals.
+//! The node as a process: limits, the log directories' locks, ports, one thread per shard, signals.
 #![allow(clippy::disallowed_methods)] // around the shards, not in them
 
 mod http;
@@ -23,11 +23,11 @@ use odradek_engine::bytes::Pool;
 use odradek_engine::io::{DriverError, DriverKind, Io};
 use odradek_engine::task::Executor;
 
-use crate::broker::{Boot, BootError, Broker, Facts, end_changes, start, until_stopped};
+use crate::broker::{self, Boot, BootError, Broker, Facts, end_changes, start, until_stopped};
 use crate::catalog::Image;
 use crate::config::{ConfigError, MetricsListener, Settings};
 use crate::net::Gate;
-use crate::runtime::Mailboxes;
+use crate::runtime::{LogDirs, Mailboxes};
 
 use self::http::Http;
 use self::observed::{Observed, Phase};
@@ -110,7 +110,12 @@ pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeErro
     // Shards inherit the mask: only this thread takes them.
     signals.thread_block().map_err(system("blocking signals"))?;
     let files_max = limits::raise();
-    let _lock = lock(&settings.log_dir)?;
+    let log_dirs = broker::log_dirs(&settings);
+    log_dirs.ends_by(|why| {
+        tracing::error!("{why}: the node stops at once");
+        std::process::exit(1);
+    });
+    let _locks = lock_all(&log_dirs)?;
     let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(system("reading CPU affinity"))?;
     let cpus: Vec<usize> = (0..CpuSet::count())
         .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
@@ -123,7 +128,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeErro
     let bound = ports::bind(&settings, &layout)?;
     let settings = Arc::new(settings);
     let mail = Mailboxes::new(u32::from(layout.count));
-    let observed = Arc::new(Observed::new(mail.clone(), settings.log_dir.clone()));
+    let observed = Arc::new(Observed::new(mail.clone(), log_dirs.clone()));
     let http = match &settings.metrics_listener {
         Some(wanted) => serve_metrics(wanted, &observed)?,
         None => None,
@@ -154,6 +159,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeErro
         let boot = Boot {
             shard,
             settings: settings.clone(),
+            log_dirs: log_dirs.clone(),
             endpoints: bound.endpoints.clone(),
             mail: mail.clone(),
             listeners,
@@ -330,7 +336,25 @@ fn system<E: Into<std::io::Error>>(what: &'static str) -> impl FnOnce(E) -> Node
     }
 }
 
-/// Takes the log directory for this process alone.
+/// Takes the log directories for this process alone. One that cannot be taken because of its disk
+/// has failed; the metadata's must not.
+fn lock_all(dirs: &LogDirs) -> Result<Vec<Flock<std::fs::File>>, NodeError> {
+    let mut locks = Vec::new();
+    for number in dirs.all() {
+        match lock(dirs.path(number)) {
+            Ok(lock) => locks.push(lock),
+            Err(NodeError::Directory { error, .. })
+                if dirs.several() && number != dirs.metadata() =>
+            {
+                dirs.fail(number, &error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(locks)
+}
+
+/// Takes one for this process alone.
 fn lock(directory: &Path) -> Result<Flock<std::fs::File>, NodeError> {
     let fail = |error| NodeError::Directory {
         directory: directory.display().to_string(),

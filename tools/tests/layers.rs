@@ -30,6 +30,7 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("net", &["config", "runtime", "metrics"]),
     ("partition", &["runtime"]),
     ("quotas", &[]),
+    ("telemetry", &["config"]),
     ("catalog", &["config", "runtime", "partition", "quotas"]),
     (
         "coordinators",
@@ -44,6 +45,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "net",
             "partition",
             "quotas",
+            "telemetry",
             "catalog",
             "coordinators",
         ],
@@ -56,6 +58,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "metrics",
             "net",
             "partition",
+            "quotas",
             "catalog",
             "api",
         ],

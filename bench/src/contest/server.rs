@@ -240,9 +240,16 @@ impl Server {
 
     /// Whether it has written `text` since it was first started: a warning, say.
     pub(crate) fn said(&self, text: &str) -> bool {
+        !self.lines(text).is_empty()
+    }
+
+    /// What it has written since it was first started: lines with `text` in them.
+    pub(crate) fn lines(&self, text: &str) -> Vec<String> {
         let log = self.own.as_ref().map(Own::log);
         let log = log.and_then(|log| std::fs::read_to_string(log).ok());
-        log.is_some_and(|log| log.contains(text))
+        let log = log.unwrap_or_default();
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(str::to_owned).collect()
     }
 
     fn take_process(&mut self) -> Result<(&mut Own, Process)> {

@@ -11,6 +11,7 @@ use odradek_wire::alter_partition_reassignments::{
 use odradek_wire::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
 };
+use odradek_wire::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
 use odradek_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use odradek_wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -56,6 +57,25 @@ impl Admin {
         let response = CreatePartitionsResponse::decode(&mut body, version)?;
         let result = response.results.first().context("an empty reply")?;
         check("CreatePartitions", result.error_code)
+            .with_context(|| result.error_message.unwrap_or_default().to_owned())
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub(crate) fn delete_topic(&mut self, topic: &str) -> Result<()> {
+        let version = self.version::<DeleteTopicsRequest>(5)?;
+        let request = DeleteTopicsRequest {
+            topic_names: vec![topic],
+            timeout_ms: TIMEOUT_MS,
+            ..Default::default()
+        };
+        let reply = self.call(&request, version)?;
+        let mut body = reply_body(&reply, DeleteTopicsRequest::API_KEY, version)?;
+        let response = DeleteTopicsResponse::decode(&mut body, version)?;
+        let result = response.responses.first().context("an empty reply")?;
+        check("DeleteTopics", result.error_code)
             .with_context(|| result.error_message.unwrap_or_default().to_owned())
     }
 

@@ -5,12 +5,18 @@ mod backfill;
 mod change;
 mod connection;
 mod consume;
+mod coordinator;
 mod identity;
+mod keyed;
 mod leads;
 mod load;
+mod offsets;
+mod pipeline;
 mod produce;
+mod producer;
 mod saturate;
 mod tails;
+mod transaction;
 
 use std::time::Duration;
 
@@ -18,11 +24,16 @@ pub(crate) use admin::{Admin, Partition, TopicSpec, check, reply_body, request_f
 pub(crate) use backfill::{Backfilled, backfill, step_back};
 pub(crate) use change::{Layout, touch};
 pub(crate) use consume::{Consumer, Range};
+pub(crate) use keyed::Keyed;
 pub(crate) use leads::leads;
 pub(crate) use load::{Load, fill, now_ms, produce, send_one, warm_page_cache};
+pub(crate) use offsets::Commits;
+pub(crate) use pipeline::Pipeline;
 pub(crate) use produce::{Batch, Frames};
+pub(crate) use producer::{Identity, Producer};
 pub(crate) use saturate::{Work, saturate};
 pub(crate) use tails::{Tails, WAIT_MS};
+pub(crate) use transaction::Transaction;
 
 /// How hard and how long.
 #[derive(Clone, Copy, Debug)]

@@ -20,7 +20,7 @@ use super::saturate::Work;
 /// Requests up to this size are copied into one send with their neighbours.
 const COPIED_BYTES_MAX: usize = 32 << 10;
 /// Where the correlation id stands in a frame: after length, API key and version.
-const CORRELATION_AT: std::ops::Range<usize> = 8..12;
+pub(super) const CORRELATION_AT: std::ops::Range<usize> = 8..12;
 
 /// A record batch.
 #[derive(Clone)]

@@ -92,10 +92,11 @@ fn cpu_bars(report: &Report, lines: &[Line]) -> String {
         let wanted = |line: &&Line| line.unit == unit && line.name.ends_with(": machine CPU");
         lines.iter().filter(wanted).collect::<Vec<_>>()
     };
-    let mut all = Vec::new();
+    let mut loads = Vec::new();
     for line in unit_of("s/GB") {
         let load = line.name.trim_end_matches(": machine CPU");
         let mut name = load.to_owned();
+        let mut all = Vec::new();
         for (at, values) in line.of.iter().enumerate() {
             let Some(value) = values.median() else {
                 continue;
@@ -110,15 +111,43 @@ fn cpu_bars(report: &Report, lines: &[Line]) -> String {
                 }],
             });
         }
+        if !all.is_empty() {
+            loads.push(all);
+        }
     }
-    match all.is_empty() {
-        true => String::new(),
-        false => bars(
-            "CPU per GB",
-            "CPU seconds per GB, whole machine less idle and driver",
-            &all,
-        ),
+    let most = |load: &Vec<Bar<'_>>| load.iter().map(Bar::total).fold(0.0, f64::max);
+    by_scale(loads, most)
+        .into_iter()
+        .map(|loads| {
+            let all: Vec<Bar<'_>> = loads.into_iter().flatten().collect();
+            bars(
+                "CPU per GB",
+                "CPU seconds per GB, whole machine less idle and driver",
+                &all,
+            )
+        })
+        .collect()
+}
+
+/// What one axis can show is told apart from what would not be seen on it: each group's greatest is
+/// at most so many times its least.
+const SCALE: f64 = 20.0;
+
+fn by_scale<T>(items: Vec<T>, size: impl Fn(&T) -> f64) -> Vec<Vec<T>> {
+    let mut sizes: Vec<f64> = items.iter().map(&size).collect();
+    sizes.sort_by(|a, b| b.total_cmp(a));
+    let mut tops: Vec<f64> = Vec::new();
+    for size in sizes {
+        if tops.last().is_none_or(|top| size * SCALE < *top) {
+            tops.push(size);
+        }
     }
+    let mut groups: Vec<Vec<T>> = tops.iter().map(|_| Vec::new()).collect();
+    for item in items {
+        let group = tops.iter().rposition(|top| size(&item) <= *top);
+        groups[group.unwrap_or(0)].push(item);
+    }
+    groups
 }
 
 /// End-to-end latencies (else acks) of each open loop, all rounds together.
@@ -237,6 +266,13 @@ fn figures(report: &Report, lines: &[Line]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_not_be_seen_beside_the_greatest_stands_apart() {
+        let groups = by_scale(vec![2.0, 1215.0, 0.4, 3.0, 0.05], |size| *size);
+        assert_eq!(groups, [vec![1215.0], vec![2.0, 0.4, 3.0], vec![0.05]]);
+        assert!(by_scale(Vec::<f64>::new(), |size| *size).is_empty());
+    }
 
     #[test]
     fn histograms_add_up() {

@@ -1,39 +1,65 @@
-//! How fast does a server compact, and what does that cost?
+//! How fast does a server compact, what does that cost, and what do others notice of it?
 //!
-//! Keyed messages of 1 KiB and of 100 bytes, some for every key, go into a topic that may not be
+//! Keyed records of 1 KiB and then of 100 bytes, 50 million keys, go into a topic that may not be
 //! compacted yet; then it may. Counted is from there until the cleaner's checkpoint has passed what
-//! was written, nobody else asking anything of the server. Target: 200 MB/s of input per core.
+//! was written, nobody else asking anything of the server. Targets: 200 MB/s of input per core, and
+//! at most 1.5 GiB for the keys.
+//!
+//! Then somebody reads the end of another partition, without and with a compaction beside. Target:
+//! the tail's p99 moves by less than 20 %.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::findings::Better;
 use super::{Scenario, Stage};
-use crate::contest::{Server, Variant};
-use crate::load::{Arrivals, Keys, Load, Reading, Sizes};
+use crate::contest::{Contestant, Server, Variant};
+use crate::drive::{Admin, Keyed};
+use crate::load::{Arrivals, Load};
+use crate::machine::pin;
+use crate::report::RunResult;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     number: 11,
     name: "compaction",
-    question: "How fast does a server compact, and what does that cost?",
+    question: "How fast does a server compact, what does that cost, and what do others notice of it?",
     needs: Some("its files within reach: how far it has come stands there"),
     run,
 };
 
 const MIB: u64 = 1 << 20;
+/// Of the keys' map, at most.
+const MAP_BYTES: u64 = 1536 * MIB;
 /// The cleaner has begun, and comes to its end, within this time per GiB.
 const DONE_WITHIN: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(20);
+/// A node that logs at all has logged by then what it did.
+const SAID_WITHIN: Duration = Duration::from_millis(500);
+
+/// A topic to be compacted.
+#[derive(Clone)]
+struct Input {
+    what: &'static str,
+    topic: String,
+    dir: PathBuf,
+    /// Written, and of it in segments that are closed: the input.
+    written: u64,
+    closed: u64,
+    /// Where the open segment begins: it is clean up to there in the end.
+    until: i64,
+}
 
 fn run(stage: &mut Stage) -> Result<()> {
-    let map = stage.amount(1536 * MIB, 16 * MIB).to_string();
     let server = stage.start(&Variant {
         settings: vec![
             ("log.cleaner.backoff.ms", "50".to_owned()),
-            ("log.cleaner.dedupe.buffer.size", map),
+            (
+                "log.cleaner.dedupe.buffer.size",
+                stage.amount(MAP_BYTES, 16 * MIB).to_string(),
+            ),
         ],
         ..Variant::default()
     })?;
@@ -41,74 +67,182 @@ fn run(stage: &mut Stage) -> Result<()> {
         stage.skip("all of it: the server's directory is not known");
         return Ok(());
     };
-    let keys = stage.amount(2_000_000, 500);
-    for (bytes, what) in [(1024, "1 KiB"), (100, "100 bytes")] {
-        let segment = stage.amount(128 * MIB, MIB).to_string();
-        let configs = [
-            ("cleanup.policy", "compact".to_owned()),
-            ("segment.bytes", segment),
-            // Never, for now.
-            ("min.cleanable.dirty.ratio", "1".to_owned()),
-        ];
-        let configs = configs.map(|(name, value)| (name.to_owned(), value));
-        let load = Load {
-            topic_configs: configs.to_vec(),
-            arrivals: Arrivals::Saturate,
-            keys: Keys::Uniform { count: keys },
-            sizes: Sizes::Fixed { bytes },
-            random_share: 1.0,
-            batch_bytes: 64 << 10,
-            producers: stage.amount(4, 1),
-            reading: Reading::None,
-            warmup_s: 0.0,
-            window_s: stage.seconds(15.0),
-            ..stage.new_load(&format!("compacted-{bytes}"))
-        };
-        stage.quiet_load(&format!("filling with {what}"), &server, &load)?;
-        compact(stage, &server, &dir, &load.topic, what)?;
+    // Megabytes, keys, bytes of a value.
+    let large = (stage.scaled(2_000, 6), stage.scaled(1_000_000, 500), 1024);
+    let small = (stage.scaled(10_000, 6), stage.scaled(50_000_000, 500), 100);
+    for (what, of) in [("1 KiB", large), ("100 bytes", small)] {
+        if let Some(input) = filled(stage, &server, &dir, what, of)? {
+            alone(stage, &server, &input)?;
+        }
     }
-    Ok(())
+    let beside = (stage.scaled(4_000, 6), stage.scaled(10_000_000, 500), 100);
+    match filled(stage, &server, &dir, "beside a tail", beside)? {
+        Some(input) => noticed(stage, &server, &input),
+        None => Ok(()),
+    }
 }
 
-fn compact(stage: &mut Stage, server: &Server, dir: &Path, topic: &str, what: &str) -> Result<()> {
-    let before = on_disk(dir, topic);
-    let closed: u64 = before.values().sum::<u64>() - before.last_key_value().map_or(0, |(_, b)| *b);
-    let Some(active) = before.keys().next_back().copied().filter(|_| closed > 0) else {
+/// Fills a topic that is not to be compacted yet; none where too little was written.
+fn filled(
+    stage: &mut Stage,
+    server: &Server,
+    dir: &Path,
+    what: &'static str,
+    (megabytes, keys, value_bytes): (u64, u64, usize),
+) -> Result<Option<Input>> {
+    let topic = stage.topic_name(&format!("compacted {what}").replace(' ', "-"));
+    let configs = [
+        ("cleanup.policy", "compact".to_owned()),
+        ("segment.bytes", stage.amount(128 * MIB, MIB).to_string()),
+        // Never, for now.
+        ("min.cleanable.dirty.ratio", "1".to_owned()),
+    ];
+    let partition = stage.topic(server, &topic, 1, &configs)?[0];
+    let label = server.label();
+    eprintln!("  {label}: filling with {what}, {megabytes} MB, {keys} keys ...");
+    let filled =
+        Keyed::new(&topic, keys, value_bytes)
+            .fill(partition, megabytes * 1_000_000, || stage.check_interrupt());
+    let records = filled.with_context(|| stage.blame(what, server))?;
+    let segments = on_disk(dir, &topic);
+    let written: u64 = segments.values().sum();
+    let (Some((until, open)), true) = (segments.last_key_value(), segments.len() > 1) else {
         stage.skip(&format!("{what}: no segment was closed in so short a time"));
-        return Ok(());
+        return Ok(None);
     };
-    server.reset_peak();
-    let baseline = stage.watch_idle()?;
-    let within = DONE_WITHIN * (1 + (closed / (1 << 30)) as u32);
-    let (took, cost) = stage.cost(baseline, server, || {
+    let input = Input {
+        what,
+        topic,
+        dir: dir.to_owned(),
+        written,
+        closed: written - open,
+        until: *until,
+    };
+    for (name, unit, value) in [
+        ("input", "MB", input.closed as f64 / 1e6),
+        (
+            "records of each key",
+            "records",
+            records as f64 / keys as f64,
+        ),
+    ] {
+        stage.figure(&format!("{what}: {name}"), unit, Better::Neither, value);
+    }
+    Ok(Some(input))
+}
+
+impl Input {
+    /// Lets it be compacted and waits until it is.
+    fn compact(&self, admin: &mut Admin, go_on: impl Fn() -> Result<()>) -> Result<Duration> {
+        let within = DONE_WITHIN * (1 + (self.closed / (1 << 30)) as u32);
         let began = Instant::now();
-        server
-            .admin()?
-            .set_topic_config(topic, "min.cleanable.dirty.ratio", "0")?;
-        while cleaned(dir, topic) < active {
+        admin.set_topic_config(&self.topic, "min.cleanable.dirty.ratio", "0")?;
+        while cleaned(&self.dir, &self.topic) < self.until {
             ensure!(
                 began.elapsed() < within,
-                "after {within:?} it is clean up to offset {} of {active}",
-                cleaned(dir, topic)
+                "after {within:?} it is clean up to offset {} of {}",
+                cleaned(&self.dir, &self.topic),
+                self.until
             );
-            stage.pause(LOOK)?;
+            go_on()?;
+            std::thread::sleep(LOOK);
         }
         Ok(began.elapsed())
+    }
+}
+
+fn alone(stage: &mut Stage, server: &Server, input: &Input) -> Result<()> {
+    let what = input.what;
+    server.reset_peak();
+    let baseline = stage.watch_idle()?;
+    let (took, cost) = stage.cost(baseline, server, || {
+        input.compact(&mut server.admin()?, || stage.check_interrupt())
     })?;
-    let after: u64 = on_disk(dir, topic).values().sum();
-    let (mb, seconds) = (closed as f64 / 1e6, took.as_secs_f64());
-    stage.figure(&format!("{what}: input"), "MB", Better::Neither, mb);
+    let after: u64 = on_disk(&input.dir, &input.topic).values().sum();
+    let (mb, seconds) = (input.closed as f64 / 1e6, took.as_secs_f64());
     stage.figure(&format!("{what}: rate"), "MB/s", Better::More, mb / seconds);
     if let Some(cpu_s) = cost.process_cpu_s {
         let name = format!("{what}: CPU of the process");
         stage.figure(&name, "s/GB", Better::Less, cpu_s / mb * 1e3);
-        let name = format!("{what}: rate per core");
+        let name = format!("{what}: rate per core (goal: 200)");
         stage.figure(&name, "MB/s", Better::More, mb / cpu_s);
     }
-    let left = after as f64 / before.values().sum::<u64>() as f64;
+    let left = after as f64 / input.written as f64;
     stage.figure(&format!("{what}: left"), "ratio", Better::Neither, left);
+    // The own node says of each pass how many keys it knew, and in how much memory.
+    let said = match stage.contestant {
+        Contestant::Odradek { .. } => told(server, &input.topic),
+        _ => Vec::new(),
+    };
+    if !said.is_empty() {
+        let most = |name: &str| said.iter().filter_map(|line| field(line, name)).max();
+        let passes = said.len() as f64;
+        stage.figure(&format!("{what}: passes"), "passes", Better::Less, passes);
+        if let (Some(keys), Some(bytes)) = (most("keys"), most("map_bytes")) {
+            let name = format!("{what}: keys of a pass");
+            stage.figure(&name, "keys", Better::Neither, keys as f64);
+            let name = format!("{what}: their map (goal: 1536)");
+            stage.figure(&name, "MiB", Better::Less, bytes as f64 / MIB as f64);
+        }
+    }
     let peak = server.usage().ok().map(|usage| usage.rss_peak_bytes);
     stage.memory(what, server, peak);
+    Ok(())
+}
+
+/// What a node says of its passes over a topic; of the last just after its checkpoint.
+fn told(server: &Server, topic: &str) -> Vec<String> {
+    let until = Instant::now() + SAID_WITHIN;
+    loop {
+        let said = server.lines(&format!("compacted {topic}-0 "));
+        if !said.is_empty() || Instant::now() > until {
+            return said;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// A field of a line that a node wrote: `name=value`.
+fn field(line: &str, name: &str) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    words.find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+}
+
+/// What who reads the end of another partition notices.
+fn noticed(stage: &mut Stage, server: &Server, input: &Input) -> Result<()> {
+    let load = Load {
+        arrivals: Arrivals::Poisson {
+            rate: stage.amount(10e3, 1e3),
+        },
+        window_s: stage.seconds(15.0),
+        ..stage.new_load("tail")
+    };
+    let alone = stage.quiet_load("a tail alone", server, &load)?;
+    let compacting = {
+        let (core, input, mut admin) = (stage.place.driver_core, input.clone(), server.admin()?);
+        let interrupt = stage.interrupt.clone();
+        let warmup = Duration::from_secs_f64(load.warmup_s);
+        std::thread::spawn(move || {
+            pin(core)?;
+            std::thread::sleep(warmup);
+            input.compact(&mut admin, || super::stage::check(&interrupt))
+        })
+    };
+    let beside = stage.quiet_load("a tail beside a compaction", server, &load);
+    let took = compacting.join().ok().context("the compaction's thread")?;
+    let (beside, took) = (beside?, took?);
+    let share = 100.0 * took.as_secs_f64().min(load.window_s) / load.window_s;
+    let name = "the tail beside a compaction: of the window it lasted";
+    stage.figure(name, "%", Better::Neither, share);
+    let p99 = |run: &RunResult| run.end_to_end.ms(0.99).unwrap_or(f64::NAN);
+    for (name, run) in [("alone", &alone), ("beside a compaction", &beside)] {
+        stage
+            .findings
+            .latency(&format!("the tail {name}: end to end"), &run.end_to_end);
+        stage.findings.notes.extend(run.caveats.iter().cloned());
+    }
+    let name = "the tail's end to end p99 beside a compaction, of that alone (goal: below 1.2)";
+    stage.figure(name, "ratio", Better::Less, p99(&beside) / p99(&alone));
     Ok(())
 }
 
@@ -145,4 +279,18 @@ fn cleaned(dir: &Path, topic: &str) -> i64 {
         of_topic.collect::<Vec<_>>()
     });
     found.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nodes_lines_are_understood() {
+        let line = "2026-01-01T00:00:00Z  INFO odradek: compacted t-0 up to offset 7: 3 segments \
+                    became 1 keys=500 map_bytes=12000 records=9";
+        assert_eq!(field(line, "keys"), Some(500));
+        assert_eq!(field(line, "map_bytes"), Some(12_000));
+        assert_eq!(field(line, "bytes"), None);
+    }
 }

@@ -14,6 +14,7 @@ pub(crate) mod core;
 mod durable_acks;
 mod findings;
 pub(crate) mod fixed_rates;
+mod group_load;
 mod hot_partition;
 mod idle_consumers;
 mod linkedin;
@@ -23,6 +24,7 @@ mod one_address;
 mod overload;
 mod past_retention;
 mod stage;
+mod transactions;
 
 use anyhow::{Result, bail};
 
@@ -59,6 +61,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     one_address::SCENARIO,
     compaction::SCENARIO,
     overload::SCENARIO,
+    transactions::SCENARIO,
+    group_load::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

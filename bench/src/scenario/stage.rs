@@ -54,6 +54,14 @@ impl Stage<'_> {
         }
     }
 
+    /// `full`, times the run's scale, or `quick` in a quick run: of what takes time by its number.
+    pub(crate) fn scaled(&self, full: u64, quick: u64) -> u64 {
+        match self.course.quick {
+            true => quick,
+            false => ((full as f64 * self.course.scale) as u64).max(1),
+        }
+    }
+
     /// Starts the contestant as `variant` has it, fresh, in the stated surroundings. It is stopped
     /// when its handle is dropped.
     pub(crate) fn start(&mut self, variant: &Variant) -> Result<Server> {
@@ -239,9 +247,15 @@ impl Stage<'_> {
     /// # Errors
     /// When the run was interrupted.
     pub(crate) fn check_interrupt(&self) -> Result<()> {
-        if self.interrupt.load(Ordering::Relaxed) {
-            bail!("interrupted");
-        }
-        Ok(())
+        check(&self.interrupt)
     }
+}
+
+/// # Errors
+/// When the run was interrupted.
+pub(super) fn check(interrupt: &AtomicBool) -> Result<()> {
+    if interrupt.load(Ordering::Relaxed) {
+        bail!("interrupted");
+    }
+    Ok(())
 }

@@ -161,7 +161,7 @@ mod tests {
         let topic_id = Uuid([7; 16]);
         let name = "t";
         image.apply(&MetadataRecord::Topic(TopicRecord { name, topic_id }));
-        image.apply(&new_partition(topic_id, 0, 1));
+        image.apply(&new_partition(topic_id, 0, 1, Uuid::ZERO));
         image
     }
 

@@ -16,13 +16,16 @@ use odradek_wire::Uuid;
 use super::across::{Luggage, PassedOn};
 use super::fetch_sessions::{self, FetchSessions};
 use super::throttle::Quotas;
-use crate::catalog::{Controller, Holdings, Hosted, Image, Promised, Topic, Unhosted};
+use crate::catalog::{
+    Controller, Holdings, Hosted, Image, PartitionEntry, Promised, Topic, Unhosted,
+};
 use crate::config::Settings;
 use crate::coordinators::producer_ids::ProducerIds;
 use crate::coordinators::{Groups, Transactions};
 use crate::metrics::Meter;
 use crate::net::HandOver;
-use crate::runtime::{Mailboxes, Notice, Quiet};
+use crate::runtime::{LogDirs, Mailboxes, Notice, Quiet};
+use crate::telemetry::{Clients, Subscriptions};
 
 /// Where a shard is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,9 @@ pub struct Endpoint {
 pub struct Facts {
     pub cluster_id: String,
     pub directory_id: String,
+    /// Partitions whose move to another log directory a kill has cut short: of which topic, which
+    /// one, to which directory.
+    pub relocations: Vec<(Uuid, i32, usize)>,
     /// What journals held at the start, and recovery must find.
     pub promised: Arc<Promised>,
 }
@@ -63,6 +69,8 @@ pub struct Broker {
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Quotas of clients, and what is used.
     pub quotas: Quotas,
+    /// Metrics that clients push.
+    pub telemetry: RefCell<Clients>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// The group coordinators here.
@@ -103,6 +111,9 @@ impl Broker {
             fetch_sessions::PARTITIONS_MAX,
         );
         let quotas = Quotas::new(settings, mail.shards(), holdings.image().quotas());
+        let mut telemetry = Clients::default();
+        telemetry.adopt(Subscriptions::new(holdings.image().client_metrics()));
+        let telemetry = RefCell::new(telemetry);
         Rc::new(Broker {
             shard: holdings.shard(),
             io: ground.io.clone(),
@@ -116,6 +127,7 @@ impl Broker {
             refusals: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
             quotas,
+            telemetry,
             producer_ids: ProducerIds::default(),
             groups: Groups::new(holdings.clone()),
             transactions: Transactions::new(holdings.clone()),
@@ -189,6 +201,16 @@ impl Broker {
     /// A partition of this shard if it is open.
     pub fn open_now(&self, topic: &Topic, index: i32) -> Option<Rc<Hosted>> {
         self.holdings.open_now(topic, index)
+    }
+
+    /// The node's log directories.
+    pub fn log_dirs(&self) -> &LogDirs {
+        &self.holdings.ground().dirs
+    }
+
+    /// Whether a partition has no leader: its log directory cannot be reached.
+    pub fn offline(&self, entry: &PartitionEntry) -> bool {
+        self.log_dirs().of(entry.directory).is_err()
     }
 
     /// The controller, for whoever runs on shard 0.

@@ -21,7 +21,7 @@ pub(super) const RECORDS_PER_REQUEST_MAX: usize = 10_000;
 ///
 /// # Errors
 /// BROKER_NOT_AVAILABLE: the node is stopping; whether the task was done is unknown.
-pub(super) async fn at_controller<R, F>(broker: &Rc<Broker>, task: F) -> Result<R, Refused>
+pub(crate) async fn at_controller<R, F>(broker: &Rc<Broker>, task: F) -> Result<R, Refused>
 where
     R: Send + 'static,
     F: FnOnce(Rc<Broker>) -> LocalFuture<R> + Send + 'static,
@@ -31,7 +31,7 @@ where
 }
 
 /// Commits and publishes `records`; if that fails, everything that had been granted is refused.
-pub(super) async fn commit<T>(
+pub(crate) async fn commit<T>(
     broker: &Rc<Broker>,
     mut change: Change<'_>,
     records: &[MetadataRecord<'_>],

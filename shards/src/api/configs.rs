@@ -18,12 +18,18 @@ use crate::catalog::{Image, in_force};
 use crate::config::alter::{self, Alteration};
 use crate::config::topic::topic_row;
 use crate::config::{ConfigError, Given, Settings, TopicConfig, dynamic, row};
+use crate::telemetry;
+
+/// Client metrics subscriptions that there may be: a client is matched with each.
+const SUBSCRIPTIONS_MAX: usize = 256;
 
 /// `ConfigResource.Type`.
 pub(super) mod resource {
-    pub use crate::catalog::image::{BROKER_RESOURCE as BROKER, TOPIC_RESOURCE as TOPIC};
+    pub use crate::catalog::image::{
+        BROKER_RESOURCE as BROKER, CLIENT_METRICS_RESOURCE as CLIENT_METRICS,
+        TOPIC_RESOURCE as TOPIC,
+    };
     pub const BROKER_LOGGER: i8 = 8;
-    pub const CLIENT_METRICS: i8 = 16;
     pub const GROUP: i8 = 32;
 }
 
@@ -200,10 +206,34 @@ fn plan(broker: &Broker, image: &Image, asked: Asked) -> Result<Vec<Changed>, Re
         resource::BROKER_LOGGER => {
             invalid("levels of loggers are set at the start, by RUST_LOG, and do not change")
         }
-        resource::CLIENT_METRICS => invalid("client metrics have no settings here"),
+        resource::CLIENT_METRICS => plan_subscription(image, asked),
         resource::GROUP => invalid("groups have no settings of their own here"),
         other => invalid(format!("Unknown resource type {other}")),
     }
+}
+
+/// Which metrics are asked of clients (KIP-714).
+///
+/// Source: Kafka `ClientMetricsConfigs.validate`.
+fn plan_subscription(image: &Image, asked: Asked) -> Result<Vec<Changed>, Refused> {
+    if asked.name.is_empty() {
+        return invalid("Subscription name can't be empty");
+    }
+    let now = image.client_metrics().get(&asked.name).cloned();
+    let is_new = now.is_none();
+    let now = now.unwrap_or_default();
+    let changes = alter::changes(telemetry::row, &now, &asked.wanted.alterations(&now))
+        .map_err(|error| (ErrorCode::InvalidConfig, error.to_string()))?;
+    let after = alter::changed(&now, &changes);
+    telemetry::check(&after).map_err(|(is_ill, why)| match is_ill {
+        true => (ErrorCode::InvalidConfig, why),
+        false => (ErrorCode::InvalidRequest, why),
+    })?;
+    if is_new && !after.is_empty() && image.client_metrics().len() >= SUBSCRIPTIONS_MAX {
+        let why = format!("there are {SUBSCRIPTIONS_MAX} client metrics subscriptions, the most");
+        return Err((ErrorCode::PolicyViolation, why));
+    }
+    Ok(vec![(resource::CLIENT_METRICS, asked.name, changes)])
 }
 
 fn plan_topic(settings: &Settings, image: &Image, asked: Asked) -> Result<Vec<Changed>, Refused> {

@@ -20,7 +20,7 @@ use super::change::{self, RECORDS_PER_REQUEST_MAX, Refused};
 use super::throttle::Mutations;
 use super::{Broker, Call, Outcome, Refusal, topics};
 use crate::catalog::Image;
-use crate::catalog::placement::Load;
+use crate::catalog::placement::{Fill, Load};
 
 pub(super) const KEY: i16 = 37;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -120,6 +120,7 @@ async fn grow_here(
     let image = change.image().clone();
     let brokers = Brokers::of(broker);
     let mut load = Load::of(&image, broker.shards());
+    let mut fill = Fill::of(&image, broker.log_dirs());
     let mut records = Vec::new();
     let mut results = Vec::with_capacity(growths.len());
     for growth in growths {
@@ -133,7 +134,11 @@ async fn grow_here(
             let topic = image.topic(&growth.name).expect("a topic that can grow");
             let first = topic.partitions.len();
             let new = (first..).zip(shards);
-            records.extend(new.map(|(index, shard)| topics::new_partition(topic.id, index, shard)));
+            records.extend(
+                new.map(|(index, shard)| {
+                    topics::new_partition(topic.id, index, shard, fill.place())
+                }),
+            );
         }));
     }
     if validate_only {
@@ -220,7 +225,7 @@ mod tests {
             let topic_id = Uuid([number as u8 + 1; 16]);
             image.apply(&MetadataRecord::Topic(TopicRecord { name, topic_id }));
             for index in 0..partitions {
-                image.apply(&topics::new_partition(topic_id, index, 0));
+                image.apply(&topics::new_partition(topic_id, index, 0, Uuid::ZERO));
             }
         }
         image

@@ -1,7 +1,7 @@
 //! DescribeConfigs: what is set for topics and brokers, and by whom.
 //!
-//! Every shard answers for every id of the node: their settings are the node's. Loggers, groups
-//! and client metrics have no settings here yet: they are answered empty.
+//! Every shard answers for every id of the node: their settings are the node's. Loggers and groups
+//! have no settings here yet: they are answered empty.
 //!
 //! Source: Kafka `ConfigHelper.describeConfigs`.
 
@@ -19,9 +19,10 @@ use super::topics;
 use super::{Broker, Call, Outcome, Refusal};
 use crate::catalog::Image;
 use crate::config::describe::{
-    ConfigEntry, describe_broker, describe_broker_defaults, describe_topic,
+    ConfigEntry, describe_broker, describe_broker_defaults, describe_subscription, describe_topic,
 };
-use crate::config::{ConfigError, Layers, dynamic};
+use crate::config::{ConfigError, Given, Layers, dynamic};
+use crate::telemetry;
 
 pub(super) const KEY: i16 = 32;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -155,7 +156,14 @@ fn entries(
             invalid("a subscription's name is needed".into())
         }
         resource::GROUP if name.is_empty() => invalid("a group's name is needed".into()),
-        resource::CLIENT_METRICS | resource::GROUP => Ok(Vec::new()),
+        resource::CLIENT_METRICS => {
+            let given = image.client_metrics().get(name);
+            Ok(describe_subscription(
+                telemetry::rows(),
+                given.unwrap_or(&Given::new()),
+            ))
+        }
+        resource::GROUP => Ok(Vec::new()),
         other => invalid(format!("resources of type {other} have no settings")),
     }
 }

@@ -1,7 +1,8 @@
-//! DescribeLogDirs: what this shard's partitions take on disk, and what is left there.
+//! DescribeLogDirs: what this shard's partitions take in each log directory, and what is left
+//! there.
 //!
-//! A shard tells of its own partitions only, as a broker does; the file system they share is told
-//! by each. The size of a partition that is not open is that of its files, which after a kill
+//! A shard tells of its own partitions only, as a broker does; the file systems they share are told
+//! by each. Of a directory that has failed only that is told. The size of a partition that is not open is that of its files, which after a kill
 //! may still have room at their end.
 //!
 //! Source: Kafka `ReplicaManager.describeLogDirs`, KIP-113, KIP-827.
@@ -40,52 +41,110 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         wanted
     });
     let image = broker.image();
-    let mut topics = Vec::new();
+    let dirs = broker.log_dirs();
+    let mut results = Vec::new();
+    for number in dirs.logs() {
+        let log_dir = absolute(dirs.path(number)).to_string_lossy().into_owned();
+        let mut told = Told {
+            log_dir,
+            ..Told::default()
+        };
+        // A disk that has failed is not asked: it may never answer.
+        if dirs.failed(number).is_none() {
+            told.space = broker.io.space(dirs.path(number)).await.ok();
+        }
+        told.failed = dirs.failed(number).is_some();
+        results.push(told);
+    }
     for topic in image.topics() {
         let among = wanted.as_ref().map(|wanted| wanted.get(&*topic.name));
         if among == Some(None) {
             continue;
         }
-        let mut partitions = Vec::new();
         for (index, entry) in (0..).zip(&topic.partitions) {
             let asked = among.flatten().is_none_or(|among| among.contains(&index));
             if !asked || entry.shard != broker.shard {
                 continue;
             }
+            let Ok(number) = dirs.of(entry.directory) else {
+                continue;
+            };
             // What was never written to has no directory yet.
             let size = size(broker, topic, index).await.unwrap_or(0);
-            partitions.push(DescribeLogDirsPartition {
+            let partition = DescribeLogDirsPartition {
                 partition_index: index,
                 partition_size: size as i64,
                 offset_lag: 0,
                 is_future_key: false,
-            });
-        }
-        if !partitions.is_empty() {
-            topics.push(DescribeLogDirsTopic {
-                name: &topic.name,
-                partitions,
-            });
+            };
+            let moving = broker.holdings.relocation(topic.id, index);
+            if let Some(moving) = moving.filter(|moving| moving.to != number) {
+                let open = broker.open_now(topic, index);
+                let end = open.map_or(0, |open| open.partition.standing().next.0);
+                results[moving.to].add(
+                    topic,
+                    DescribeLogDirsPartition {
+                        partition_index: index,
+                        partition_size: moving.bytes.get() as i64,
+                        offset_lag: (end - moving.offset.get().0).max(0),
+                        is_future_key: true,
+                    },
+                );
+            }
+            results[number].add(topic, partition);
         }
     }
-    let directory = &broker.settings.log_dir;
-    let space = broker.io.space(directory).await;
-    let bytes =
-        |bytes: Option<u64>| bytes.map_or(UNKNOWN, |b| i64::try_from(b).unwrap_or(i64::MAX));
-    let directory = absolute(directory);
-    let directory = directory.to_string_lossy();
     call.reply(&DescribeLogDirsResponse {
         throttle_time_ms: 0,
         error_code: ErrorCode::None.code(),
-        results: vec![DescribeLogDirsResult {
-            error_code: ErrorCode::None.code(),
-            log_dir: &directory,
-            topics,
-            total_bytes: bytes(space.as_ref().ok().map(|(total, _)| *total)),
-            usable_bytes: bytes(space.as_ref().ok().map(|(_, usable)| *usable)),
-            is_cordoned: false,
-        }],
+        results: results.iter().map(Told::result).collect(),
     })
+}
+
+/// What is told of one directory.
+#[derive(Default)]
+struct Told<'a> {
+    log_dir: String,
+    failed: bool,
+    /// In all, and usable.
+    space: Option<(u64, u64)>,
+    topics: Vec<(&'a Topic, Vec<DescribeLogDirsPartition>)>,
+}
+
+impl<'a> Told<'a> {
+    fn add(&mut self, topic: &'a Topic, partition: DescribeLogDirsPartition) {
+        match self.topics.last_mut() {
+            Some((last, partitions)) if last.id == topic.id => partitions.push(partition),
+            _ => self.topics.push((topic, vec![partition])),
+        }
+    }
+
+    fn result(&self) -> DescribeLogDirsResult<'_> {
+        if self.failed {
+            return DescribeLogDirsResult {
+                error_code: ErrorCode::KafkaStorageError.code(),
+                log_dir: &self.log_dir,
+                total_bytes: UNKNOWN,
+                usable_bytes: UNKNOWN,
+                ..DescribeLogDirsResult::default()
+            };
+        }
+        let bytes =
+            |bytes: Option<u64>| bytes.map_or(UNKNOWN, |b| i64::try_from(b).unwrap_or(i64::MAX));
+        let topics = self.topics.iter();
+        let topics = topics.map(|(topic, partitions)| DescribeLogDirsTopic {
+            name: &topic.name,
+            partitions: partitions.clone(),
+        });
+        DescribeLogDirsResult {
+            error_code: ErrorCode::None.code(),
+            log_dir: &self.log_dir,
+            topics: topics.collect(),
+            total_bytes: bytes(self.space.map(|(total, _)| total)),
+            usable_bytes: bytes(self.space.map(|(_, usable)| usable)),
+            is_cordoned: false,
+        }
+    }
 }
 
 /// A directory as it is told.
@@ -99,7 +158,10 @@ async fn size(broker: &Broker, topic: &Topic, index: i32) -> Result<u64, Errno> 
     if let Some(open) = broker.open_now(topic, index) {
         return Ok(open.partition.with_log(|log| log.bytes()));
     }
-    let directory = broker.holdings.directory(&topic.name, index);
+    let directory = broker.holdings.directory(topic, index);
+    let Ok(directory) = directory else {
+        return Err(Errno(libc::EIO));
+    };
     let mut total = 0;
     for name in broker.io.list(&directory).await? {
         if name.ends_with(".log") {

@@ -120,15 +120,21 @@ fn describe(
     partition_index: i32,
     entry: &PartitionEntry,
 ) -> DescribeTopicPartitionsResponsePartition {
-    let leader_id = broker.id_of(entry.shard);
+    let id = broker.id_of(entry.shard);
+    let (error, leader_id, offline_replicas) = match broker.offline(entry) {
+        false => (ErrorCode::None, id, Vec::new()),
+        // Its log directory has failed.
+        true => (ErrorCode::LeaderNotAvailable, -1, vec![id]),
+    };
     DescribeTopicPartitionsResponsePartition {
+        error_code: error.code(),
         partition_index,
         leader_id,
         leader_epoch: entry.leader_epoch,
-        replica_nodes: vec![leader_id],
-        isr_nodes: vec![leader_id],
+        replica_nodes: vec![id],
+        isr_nodes: vec![id],
+        offline_replicas,
         eligible_leader_replicas: Some(Vec::new()),
         last_known_elr: Some(Vec::new()),
-        ..DescribeTopicPartitionsResponsePartition::default()
     }
 }

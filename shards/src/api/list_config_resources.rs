@@ -54,7 +54,10 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             resource::BROKER | resource::BROKER_LOGGER => {
                 found.extend(ids.iter().map(|id| named(id)));
             }
-            // Neither groups nor client metrics have settings here.
+            resource::CLIENT_METRICS => {
+                found.extend(image.client_metrics().keys().map(|name| named(name)));
+            }
+            // Groups have no settings here.
             _ => {}
         }
     }

@@ -17,6 +17,9 @@ pub(super) const KEY: i16 = 3;
 pub(super) const ADVERTISED: RangeInclusive<i16> = 0..=MetadataRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 
+/// Of a partition whose log directory has failed (`MetadataResponse.NO_LEADER_ID`).
+const NO_LEADER: i32 = -1;
+
 /// What a client asked about, and what there is.
 enum Asked<'a> {
     Known(Arc<Topic>),
@@ -157,13 +160,22 @@ fn describe<'a>(broker: &Broker, asked: &'a Asked<'_>, version: i16) -> Metadata
                 .enumerate()
                 .map(|(index, entry)| {
                     let leader = broker.id_of(entry.shard);
-                    MetadataResponsePartition {
+                    let told = MetadataResponsePartition {
                         partition_index: index as i32,
                         leader_id: leader,
                         leader_epoch: entry.leader_epoch,
                         replica_nodes: vec![leader],
                         isr_nodes: vec![leader],
                         ..MetadataResponsePartition::default()
+                    };
+                    match broker.offline(entry) {
+                        false => told,
+                        true => MetadataResponsePartition {
+                            error_code: ErrorCode::LeaderNotAvailable.code(),
+                            leader_id: NO_LEADER,
+                            offline_replicas: vec![leader],
+                            ..told
+                        },
                     }
                 })
                 .collect(),

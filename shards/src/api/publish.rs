@@ -15,6 +15,7 @@ use super::Broker;
 use crate::catalog::moves::moves;
 use crate::catalog::{Image, Move, Released};
 use crate::runtime::LocalFuture;
+use crate::telemetry::Subscriptions;
 
 /// Partitions that one shard asks for at a time.
 const ASKED_MAX: usize = 64;
@@ -27,6 +28,10 @@ impl Broker {
         }
         let before = self.holdings.replace(image.clone());
         self.quotas.adopt(image.quotas());
+        if !Arc::ptr_eq(before.client_metrics(), image.client_metrics()) {
+            let subscriptions = Subscriptions::new(image.client_metrics());
+            self.telemetry.borrow_mut().adopt(subscriptions);
+        }
         self.groups.adopt(image);
         self.transactions.adopt(image);
         self.before.borrow_mut().get_or_insert(before);

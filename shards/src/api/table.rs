@@ -80,6 +80,8 @@ pub static TABLE: &[Row] = &[
     row!(offset_delete),
     row!(describe_client_quotas),
     row!(alter_client_quotas),
+    row!(describe_user_scram_credentials),
+    row!(alter_user_scram_credentials),
     row!(describe_quorum),
     row!(update_features),
     row!(describe_cluster),
@@ -87,6 +89,8 @@ pub static TABLE: &[Row] = &[
     row!(unregister_broker),
     row!(describe_transactions),
     row!(list_transactions),
+    row!(get_telemetry_subscriptions),
+    row!(push_telemetry),
     row!(list_config_resources),
     row!(describe_topic_partitions),
 ];

@@ -110,6 +110,7 @@ async fn create_here(
     let change = controller.begin().await;
     let image = change.image().clone();
     let mut load = placement::Load::of(&image, broker.shards());
+    let mut fill = placement::Fill::of(&image, broker.log_dirs());
     let mut colliding = Colliding::of(&image);
     let mut records = Vec::new();
     let mut results: Vec<Result<Created, Refused>> = Vec::with_capacity(topics.len());
@@ -165,15 +166,20 @@ async fn create_here(
             None => load.spread(topic.partitions),
         };
         for (index, shard) in shards.into_iter().enumerate() {
-            records.push(new_partition(id, index, shard));
+            records.push(new_partition(id, index, shard, fill.place()));
         }
     }
     change::commit(broker, change, &records, &mut results).await;
     results
 }
 
-/// A partition that begins its life.
-pub(crate) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> MetadataRecord<'static> {
+/// A partition that begins its life, in this log directory.
+pub(crate) fn new_partition(
+    topic_id: Uuid,
+    index: usize,
+    shard: u32,
+    directory: Uuid,
+) -> MetadataRecord<'static> {
     MetadataRecord::Partition(PartitionRecord {
         partition_id: index as i32,
         topic_id,
@@ -182,7 +188,7 @@ pub(crate) fn new_partition(topic_id: Uuid, index: usize, shard: u32) -> Metadat
         leader: shard as i32,
         leader_epoch: 0,
         partition_epoch: 0,
-        directories: vec![Uuid::ZERO],
+        directories: vec![directory],
         ..PartitionRecord::default()
     })
 }

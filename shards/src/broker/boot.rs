@@ -1,20 +1,17 @@
-//! From a log directory to a serving shard.
+//! From log directories to a serving shard.
 //!
 //! Shard 0 goes first: it reads `meta.properties`, folds the metadata log, gives every partition
-//! a new leader epoch if the last stop was not clean, and re-homes partitions whose shard does not
-//! exist any more. The others start from its image.
+//! a new leader epoch if the last stop was not clean, re-homes partitions whose shard does not
+//! exist any more, and looks which log directory each is in. The others start from its image.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use odradek_engine::io::strategy::write::Durability;
 use odradek_engine::io::{Errno, Handle, Io};
 use odradek_engine::log::LogRules;
 use odradek_engine::log::index::IndexRules;
-use odradek_engine::log::state_file::Key;
 use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset};
@@ -22,28 +19,32 @@ use odradek_wire::Uuid;
 use odradek_wire::metadata_records::MetadataRecord;
 
 use super::compaction::compact_forever;
+use super::format::format;
+use super::found::{self, Found};
+use super::journals::{journals, put_back};
+use super::relocate::relocate_forever;
 use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
 use crate::api::throttle::exchange_forever;
 use crate::api::transactions::markers;
 use crate::api::{Broker, Endpoint, Facts};
 use crate::catalog::placement::Load;
 use crate::catalog::records::new_owner;
-use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image, split_key};
+use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::Settings;
 use crate::net::{Gate, Server, accept_all, close_idle};
 use crate::partition::{
-    Ground, Journal, OpenError, Opening, Partition, PartitionName, ReplayError, journal_directory,
-    replay,
+    Ground, Journal, OpenError, Opening, Partition, PartitionName, ReplayError,
 };
-use crate::runtime::{Mailboxes, Quiet};
+use crate::runtime::{LogDirs, Mailboxes, Quiet};
 
-const META: &str = "meta.properties";
 const CLEAN: &str = ".kafka_cleanshutdown";
 
 /// What a shard is started with.
 pub struct Boot {
     pub shard: u32,
     pub settings: Arc<Settings>,
+    /// The same for all shards.
+    pub log_dirs: Arc<LogDirs>,
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
     pub listeners: Vec<Handle>,
@@ -74,12 +75,40 @@ pub enum BootError {
     },
     #[error("{0}")]
     Meta(String),
+    #[error(
+        "partition {partition} is in two log directories, {one} and {other}: remove one of the two, \
+         the one whose disk has failed"
+    )]
+    Twice {
+        partition: String,
+        one: String,
+        other: String,
+    },
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error(transparent)]
     Controller(#[from] ControllerError),
+}
+
+impl BootError {
+    pub(super) fn in_directory(
+        directory: &Path,
+        what: &'static str,
+    ) -> impl FnOnce(Errno) -> BootError {
+        let directory = directory.display().to_string();
+        move |error| BootError::Directory {
+            directory,
+            what,
+            error,
+        }
+    }
+}
+
+/// The log directories of a node with these settings; one for all its shards.
+pub fn log_dirs(settings: &Settings) -> Arc<LogDirs> {
+    Arc::new(LogDirs::new(&settings.log_dirs, &settings.metadata_dir))
 }
 
 /// Starts a shard: on return it serves.
@@ -92,7 +121,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         dsync: settings
             .log_durable_method
             .by_write(settings.log_write_strategy),
-        journal: journal(&io, &spawner, &settings, boot.shard),
+        journals: journals(&io, &spawner, &settings, &boot.log_dirs, boot.shard),
         read_tail: settings.log_read_strategy.uses_tail(),
         zeros: OnceCell::new(),
         write_depth: settings.log_write_depth.max(1) as usize,
@@ -100,7 +129,8 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         durable_policy: settings.durable_acks_all,
         tail_bytes_max: settings.memory_tail_bytes.max(1 << 20) as usize,
         tail_bytes: Cell::new(0),
-        root: Default::default(),
+        dirs: boot.log_dirs,
+        roots: Default::default(),
         lively: RefCell::default(),
         tails: RefCell::default(),
         written_bytes: Cell::new(0),
@@ -110,10 +140,8 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         Some((facts, image)) => (facts, image, None),
         None => first(&io, &ground, &settings, boot.mail.shards()).await?,
     };
-    if let Some(journal) = &ground.journal {
-        journal.begin();
-    }
-    let (directory, shards) = (&settings.log_dir, boot.mail.shards());
+    ground.journals.iter().for_each(Journal::begin);
+    let (directory, shards) = (&settings.metadata_dir, boot.mail.shards());
     let checkpoints = Checkpoints::load(&io, directory, boot.shard, shards).await;
     let promised = facts.promised.clone();
     let holdings = Holdings::new(
@@ -155,6 +183,9 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     spawner.spawn(checkpoint_forever(broker.clone())).detach();
     spawner.spawn(compact_forever(broker.clone())).detach();
     spawner.spawn(exchange_forever(broker.clone())).detach();
+    if broker.log_dirs().several() {
+        spawner.spawn(relocate_forever(broker.clone())).detach();
+    }
     if boot.shard == 0 {
         spawner
             .spawn(keep_snapshots_forever(broker.clone()))
@@ -177,20 +208,6 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
     Ok(broker)
 }
 
-/// The shard's journal, if it is to have one.
-fn journal(io: &Io, spawner: &Spawner, settings: &Settings, shard: u32) -> Option<Rc<Journal>> {
-    let wanted = settings.log_durable_method == Durability::Journal;
-    wanted.then(|| {
-        Journal::new(
-            io.clone(),
-            spawner.clone(),
-            settings.log_write_strategy,
-            journal_directory(&settings.log_dir, shard),
-            settings.log_journal_bytes.max(0) as u64,
-        )
-    })
-}
-
 type First = (Arc<Facts>, Arc<Image>, Option<Rc<Controller>>);
 
 /// What only shard 0 does.
@@ -200,17 +217,14 @@ async fn first(
     settings: &Settings,
     shards: u32,
 ) -> Result<First, BootError> {
-    let directory = &settings.log_dir;
-    let fail = |what| {
-        let directory = directory.display().to_string();
-        move |error| BootError::Directory {
-            directory,
-            what,
-            error,
-        }
+    let (directory, dirs) = (&settings.metadata_dir, &ground.dirs);
+    let fail = |what| BootError::in_directory(directory, what);
+    try_out(io, settings, dirs).await?;
+    let mut facts = format(io, dirs, settings, shards).await?;
+    let found = match dirs.several() {
+        true => Some(Found::look(io, dirs).await?),
+        false => None,
     };
-    try_out(io, settings).await?;
-    let mut facts = meta(io, directory, settings, shards).await?;
     let clean = match io.remove(&directory.join(CLEAN)).await {
         Ok(()) => true,
         Err(Errno(libc::ENOENT)) => false,
@@ -219,7 +233,7 @@ async fn first(
     io.sync_directory(directory)
         .await
         .map_err(fail("syncing it"))?;
-    let of_log = directory.join("__cluster_metadata-0");
+    let of_log = directory.join(found::METADATA_LOG);
     let log = Partition::open(
         ground,
         Opening {
@@ -251,10 +265,22 @@ async fn first(
     )
     .await?;
     let (controller, image) = Controller::load(io.clone(), log, of_log).await?;
-    let place = |key: &Key| place(&image, directory, key);
-    facts.promised = Arc::new(replay(io, &ground.spawner, directory, place).await?);
     let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);
-    let change = new_owners(&image, shards, keep_epochs);
+    let mut change = new_owners(&image, shards, keep_epochs);
+    let found = match found {
+        // There were several, and partitions of the others may have been moved here.
+        None if found::elsewhere(&image, dirs) => Some(Found::look(io, dirs).await?),
+        found => found,
+    };
+    if let Some(mut found) = found {
+        facts.relocations = found.finish_moves(io, dirs, &image).await?;
+        change.extend(found.settle(io, dirs, &image).await?);
+    }
+    // Before it is recorded where partitions are: in which journal to look is known from before.
+    let mut settled = (*image).clone();
+    change.iter().for_each(|record| settled.apply(record));
+    let promised = put_back(io, &ground.spawner, dirs, &image, &settled).await?;
+    facts.promised = Arc::new(promised);
     if !clean && image.topic_count() > 0 {
         tracing::info!(
             partitions = image.partition_count(),
@@ -271,14 +297,6 @@ async fn first(
         }
     };
     Ok((Arc::new(facts), image, Some(Rc::new(controller))))
-}
-
-/// Where a partition lies that a journal speaks of; nowhere if it is gone.
-fn place(image: &Image, directory: &Path, key: &Key) -> Option<PathBuf> {
-    let (topic, index) = split_key(key);
-    let topic = image.topic_by_id(topic)?;
-    topic.entry(index)?;
-    Some(directory.join(format!("{}-{index}", topic.name)))
 }
 
 /// Partitions of shards that are no more go to those that have the fewest; after a stop that was not
@@ -300,7 +318,7 @@ fn new_owners(image: &Image, shards: u32, clean: bool) -> Vec<MetadataRecord<'st
 }
 
 /// Strategies that do not work here are said so now, not by the first write.
-async fn try_out(io: &Io, settings: &Settings) -> Result<(), BootError> {
+async fn try_out(io: &Io, settings: &Settings, dirs: &LogDirs) -> Result<(), BootError> {
     let read = settings.log_read_strategy;
     if !read.available(io) {
         let name = read.name();
@@ -310,95 +328,27 @@ async fn try_out(io: &Io, settings: &Settings) -> Result<(), BootError> {
         );
     }
     let (strategy, method) = (settings.log_write_strategy, settings.log_durable_method);
-    let directory = &settings.log_dir;
-    match strategy
-        .try_out(io, directory, method.by_write(strategy))
-        .await
-    {
-        Err(error @ Errno(libc::EINVAL | libc::EOPNOTSUPP)) => Err(BootError::Strategy {
-            directory: directory.display().to_string(),
-            strategy: strategy.name(),
-            method: method.name(),
-            error,
-        }),
-        // A full disk, say: a node starts all the same.
-        _ => Ok(()),
+    for directory in dirs.online().map(|number| dirs.path(number)) {
+        let tried = strategy.try_out(io, directory, method.by_write(strategy));
+        // Other errors: a full disk, say. A node starts all the same.
+        if let Err(error @ Errno(libc::EINVAL | libc::EOPNOTSUPP)) = tried.await {
+            return Err(BootError::Strategy {
+                directory: directory.display().to_string(),
+                strategy: strategy.name(),
+                method: method.name(),
+                error,
+            });
+        }
     }
+    Ok(())
 }
 
 /// Kafka's id of the metadata topic.
 const METADATA_TOPIC_ID: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
-/// Reads `meta.properties`, or writes it on the first start.
-async fn meta(
-    io: &Io,
-    directory: &Path,
-    settings: &Settings,
-    shards: u32,
-) -> Result<Facts, BootError> {
-    let path = directory.join(META);
-    let fail = |what| {
-        let directory = directory.display().to_string();
-        move |error| BootError::Directory {
-            directory,
-            what,
-            error,
-        }
-    };
-    let new_id = || {
-        let (a, b) = (io.random(), io.random());
-        Uuid((u128::from(a) << 64 | u128::from(b)).to_be_bytes()).to_string()
-    };
-    let mut before = Vec::new();
-    let mut known = BTreeMap::new();
-    match io.read_file(&path, 64 << 10).await {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            for line in text.lines().filter(|line| !line.starts_with('#')) {
-                if let Some((key, value)) = line.split_once('=') {
-                    known.insert(key.trim().to_owned(), value.trim().to_owned());
-                }
-            }
-            before = bytes;
-        }
-        Err(Errno(libc::ENOENT)) => {}
-        Err(error) => return Err(fail("reading meta.properties")(error)),
-    }
-    let node = settings.node_id.to_string();
-    if let Some(other) = known.get("node.id").filter(|other| **other != node) {
-        return Err(BootError::Meta(format!(
-            "{} belongs to node.id={other}, and this node has node.id={node}: \
-             set node.id={other} or another log.dirs",
-            path.display()
-        )));
-    }
-    let facts = Facts {
-        cluster_id: known.remove("cluster.id").unwrap_or_else(new_id),
-        directory_id: known.remove("directory.id").unwrap_or_else(new_id),
-        promised: Arc::default(),
-    };
-    if let Some(count) = known
-        .get("shards")
-        .filter(|count| **count != shards.to_string())
-    {
-        tracing::info!("the node had {count} shards and has {shards} now");
-    }
-    let text = format!(
-        "version=1\nnode.id={node}\ncluster.id={}\ndirectory.id={}\nshards={shards}\n",
-        facts.cluster_id, facts.directory_id
-    );
-    // Not without need: a node starts on a full disk, too.
-    if before != text.as_bytes() {
-        io.replace_file(&path, text.into_bytes())
-            .await
-            .map_err(fail("writing meta.properties"))?;
-    }
-    Ok(facts)
-}
-
 /// Leaves the marker of a clean stop, once every shard has stopped.
 pub(super) async fn mark_clean(io: &Io, settings: &Settings) -> Result<(), Errno> {
-    let path = settings.log_dir.join(CLEAN);
+    let path = settings.metadata_dir.join(CLEAN);
     io.replace_file(&path, b"{\"version\":0}".to_vec()).await
 }
 
@@ -416,7 +366,7 @@ mod tests {
             let topic_id = Uuid([number as u8 + 1; 16]);
             before.apply(&MetadataRecord::Topic(TopicRecord { name, topic_id }));
             for (index, shard) in [0, 3, 2, 0, 1].into_iter().enumerate() {
-                before.apply(&new_partition(topic_id, index, shard));
+                before.apply(&new_partition(topic_id, index, shard, Uuid::ZERO));
             }
         }
         let owners = |clean| {

@@ -141,6 +141,7 @@ fn tell(name: &str, cleaned: &Cleaned, took_ns: u64) {
     let stats = &cleaned.stats;
     tracing::info!(
         keys = cleaned.keys,
+        map_bytes = cleaned.map_bytes,
         records = stats.records_read,
         kept = stats.records_written,
         bytes = stats.bytes_read,

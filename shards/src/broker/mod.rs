@@ -4,11 +4,15 @@
 
 mod boot;
 mod compaction;
+mod format;
+mod found;
+mod journals;
 mod observe;
+mod relocate;
 mod route;
 mod tasks;
 
-pub use self::boot::{Boot, BootError, start};
+pub use self::boot::{Boot, BootError, log_dirs, start};
 pub use self::observe::{figures, logs};
 pub use self::tasks::{end_changes, until_stopped};
 pub use crate::api::{Broker, Endpoint, Facts};

@@ -6,7 +6,9 @@
 use std::rc::Rc;
 
 use crate::api::Broker;
-use crate::metrics::{Committed, LogFigures, PartitionFigures, ShardFigures};
+use crate::metrics::{
+    ClientSeries, Committed, LogFigures, PartitionFigures, ShardFigures, TelemetryFigures,
+};
 use crate::runtime::next_pass;
 
 /// Partitions, or committed offsets, that are looked at in one pass.
@@ -37,6 +39,29 @@ pub fn figures(broker: &Broker) -> ShardFigures {
         pool_kept_bytes: broker.io.pool().kept() as u64,
         operations_in_flight: broker.io.flying() as u64,
         written_bytes: ground.written_bytes.get(),
+        telemetry: telemetry(broker),
+    }
+}
+
+fn telemetry(broker: &Broker) -> TelemetryFigures {
+    let clients = broker.telemetry.borrow();
+    let now = broker.io.now() / 1_000_000;
+    let [taken, refused, left_out] = clients.counts;
+    let series = clients.series(now).into_iter();
+    TelemetryFigures {
+        clients: clients.count(now) as u64,
+        taken,
+        refused,
+        left_out,
+        series: series
+            .map(|one| ClientSeries {
+                client_id: one.client_id,
+                instance_id: one.instance_id.to_string(),
+                metric: one.metric,
+                attributes: one.attributes,
+                value: one.value,
+            })
+            .collect(),
     }
 }
 

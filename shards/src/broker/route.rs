@@ -1,14 +1,24 @@
 //! How requests and connections reach a broker.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::api::{Broker, Outcome, Peer, Produced, across, header, table, throttle};
 use crate::net::{HandOver, Request, Service, Unserved};
+use crate::quotas::Kind;
 
 impl Service for Broker {
     type Pledge = Produced;
     type Aside = across::Aside;
     type Luggage = across::Luggage;
+
+    fn connects(&self, address: IpAddr) -> u32 {
+        let early = self.quotas.connects(address, self.io.now());
+        if early > 0 {
+            self.meter.throttled(Kind::Connection as usize, early);
+        }
+        early
+    }
 
     fn at_once(self: &Rc<Self>, peer: &Rc<Peer>, request: &[u8]) -> Option<Outcome> {
         if across::behind(self, peer) {

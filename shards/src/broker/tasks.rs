@@ -47,6 +47,7 @@ pub(super) async fn flush_forever(broker: Rc<Broker>) {
         io.sleep(pause).await;
         ground.trim();
         broker.lender.reclaim();
+        broker.holdings.follow_directories();
         lively = ground.look();
         let (pool, now) = (io.pool(), io.now());
         if pool.taken() != taken {
@@ -232,10 +233,10 @@ async fn stop(broker: &Rc<Broker>) {
             unclean.set(true);
         }
     }
-    if let Some(journal) = &broker.holdings.ground().journal
-        && let Err(error) = journal.end().await
-    {
-        tracing::error!("the journal cannot be removed: {error}; the next start does it");
+    for journal in &broker.holdings.ground().journals {
+        if let Err(error) = journal.end().await {
+            tracing::error!("the journal cannot be removed: {error}; the next start does it");
+        }
     }
     // All is durable now; the next life may be killed. What was taken earlier is not the end.
     broker.holdings.keep_checkpoints().await;

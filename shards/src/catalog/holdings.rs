@@ -17,10 +17,11 @@ use super::checkpoints::{Checkpoints, key};
 use super::hosted::{Hosted, log_rules};
 use super::image::{Image, Topic};
 use super::moves::{Leaving, moves};
+use super::relocation::Relocations;
 use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
-use crate::partition::{Ground, OpenError, Opening, Partition, PartitionName, RETRY_NS};
-use crate::runtime::Gate;
+use crate::partition::{Ground, Opening, Partition, PartitionName, RETRY_NS};
+use crate::runtime::{Gate, Nowhere};
 
 /// Up to which offset journals held the partitions' records at the start.
 pub type Promised = BTreeMap<Key, Offset>;
@@ -31,7 +32,7 @@ pub(super) enum Slot {
     Opening(Rc<Gate>),
     /// Opening it failed at this time, after which it is tried again; `u64::MAX`: never.
     Failed(u64),
-    /// Its storage failed where it was before it moved here: nobody opens it before the next start.
+    /// Its storage failed where it was before it moved: nobody opens it before the next start.
     Offline,
 }
 
@@ -66,7 +67,10 @@ pub struct Holdings {
     /// What has left this shard of late, and until when its requests are passed on, nanoseconds.
     pub(super) given_away: RefCell<BTreeMap<(Uuid, i32), u64>>,
     pub(super) targets: Targets,
+    pub(super) relocations: Relocations,
     stopping: Cell<bool>,
+    /// Log directories that had failed when its partitions were last looked at.
+    failures_seen: Cell<usize>,
     /// Bounds how many are opened at a time.
     opens: async_lock::Semaphore,
 }
@@ -95,7 +99,9 @@ impl Holdings {
             moves_seen: Cell::new(0),
             given_away: RefCell::default(),
             targets: Targets::default(),
+            relocations: Relocations::default(),
             stopping: Cell::new(false),
+            failures_seen: Cell::new(0),
             opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),
         })
     }
@@ -185,12 +191,17 @@ impl Holdings {
             // It would be missed by the stop, and the marker of a clean one would be wrong.
             return Err(Unhosted::Failed);
         }
+        let Ok(directory) = self.directory(topic, index) else {
+            return Err(Unhosted::Failed);
+        };
         let gate = Gate::new();
         self.hosted
             .borrow_mut()
             .insert(key, Slot::Opening(gate.clone()));
         let turn = self.opens.acquire().await;
-        let opened = self.open(topic, index, entry.leader_epoch).await;
+        let (opening, config) = self.opening(topic, index, directory.clone());
+        let opened = Partition::open(&self.ground, opening).await;
+        let opened = opened.map(|partition| Hosted::new(partition, config));
         drop(turn);
         let awaited = match self.hosted.borrow().get(&key) {
             Some(Slot::Opening(other)) => Rc::ptr_eq(other, &gate),
@@ -224,6 +235,7 @@ impl Holdings {
                 ground
                     .troubles
                     .log(&ground.io, || tracing::error!("{error}"));
+                ground.dirs.suspect(&directory, error.error);
                 let failed = Slot::Failed(self.ground.io.now());
                 self.hosted.borrow_mut().insert(key, failed);
                 Err(Unhosted::Failed)
@@ -301,18 +313,12 @@ impl Holdings {
         open.collect()
     }
 
-    async fn open(&self, topic: &Topic, index: i32, epoch: i32) -> Result<Rc<Hosted>, OpenError> {
-        let (opening, config) = self.opening(topic, index, epoch);
-        let partition = Partition::open(&self.ground, opening).await?;
-        Ok(Hosted::new(partition, config))
-    }
-
     /// What to open, and its settings.
     pub(super) fn opening(
         &self,
         topic: &Topic,
         index: i32,
-        epoch: i32,
+        directory: PathBuf,
     ) -> (Opening, Arc<TopicConfig>) {
         let config = Arc::new(self.topic_config(topic));
         let name = PartitionName {
@@ -322,8 +328,8 @@ impl Holdings {
         let opening = Opening {
             rules: log_rules(&config, &name),
             name,
-            directory: self.directory(&topic.name, index),
-            epoch: Epoch(epoch),
+            directory,
+            epoch: Epoch(topic.partitions[index as usize].leader_epoch),
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),
@@ -340,13 +346,30 @@ impl Holdings {
             .expect("settings are checked before they are stored")
     }
 
-    fn promised(&self, key: &Key) -> Offset {
-        self.promised.get(key).copied().unwrap_or(Offset(0))
+    /// Where a partition lives on disk. It must be one of the topic's.
+    ///
+    /// # Errors
+    /// That cannot be reached.
+    pub fn directory(&self, topic: &Topic, index: i32) -> Result<PathBuf, Nowhere> {
+        let dirs = &self.ground.dirs;
+        let number = dirs.of(topic.partitions[index as usize].directory)?;
+        Ok(dirs.path(number).join(format!("{}-{index}", topic.name)))
     }
 
-    /// Where a partition lives on disk.
-    pub fn directory(&self, topic: &str, index: i32) -> PathBuf {
-        self.given.log_dir.join(format!("{topic}-{index}"))
+    /// Takes partitions offline whose log directory has failed since it was last asked to, whoever
+    /// found out.
+    pub fn follow_directories(&self) {
+        let failures = self.ground.dirs.failures();
+        if self.failures_seen.replace(failures) == failures {
+            return;
+        }
+        for (_, partition) in self.open_keys() {
+            partition.follow_directory();
+        }
+    }
+
+    fn promised(&self, key: &Key) -> Offset {
+        self.promised.get(key).copied().unwrap_or(Offset(0))
     }
 
     /// Serves by a new image from now on; gives the one before. What the new one has no more is

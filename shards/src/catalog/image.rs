@@ -21,6 +21,9 @@ pub struct PartitionEntry {
     pub shard: u32,
     pub leader_epoch: i32,
     pub partition_epoch: i32,
+    /// The id of its log directory; zero: of the only one, or of none yet. See
+    /// [`LogDirs`](crate::runtime::LogDirs).
+    pub directory: Uuid,
 }
 
 /// A topic.
@@ -65,6 +68,8 @@ pub struct Image {
     /// The finalized level of [`TRANSACTION_VERSION`], if it was ever set.
     transaction_version: Option<i16>,
     quotas: Arc<ClientQuotas>,
+    /// Which metrics are asked of clients, by the subscription's name.
+    client_metrics: Arc<BTreeMap<String, Given>>,
 }
 
 impl Image {
@@ -118,6 +123,11 @@ impl Image {
         self.brokers.get(id).cloned().unwrap_or_default()
     }
 
+    /// Which metrics are asked of clients, by the subscription's name.
+    pub fn client_metrics(&self) -> &Arc<BTreeMap<String, Given>> {
+        &self.client_metrics
+    }
+
     fn insert(&mut self, topic: Arc<Topic>) {
         self.by_name.insert(topic.name.clone(), topic.clone());
         self.by_id.insert(topic.id, topic);
@@ -153,6 +163,8 @@ impl Image {
                     shard: record.leader.max(0) as u32,
                     leader_epoch: record.leader_epoch,
                     partition_epoch: record.partition_epoch,
+                    // One replica, one directory.
+                    directory: record.directories.first().copied().unwrap_or(Uuid::ZERO),
                 };
                 match topic.partitions.get_mut(record.partition_id as usize) {
                     Some(old) => *old = entry,
@@ -167,6 +179,9 @@ impl Image {
                             entry.shard = record.leader as u32;
                             entry.leader_epoch = entry.leader_epoch.saturating_add(1);
                         }
+                        if let Some([directory, ..]) = record.directories.as_deref() {
+                            entry.directory = *directory;
+                        }
                         entry.partition_epoch = entry.partition_epoch.saturating_add(1);
                     }
                 });
@@ -177,12 +192,10 @@ impl Image {
                 }
             }
             MetadataRecord::Config(record) if record.resource_type == BROKER_RESOURCE => {
-                let brokers = Arc::make_mut(&mut self.brokers);
-                let given = brokers.entry(record.resource_name.to_owned()).or_default();
-                give(given, record);
-                if given.is_empty() {
-                    brokers.remove(record.resource_name);
-                }
+                give_by_name(Arc::make_mut(&mut self.brokers), record);
+            }
+            MetadataRecord::Config(record) if record.resource_type == CLIENT_METRICS_RESOURCE => {
+                give_by_name(Arc::make_mut(&mut self.client_metrics), record);
             }
             MetadataRecord::ClientQuota(record) => Arc::make_mut(&mut self.quotas).apply(record),
             MetadataRecord::ProducerIds(record) => {
@@ -193,6 +206,15 @@ impl Image {
             }
             _ => {}
         }
+    }
+}
+
+/// What has no settings is not there.
+fn give_by_name(all: &mut BTreeMap<String, Given>, record: &ConfigRecord<'_>) {
+    let given = all.entry(record.resource_name.to_owned()).or_default();
+    give(given, record);
+    if given.is_empty() {
+        all.remove(record.resource_name);
     }
 }
 
@@ -211,3 +233,5 @@ const TRANSACTION_VERSION_MAX: i16 = 2;
 pub const TOPIC_RESOURCE: i8 = 2;
 /// `ConfigResource.Type.BROKER`.
 pub const BROKER_RESOURCE: i8 = 4;
+/// `ConfigResource.Type.CLIENT_METRICS`.
+pub const CLIENT_METRICS_RESOURCE: i8 = 16;

@@ -9,8 +9,10 @@ pub mod image;
 pub mod moves;
 pub mod placement;
 pub mod records;
+pub mod relocation;
 mod settle;
 pub mod snapshot;
+pub mod swap;
 mod targets;
 
 pub use checkpoints::{Checkpoints, split_key};

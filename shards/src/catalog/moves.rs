@@ -247,14 +247,19 @@ impl Holdings {
             }
             Released::Open(given, checkpoint) => {
                 self.checkpoints.take(topic.id, *index, checkpoint);
-                let epoch = topic.partitions[*index as usize].leader_epoch;
-                let (opening, config) = self.opening(topic, *index, epoch);
-                match Partition::take_over(self.ground(), opening, *given).await {
-                    Ok(partition) => Some(Slot::Open(Hosted::new(partition, config))),
-                    Err(error) => {
-                        tracing::error!("{error}");
-                        None
+                match self.directory(topic, *index) {
+                    Ok(directory) => {
+                        let (opening, config) = self.opening(topic, *index, directory);
+                        match Partition::take_over(self.ground(), opening, *given).await {
+                            Ok(partition) => Some(Slot::Open(Hosted::new(partition, config))),
+                            Err(error) => {
+                                tracing::error!("{error}");
+                                None
+                            }
+                        }
                     }
+                    // It failed while it moved.
+                    Err(_) => None,
                 }
             }
         };

@@ -1,6 +1,9 @@
-//! Which shard a new partition goes to. Pure.
+//! Which shard and which log directory a new partition goes to. Pure.
+
+use odradek_wire::Uuid;
 
 use super::image::Image;
+use crate::runtime::LogDirs;
 
 /// How many partitions each shard has, those being placed included.
 pub struct Load(Vec<usize>);
@@ -52,9 +55,63 @@ impl Load {
     }
 }
 
+/// How many partitions each log directory has that has not failed; nothing where there is one.
+///
+/// Source: Kafka `LogManager.nextLogDirs`.
+pub struct Fill(Vec<(usize, Uuid)>);
+
+impl Fill {
+    /// As an image has it.
+    pub fn of(image: &Image, dirs: &LogDirs) -> Self {
+        if !dirs.several() {
+            return Fill(Vec::new());
+        }
+        let online = dirs.online().filter_map(|number| dirs.id(number));
+        let mut fill = Fill(online.map(|id| (0, id)).collect());
+        for entry in image.topics().flat_map(|topic| &topic.partitions) {
+            fill.add(entry.directory);
+        }
+        fill
+    }
+
+    /// One more partition is there.
+    pub fn add(&mut self, directory: Uuid) {
+        if let Some((count, _)) = self.0.iter_mut().find(|(_, id)| *id == directory) {
+            *count += 1;
+        }
+    }
+
+    /// The directory of one more partition: that which has the fewest, the first among equals.
+    pub fn place(&mut self) -> Uuid {
+        let least = self.0.iter().min_by_key(|(count, _)| *count);
+        let id = least.map_or(Uuid::ZERO, |(_, id)| *id);
+        self.add(id);
+        id
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_fill_evenly() {
+        let one = LogDirs::new(&["/a".into()], "/a".as_ref());
+        assert_eq!(Fill::of(&Image::default(), &one).place(), Uuid::ZERO);
+        let dirs = LogDirs::new(&["/a", "/b", "/c"].map(Into::into), "/a".as_ref());
+        let id = |byte| Uuid([byte; 16]);
+        for number in dirs.all() {
+            dirs.identify(number, id(number as u8 + 1));
+        }
+        let mut fill = Fill::of(&Image::default(), &dirs);
+        fill.add(id(1));
+        let next: Vec<Uuid> = (0..4).map(|_| fill.place()).collect();
+        assert_eq!(next, [2, 3, 1, 2].map(id));
+        dirs.fail(1, "it burns");
+        let mut left = Fill::of(&Image::default(), &dirs);
+        let next: Vec<Uuid> = (0..3).map(|_| left.place()).collect();
+        assert_eq!(next, [1, 3, 1].map(id));
+    }
 
     #[test]
     fn partitions_spread_evenly() {

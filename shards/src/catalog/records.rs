@@ -32,6 +32,16 @@ pub fn new_owner(topic_id: Uuid, index: i32, shard: u32) -> MetadataRecord<'stat
     })
 }
 
+/// The record by which a partition is in another log directory than before.
+pub fn new_directory(topic_id: Uuid, index: i32, directory: Uuid) -> MetadataRecord<'static> {
+    MetadataRecord::PartitionChange(PartitionChangeRecord {
+        partition_id: index,
+        topic_id,
+        directories: Some(vec![directory]),
+        ..PartitionChangeRecord::default()
+    })
+}
+
 /// One batch of records, from this offset on.
 pub fn encode(
     records: &[MetadataRecord<'_>],

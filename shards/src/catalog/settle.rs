@@ -48,7 +48,13 @@ impl Holdings {
     async fn remove_one(&self, topic: &Topic, index: i32) {
         let slot = self.hosted.borrow_mut().remove(&(topic.id, index));
         self.targets.forget();
-        let directory = self.directory(&topic.name, index);
+        let Ok(directory) = self.directory(topic, index) else {
+            // Its disk has failed. If it comes back, its id says that it is a deleted topic's.
+            if let Some(Slot::Open(open)) = slot {
+                open.partition.retire();
+            }
+            return;
+        };
         let removed = match slot {
             Some(Slot::Open(open)) => open.partition.destroy().await,
             Some(Slot::Opening(gate)) => {

@@ -16,9 +16,11 @@ use odradek_wire::metadata_records::{
     ConfigRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord, ProducerIdsRecord,
     TopicRecord,
 };
-use odradek_wire::{Message, Uuid, Writer};
+use odradek_wire::{Message, Writer};
 
-use super::image::{BROKER_RESOURCE, Image, TOPIC_RESOURCE, TRANSACTION_VERSION};
+use super::image::{
+    BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, Image, TOPIC_RESOURCE, TRANSACTION_VERSION,
+};
 use super::records::{self, MetadataError};
 
 /// Snapshots that are kept.
@@ -78,7 +80,7 @@ fn records_of(image: &Image) -> Vec<MetadataRecord<'_>> {
                 leader: shard,
                 leader_epoch: entry.leader_epoch,
                 partition_epoch: entry.partition_epoch,
-                directories: vec![Uuid::ZERO],
+                directories: vec![entry.directory],
                 ..PartitionRecord::default()
             }));
         }
@@ -88,7 +90,10 @@ fn records_of(image: &Image) -> Vec<MetadataRecord<'_>> {
         .map(|topic| (TOPIC_RESOURCE, &*topic.name, &topic.config));
     let brokers = image.brokers().iter();
     let brokers = brokers.map(|(id, given)| (BROKER_RESOURCE, id.as_str(), given));
-    for (resource_type, resource_name, given) in configs.chain(brokers) {
+    let subscriptions = image.client_metrics().iter();
+    let subscriptions =
+        subscriptions.map(|(name, given)| (CLIENT_METRICS_RESOURCE, name.as_str(), given));
+    for (resource_type, resource_name, given) in configs.chain(brokers).chain(subscriptions) {
         all.extend(given.iter().map(|(name, value)| {
             MetadataRecord::Config(ConfigRecord {
                 resource_type,
@@ -191,6 +196,7 @@ pub fn decode(bytes: &[u8]) -> Result<Image, SnapshotError> {
 
 #[cfg(test)]
 mod tests {
+    use odradek_wire::Uuid;
     use odradek_wire::metadata_records::ClientQuotaRecord;
     use odradek_wire::metadata_records::client_quota_record::EntityData;
 
@@ -233,6 +239,12 @@ mod tests {
             name: "log.retention.ms",
             value: Some("5000"),
         }));
+        image.apply(&MetadataRecord::Config(ConfigRecord {
+            resource_type: CLIENT_METRICS_RESOURCE,
+            resource_name: "all",
+            name: "metrics",
+            value: Some("*"),
+        }));
         image.apply(&MetadataRecord::ClientQuota(ClientQuotaRecord {
             entity: vec![EntityData {
                 entity_type: "user",
@@ -260,6 +272,8 @@ mod tests {
         let after = decode(&bytes).unwrap();
         assert_eq!(records_of(&after), records_of(&before));
         assert_eq!(after.topic_count(), 700);
+        assert_eq!(after.client_metrics(), before.client_metrics());
+        assert_eq!(after.client_metrics().len(), 1);
         assert_eq!(
             (after.quotas(), after.quotas().all().count()),
             (before.quotas(), 1)

@@ -7,7 +7,7 @@
 
 use super::ConfigError;
 use super::layers::{Given, Layers};
-use super::row::{Update, listener_override, row, rows};
+use super::row::{Row, Update, listener_override, row, rows};
 use super::settings::{RETENTION, ROLL, ROLL_JITTER, Settings};
 use super::topic::{self, TOPIC};
 use super::value::{Kind, Value};
@@ -26,6 +26,8 @@ pub enum ConfigSource {
     StaticBrokerConfig = 4,
     /// Nobody set it.
     DefaultConfig = 5,
+    /// The client metrics subscription's own.
+    ClientMetricsConfig = 7,
 }
 
 /// One place that could have decided.
@@ -118,6 +120,32 @@ pub fn describe_topic(settings: &Settings, given: &Given) -> Result<Vec<ConfigEn
     }
     entries.sort_by(|a: &ConfigEntry, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+/// Every setting, of those in `rows`, of a client metrics subscription that has `given`.
+pub fn describe_subscription(rows: &'static [Row], given: &Given) -> Vec<ConfigEntry> {
+    let entry = |row: &'static Row| {
+        let synonym = |value: &String| Synonym {
+            name: row.name.to_owned(),
+            value: Some(value.clone()),
+            source: ConfigSource::ClientMetricsConfig,
+        };
+        // The default is no synonym here.
+        let own = given.get(row.name);
+        let synonyms: Vec<Synonym> = own.into_iter().map(synonym).collect();
+        let value = own.map(String::as_str).or(row.default);
+        ConfigEntry {
+            name: row.name.to_owned(),
+            value: value.map(str::to_owned),
+            source: source(&synonyms),
+            is_sensitive: false,
+            read_only: false,
+            kind: row.kind,
+            synonyms,
+            documentation: row.documentation(),
+        }
+    };
+    rows.iter().map(entry).collect()
 }
 
 /// Every setting of the node, by name; Kafka's internal ones only where given.

@@ -78,7 +78,9 @@ impl Why {
             }
             Coordinator => "coordinators here need no such tuning",
             Flush => "durable.lag.max.ms and durable.acks.all decide when data is made durable",
-            LogDirs => "only one log directory is used yet",
+            LogDirs => {
+                "no log directory is cordoned yet, and the controller knows at once of one that fails"
+            }
             Metrics => "Kafka's metrics classes do not run here",
             NoCounterpart => "nothing here corresponds to it",
             Self::PerListener => "a listener has no settings of its own yet",
@@ -295,7 +297,6 @@ pub static IDLE: &[Row] = &[
     row("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0), ClusterWide, Removal),
     row("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide, Connections),
     row("max.connections.per.ip.overrides", String, Some(""), Any, ClusterWide, Connections),
-    row("metadata.log.dir", String, None, Any, ReadOnly, Quorum),
     row("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608), ReadOnly, Quorum),
     row("metadata.log.segment.ms", Long, Some("604800000"), Any, ReadOnly, Quorum),
     row("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0), ReadOnly, Quorum),
@@ -452,7 +453,6 @@ pub static IDLE: &[Row] = &[
     row("ssl.truststore.password", Password, None, Any, PerBroker, Security),
     row("ssl.truststore.type", String, Some("JKS"), Any, PerBroker, Security),
     internal("super.users", String, Some(""), Any, ReadOnly, Authorization),
-    row("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1), ReadOnly, Metrics),
     row("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), ReadOnly, Coordinator),
     row("transaction.partition.verification.enable", Boolean, Some("true"), Any, ClusterWide, Transactions),
     row("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), ReadOnly, Coordinator),

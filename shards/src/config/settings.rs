@@ -31,8 +31,10 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// What clients are told; at least one, each of a name that is listened on.
     pub advertised: Vec<Listener>,
-    /// The log directory.
-    pub log_dir: PathBuf,
+    /// The log directories, at least one, each once.
+    pub log_dirs: Vec<PathBuf>,
+    /// The directory of the metadata log: one of these, or another.
+    pub metadata_dir: PathBuf,
     /// Milliseconds after which a segment rolls, 1 or more.
     pub log_roll_ms: i64,
     /// Most milliseconds by which a roll comes early, 0 or more.
@@ -140,10 +142,16 @@ impl Settings {
     fn resolve(layers: Layers, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let values = Values::read(&layers)?;
         let listener::Listeners { open, advertised } = listener::listeners(&values, warnings)?;
+        let log_dirs = log_dirs(&values);
+        let metadata_dir = match &values.metadata_log_dir {
+            Some(given) => PathBuf::from(given),
+            None => log_dirs.first().cloned().unwrap_or_default(),
+        };
         let settings = Self {
             listeners: open,
             advertised,
-            log_dir: log_dir(&values, warnings),
+            log_dirs,
+            metadata_dir,
             log_roll_ms: layers.first_of(ROLL)?.unwrap_or(i64::MAX),
             log_roll_jitter_ms: layers.first_of(ROLL_JITTER)?.unwrap_or(0),
             metrics_listener: metrics_listener(&values, &layers)?,
@@ -273,16 +281,15 @@ fn metrics_listener(
     }))
 }
 
-fn log_dir(values: &Values, warnings: &mut Vec<Warning>) -> PathBuf {
-    let (name, dirs) = match &values.log_dirs_given {
-        Some(dirs) => ("log.dirs", dirs),
-        None => ("log.dir", &values.log_dir_given),
-    };
-    if let [first, _, ..] = dirs.as_slice() {
-        warnings.push(Warning::new(
-            name,
-            format!("only the first directory is used yet: {first}"),
-        ));
+/// Those that name one directory count once.
+fn log_dirs(values: &Values) -> Vec<PathBuf> {
+    let given = values.log_dirs_given.as_ref();
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    for dir in given.unwrap_or(&values.log_dir_given) {
+        let dir = PathBuf::from(dir);
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
     }
-    dirs.first().map(PathBuf::from).unwrap_or_default()
+    dirs
 }

@@ -132,6 +132,8 @@ settings! {
     /// Whether the metrics hold series for every partition (size, offsets) and for every partition
     /// that a group has committed (offset, lag).
     pub metrics_partitions_enable: bool = "metrics.partitions.enable", Some("true"), Any, ReadOnly;
+    /// Bytes of one push of a client's metrics (KIP-714), as it is sent. Opened it may have 4 MiB.
+    pub telemetry_max_bytes: i32 = "telemetry.max.bytes", Some("1048576"), AtLeast(1), ReadOnly;
 }
 "Topics" {
     /// Whether producing to, or asking for, a topic that does not exist creates it.
@@ -186,7 +188,8 @@ settings! {
     /// fdatasync for others. journal writes small batches of all a shard's partitions into one file,
     /// durably, and into their segments later: for many partitions that get little each.
     pub log_durable_method: Durability = "log.durable.method", Some("auto"), OneOf(Durability::NAMES), ReadOnly;
-    /// Bytes that the journal of a shard may take on disk, with log.durable.method=journal.
+    /// Bytes that the journal of a shard may take in each log directory, with
+    /// log.durable.method=journal.
     pub log_journal_bytes: i64 = "log.journal.bytes", Some("268435456"), AtLeast(1_048_576), ReadOnly;
     /// How batches are sent to consumers. auto sends what was written last from memory, what is in page
     /// cache by sendfile, and reads the rest past it. The others send everything in one way, to
@@ -209,10 +212,14 @@ settings! {
     pub log_message_timestamp_after_max_ms: i64 = "log.message.timestamp.after.max.ms", Some("3600000"), AtLeast(0), ClusterWide;
 }
 "Logs" {
-    /// Directories for logs, separated by commas. Only the first is used yet. No value: log.dir.
+    /// Directories for logs, separated by commas, each meant to be a disk of its own: a partition is
+    /// in one of them, and one that fails takes its partitions with it. No value: log.dir.
     pub(super) log_dirs_given: Option<Vec<String>> = "log.dirs", None, NotEmpty, ReadOnly;
     /// Directory for logs where log.dirs has no value.
     pub(super) log_dir_given: Vec<String> = "log.dir", Some("./data"), NotEmpty, ReadOnly;
+    /// Directory for the metadata log, the checkpoints and the marker of a clean stop. No value: the
+    /// first of log.dirs.
+    pub(super) metadata_log_dir: Option<String> = "metadata.log.dir", None, Any, ReadOnly;
     /// Size in bytes at which a new segment begins.
     pub log_segment_bytes: i32 = "log.segment.bytes", Some("1073741824"), AtLeast(1_048_576), ClusterWide;
     /// Milliseconds after which a new segment begins even if the old one is not full. No value:

@@ -104,7 +104,9 @@ impl<C: Coordinator> Hosts<C> {
             }
             if !self.is_loaded(topic, index) {
                 // Nothing was ever recorded in a partition without a directory.
-                let directory = self.holdings.directory(&topic.name, index);
+                let Ok(directory) = self.holdings.directory(topic, index) else {
+                    continue;
+                };
                 let listed = self.holdings.ground().io.list(&directory).await;
                 if let Err(Errno(libc::ENOENT)) = listed {
                     continue;
@@ -158,6 +160,24 @@ impl<C: Coordinator> Hosts<C> {
         }
         for host in self.loaded() {
             host.ask(|shard, _, _| shard.adopt(image));
+        }
+    }
+
+    /// Coordinators of partitions that were taken from under them send everybody away; who comes
+    /// again finds new ones.
+    pub(crate) fn drop_left(&self) {
+        let mut gone = Vec::new();
+        self.entries
+            .borrow_mut()
+            .retain(|_, entry| match entry.loaded.get() {
+                Some(Ok(host)) if host.partition.left() => {
+                    gone.push(host.clone());
+                    false
+                }
+                _ => true,
+            });
+        for host in gone {
+            host.retire();
         }
     }
 

@@ -25,6 +25,29 @@ pub struct ShardFigures {
     pub operations_in_flight: u64,
     /// Bytes of records written to segments since the start.
     pub written_bytes: u64,
+    pub telemetry: TelemetryFigures,
+}
+
+/// What clients have pushed to a shard (KIP-714).
+#[derive(Clone, Debug, Default)]
+pub struct TelemetryFigures {
+    /// Clients that it knows.
+    pub clients: u64,
+    /// Since the start.
+    pub taken: u64,
+    pub refused: u64,
+    pub left_out: u64,
+    pub series: Vec<ClientSeries>,
+}
+
+/// The last value that a client has pushed of a series.
+#[derive(Clone, Debug)]
+pub struct ClientSeries {
+    pub client_id: Arc<str>,
+    pub instance_id: String,
+    pub metric: Arc<str>,
+    pub attributes: Arc<str>,
+    pub value: f64,
 }
 
 /// Where a partition stands.
@@ -68,6 +91,16 @@ pub struct ProcessFigures {
     pub open_files: Option<u64>,
     pub open_files_max: Option<u64>,
     pub cpu_seconds: Option<f64>,
-    /// Of the log directory's file system: free for this process, and in all.
-    pub disk_bytes: Option<(u64, u64)>,
+    /// Of each log directory.
+    pub disks: Vec<DiskFigures>,
+}
+
+/// A log directory.
+#[derive(Clone, Debug, Default)]
+pub struct DiskFigures {
+    pub directory: String,
+    /// It has failed.
+    pub offline: bool,
+    /// Of its file system: free for this process, and in all.
+    pub bytes: Option<(u64, u64)>,
 }

@@ -156,7 +156,13 @@ impl Default for Meter {
 }
 
 /// What quotas limit, as Kafka names its metrics (`QuotaType`).
-pub const QUOTAS: [&str; 4] = ["produce", "fetch", "request", "controller-mutation"];
+pub const QUOTAS: [&str; 5] = [
+    "produce",
+    "fetch",
+    "request",
+    "connection",
+    "controller-mutation",
+];
 
 /// Adds to a counter.
 #[inline]

@@ -11,6 +11,9 @@ mod meter;
 mod page;
 mod text;
 
-pub use figures::{Committed, LogFigures, PartitionFigures, ProcessFigures, ShardFigures};
+pub use figures::{
+    ClientSeries, Committed, DiskFigures, LogFigures, PartitionFigures, ProcessFigures,
+    ShardFigures, TelemetryFigures,
+};
 pub use meter::{ApiCounts, Meter, QUOTAS, Taken, Times, TimesCounts, bump};
 pub use page::{Shard, page};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{LogFigures, ProcessFigures, ShardFigures};
+use super::figures::{DiskFigures, LogFigures, ProcessFigures, ShardFigures};
 use super::meter::QUOTAS;
 use super::text::{Kind, Text};
 use Kind::{Counter, Gauge, Histogram};
@@ -110,6 +110,30 @@ const SHARD: &[Plain<ShardFigures>] = &[
         "Bytes of records written to segments.",
         |f| f.written_bytes,
     ),
+    (
+        Gauge,
+        "odradek_client_telemetry_clients",
+        "Clients that have asked for what metrics they are to push, and are not silent.",
+        |f| f.telemetry.clients,
+    ),
+    (
+        Counter,
+        "odradek_client_telemetry_pushes_total",
+        "Pushes of clients' metrics that were taken.",
+        |f| f.telemetry.taken,
+    ),
+    (
+        Counter,
+        "odradek_client_telemetry_refused_total",
+        "Pushes of clients' metrics that were refused, or could not be read.",
+        |f| f.telemetry.refused,
+    ),
+    (
+        Counter,
+        "odradek_client_telemetry_left_out_total",
+        "Values that clients have pushed and that are not shown: no gauge and no sum, or too many.",
+        |f| f.telemetry.left_out,
+    ),
 ];
 
 const LOGS: &[Plain<LogFigures>] = &[
@@ -173,6 +197,7 @@ pub fn page(version: &str, shards: &[Shard], process: &ProcessFigures) -> String
             text.sample(&[("shard", shard)], read(figures));
         }
     }
+    write_clients(&mut text, &figures);
     write_quotas(&mut text, &figures);
     write_apis(&mut text, &figures);
     let logs = each().filter_map(|(shard, known)| Some((shard, known.logs.as_ref()?)));
@@ -198,7 +223,6 @@ pub fn page(version: &str, shards: &[Shard], process: &ProcessFigures) -> String
 }
 
 fn write_process(text: &mut Text, process: &ProcessFigures) {
-    let disk = |pick: fn((u64, u64)) -> u64| process.disk_bytes.map(pick);
     for (name, help, value) in [
         (
             "process_resident_memory_bytes",
@@ -215,26 +239,77 @@ fn write_process(text: &mut Text, process: &ProcessFigures) {
             "Most file descriptors that may be open.",
             process.open_files_max,
         ),
-        (
-            "odradek_disk_free_bytes",
-            "Free on the log directory's file system.",
-            disk(|(free, _)| free),
-        ),
-        (
-            "odradek_disk_total_bytes",
-            "Size of the log directory's file system.",
-            disk(|(_, total)| total),
-        ),
     ] {
         if let Some(value) = value {
             text.family(Gauge, name, help);
             text.sample(&[], value);
         }
     }
+    write_disks(text, &process.disks);
     if let Some(seconds) = process.cpu_seconds {
         let name = "process_cpu_seconds_total";
         text.family(Counter, name, "User and system time of all threads.");
         text.sample(&[], seconds);
+    }
+}
+
+fn write_clients(text: &mut Text, shards: &[(&str, &ShardFigures)]) {
+    text.family(
+        Gauge,
+        "odradek_client_metric",
+        "Last values of metrics that clients push (KIP-714), as kafka-configs --entity-type \
+         client-metrics asks them to.",
+    );
+    for (shard, figures) in shards {
+        for series in &figures.telemetry.series {
+            let labels = [
+                ("client_id", &*series.client_id),
+                ("client_instance_id", series.instance_id.as_str()),
+                ("metric", &*series.metric),
+                ("attributes", &*series.attributes),
+                // A client may have come to another shard meanwhile.
+                ("shard", *shard),
+            ];
+            text.sample(&labels, series.value);
+        }
+    }
+}
+
+/// A log directory is named where there are several.
+fn write_disks(text: &mut Text, disks: &[DiskFigures]) {
+    let several = disks.len() > 1;
+    type Reading = (&'static str, &'static str, fn(&DiskFigures) -> Option<u64>);
+    let readings: [Reading; 3] = [
+        (
+            "odradek_disk_free_bytes",
+            "Free on the log directory's file system.",
+            |disk| Some(disk.bytes?.0),
+        ),
+        (
+            "odradek_disk_total_bytes",
+            "Size of the log directory's file system.",
+            |disk| Some(disk.bytes?.1),
+        ),
+        (
+            "odradek_log_directory_offline",
+            "Whether a log directory has failed; see the log.",
+            |disk| Some(u64::from(disk.offline)),
+        ),
+    ];
+    for (name, help, read) in readings {
+        let known = disks.iter().filter_map(|disk| Some((disk, read(disk)?)));
+        let mut known = known.peekable();
+        if known.peek().is_some() {
+            text.family(Gauge, name, help);
+        }
+        for (disk, value) in known {
+            let named = [("directory", disk.directory.as_str())];
+            let labels: &[(&str, &str)] = match several {
+                true => &named,
+                false => &[],
+            };
+            text.sample(labels, value);
+        }
     }
 }
 

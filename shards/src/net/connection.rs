@@ -15,6 +15,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use odradek_engine::io::Handle;
 
@@ -96,6 +97,13 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
             let address = server.io.peer(socket).await;
             if let Some(Err(max)) = address.map(|address| pass.come_from(address.ip())) {
                 refuse(server, socket, address, max).await;
+                return;
+            }
+            let early = address.map_or(0, |address| server.service.connects(address.ip()));
+            if early > 0 {
+                // Unread, so that who tries again and again does not do so at once (KIP-612).
+                server.io.sleep(Duration::from_millis(early.into())).await;
+                server.io.close(socket).await;
                 return;
             }
             (socket, Peer::new(address, None), Vec::new(), pass)

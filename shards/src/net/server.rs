@@ -1,6 +1,7 @@
 //! What the connections of a shard have in common, and who answers their requests.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub trait Service: 'static {
     type Aside: Default + 'static;
     /// What of that goes with a connection to another shard.
     type Luggage: Send + 'static;
+
+    /// Somebody connects: how many milliseconds too soon. Then it is not served.
+    fn connects(&self, address: IpAddr) -> u32;
 
     /// Takes a request that needs no waiting to be taken. `None`: nothing has been done about it,
     /// and it is for [`handle`](Self::handle).

@@ -1,9 +1,8 @@
 //! What can be seen of the node from outside its shards: their answers, the system's figures, the
 //! node's phase.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -12,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::system;
 use crate::broker::{self, Broker};
 use crate::metrics::{Shard, page};
-use crate::runtime::Mailboxes;
+use crate::runtime::{LogDirs, Mailboxes};
 
 /// A shard whose loop goes round answers within this.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -33,7 +32,7 @@ pub(super) enum Phase {
 /// See the module.
 pub(super) struct Observed {
     mail: Mailboxes<Broker>,
-    log_dir: PathBuf,
+    log_dirs: Arc<LogDirs>,
     phase: AtomicU8,
     /// The shards' threads, as the system numbers them.
     threads: Mutex<Vec<i32>>,
@@ -43,10 +42,10 @@ pub(super) struct Observed {
 
 impl Observed {
     /// A node that starts.
-    pub(super) fn new(mail: Mailboxes<Broker>, log_dir: PathBuf) -> Self {
+    pub(super) fn new(mail: Mailboxes<Broker>, log_dirs: Arc<LogDirs>) -> Self {
         Observed {
             mail,
-            log_dir,
+            log_dirs,
             phase: AtomicU8::new(Phase::Starting as u8),
             threads: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
@@ -101,7 +100,7 @@ impl Observed {
                 starved_seconds,
             });
         }
-        let process = system::process(&self.log_dir);
+        let process = system::process(&self.log_dirs);
         page(env!("CARGO_PKG_VERSION"), &shards, &process)
     }
 

@@ -7,7 +7,8 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::statvfs::statvfs;
 use nix::sys::time::TimeValLike;
 
-use crate::metrics::ProcessFigures;
+use crate::metrics::{DiskFigures, ProcessFigures};
+use crate::runtime::LogDirs;
 
 /// Seconds that a thread of this process ran, and that it waited for a CPU while it was ready to
 /// run (`/proc/<pid>/task/<tid>/schedstat`, nanoseconds).
@@ -19,8 +20,8 @@ pub(super) fn thread_seconds(thread: i32) -> Option<(f64, f64)> {
     Some((ran as f64 / 1e9, waited as f64 / 1e9))
 }
 
-/// The process, and the file system of its log directory.
-pub(super) fn process(log_dir: &Path) -> ProcessFigures {
+/// The process, and the file systems of its log directories.
+pub(super) fn process(log_dirs: &LogDirs) -> ProcessFigures {
     let open_files = fs::read_dir("/proc/self/fd").ok();
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
     let limit = getrlimit(Resource::RLIMIT_NOFILE).ok();
@@ -33,7 +34,19 @@ pub(super) fn process(log_dir: &Path) -> ProcessFigures {
                 usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
             microseconds as f64 / 1e6
         }),
-        disk_bytes: disk(log_dir),
+        disks: log_dirs
+            .logs()
+            .map(|number| {
+                let path = log_dirs.path(number);
+                let offline = log_dirs.failed(number).is_some();
+                DiskFigures {
+                    directory: path.display().to_string(),
+                    offline,
+                    // A disk that has failed may never answer.
+                    bytes: (!offline).then(|| disk(path)).flatten(),
+                }
+            })
+            .collect(),
     }
 }
 

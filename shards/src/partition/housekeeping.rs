@@ -256,6 +256,6 @@ impl Partition {
         let _none_moves = self.start_moves.lock().await;
         remove_directory(io, &self.directory).await?;
         let parent = self.directory.parent().expect("inside a log directory");
-        self.ground.root.sync(io, parent).await
+        self.ground.roots.sync(io, parent).await
     }
 }

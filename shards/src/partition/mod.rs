@@ -10,7 +10,9 @@
 //! Absent on purpose: requests, topics' placement, error codes of the wire.
 
 mod ahead;
+mod aside;
 mod compaction;
+mod copy;
 mod files;
 mod flush;
 mod habits;
@@ -22,6 +24,7 @@ mod judge;
 mod landed;
 mod listing;
 mod log_start;
+mod offline;
 mod open;
 mod progress;
 mod read;
@@ -53,8 +56,10 @@ use odradek_engine::task::Spawner;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 
 use self::ahead::Ahead;
+pub use self::aside::Aside;
 use self::compaction::Compaction;
 pub use self::compaction::{CleanError, Cleaned, Means, Pace};
+pub use self::copy::{CopyError, LogCopy};
 pub use self::habits::Habits;
 pub use self::hand_over::HandOver;
 use self::journal::Journaled;
@@ -65,13 +70,13 @@ pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Isolation, Piece, Read, ReadError};
 use self::rest::Looked;
-pub use self::stray::remove_directory;
+pub use self::stray::{is_foreign, remove_directory};
 use self::syncs::Syncs;
 pub use self::tails::Tails;
 pub use self::transactions::{End, Unmarked};
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
-use crate::runtime::{DirectorySync, Gate, Notice, Quiet};
+use crate::runtime::{DirectorySync, Gate, LogDirs, Notice, Quiet};
 
 /// What the partitions of a shard have in common.
 pub struct Ground {
@@ -80,8 +85,9 @@ pub struct Ground {
     pub strategy: WriteStrategy,
     /// Writes that somebody waits for are durable by themselves; else an fdatasync follows them.
     pub dsync: bool,
-    /// Small appends that somebody waits for become durable through it, all partitions' together.
-    pub journal: Option<Rc<Journal>>,
+    /// By the numbers of log directories, or none: small appends that somebody waits for become
+    /// durable through one, all partitions' of the directory together.
+    pub journals: Vec<Rc<Journal>>,
     /// Clients' reads take the tail from memory, not out of its file.
     pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
@@ -100,8 +106,10 @@ pub struct Ground {
     pub written_bytes: Cell<u64>,
     /// Rate limit of log lines about full disks and the like.
     pub troubles: Quiet,
-    /// Of the directory that holds the partitions'.
-    pub root: DirectorySync,
+    /// Where partitions' directories are.
+    pub dirs: Arc<LogDirs>,
+    /// Of these.
+    pub roots: DirectorySync,
     /// Those that are looked at.
     pub lively: RefCell<Vec<Weak<Partition>>>,
     /// Partitions in the order in which they took memory.
@@ -159,7 +167,7 @@ struct State {
     landed: Landed,
     /// Written and not durable yet; for the flusher.
     undurable: Undurable,
-    /// What it has to do with the shard's journal, if anything.
+    /// What it has to do with its directory's journal, if anything.
     journaled: Option<Box<Journaled>>,
     tail_bytes: usize,
     poisoned: Option<Trouble>,
@@ -359,6 +367,7 @@ impl Partition {
                     "{why}: {error}; {remedy}: records are refused until then"
                 );
             }),
+            None if self.broke(&why, error) => {}
             None => tracing::error!(
                 partition = %self.name,
                 "{why}: {error}; the partition is offline until the node is started again"

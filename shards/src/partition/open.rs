@@ -27,7 +27,7 @@ pub struct Opening {
     pub log_start: Offset,
     /// Stands in `partition.metadata`, as in Kafka.
     pub topic_id: String,
-    /// Names it in the shard's journal; none: it has no part in it.
+    /// Names it in its directory's journal; none: it has no part in it.
     pub key: Option<Key>,
     /// A journal held its records up to here, and they were put back.
     pub promised: Offset,
@@ -41,7 +41,7 @@ pub struct Opening {
 pub struct OpenError {
     partition: String,
     what: &'static str,
-    error: Errno,
+    pub error: Errno,
 }
 
 /// What of a partition's names is not durable yet.
@@ -75,7 +75,7 @@ impl Partition {
         let entries;
         let found = match io.list(&opening.directory).await {
             Ok(_)
-                if is_foreign(io, &opening)
+                if is_foreign(io, &opening.directory, &opening.topic_id)
                     .await
                     .map_err(fail("asking whose it is"))? =>
             {
@@ -173,11 +173,13 @@ impl Partition {
         }
         if itself {
             let parent = directory.parent().expect("inside a log directory");
-            let synced = ground.root.sync(io, parent).await;
+            let synced = ground.roots.sync(io, parent).await;
             synced.map_err(failed(&opening.name, "syncing the log directory"))?;
         }
         let durable_policy = ground.durable_policy || opening.always_durable;
-        let journaled = opening.key.filter(|_| ground.journal.is_some());
+        let number = ground.dirs.around(directory);
+        let journal = number.and_then(|number| ground.journals.get(number));
+        let journaled = opening.key.zip(journal.cloned());
         let partition = Rc::new_cyclic(|me| Partition {
             name: opening.name,
             directory: opening.directory,
@@ -202,7 +204,7 @@ impl Partition {
                 writing: false,
                 flushing: false,
                 undurable: Default::default(),
-                journaled: journaled.map(Journaled::new),
+                journaled: journaled.map(|(key, journal)| Journaled::new(key, journal)),
                 tail_bytes: 0,
                 poisoned: None,
                 busy: 0,

@@ -74,6 +74,17 @@ impl Partition {
         bytes_max: u64,
         first_whole: bool,
     ) -> Result<Read, ReadError> {
+        let planned = self.plan(isolation, offset, bytes_max, first_whole).await;
+        self.told(planned)
+    }
+
+    async fn plan(
+        &self,
+        isolation: Isolation,
+        offset: Offset,
+        bytes_max: u64,
+        first_whole: bool,
+    ) -> Result<Read, ReadError> {
         let (mut offset, mut found) = (offset, None);
         // An end that was searched for; it moves on meanwhile.
         let mut until = None;

@@ -9,15 +9,13 @@ use std::path::Path;
 
 use odradek_engine::io::{Errno, Io};
 
-use super::open::Opening;
-
 pub(super) const METADATA: &str = "partition.metadata";
 /// More than such a file can have.
 const FILE_BYTES_MAX: usize = 4096;
 
 /// Whether a partition's directory holds another topic's files.
-pub(super) async fn is_foreign(io: &Io, opening: &Opening) -> Result<bool, Errno> {
-    let path = opening.directory.join(METADATA);
+pub async fn is_foreign(io: &Io, directory: &Path, topic_id: &str) -> Result<bool, Errno> {
+    let path = directory.join(METADATA);
     let bytes = match io.read_file(&path, FILE_BYTES_MAX).await {
         // It was being made, or it is older than these files.
         Err(Errno(libc::ENOENT)) => return Ok(false),
@@ -26,7 +24,7 @@ pub(super) async fn is_foreign(io: &Io, opening: &Opening) -> Result<bool, Errno
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
     let id = lines.find_map(|line| line.strip_prefix("topic_id:"));
-    Ok(id.is_some_and(|id| differ(id.trim(), &opening.topic_id)))
+    Ok(id.is_some_and(|id| differ(id.trim(), topic_id)))
 }
 
 /// Whether these are two topics' ids. They are random: two that are alike in most places are one, and

@@ -11,9 +11,6 @@ use super::Kind;
 use super::entity::Entity;
 use super::table::{ClientQuotas, record};
 
-/// The quota of addresses, KIP-612.
-const CONNECTIONS: &str = "connection_creation_rate";
-
 /// One entity's changes as a request names them.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -113,23 +110,17 @@ fn changes(now: &ClientQuotas, asked: &Asked) -> Result<Vec<Alteration>, Refused
 }
 
 fn check(entity: &Entity, key: &str, value: f64) -> Result<(), String> {
-    let kind = match (&entity.ip, Kind::of_key(key)) {
-        (None, Some(kind)) => kind,
-        (Some(_), _) if key == CONNECTIONS => {
-            return Err(format!(
-                "{CONNECTIONS} is not enforced here; max.connections.per.ip bounds the connections of \
-                 an address"
-            ));
-        }
-        _ => return Err(format!("Invalid configuration key {key}")),
-    };
+    let kind = Kind::of_key(key).filter(|kind| kind.is_of_addresses() == entity.ip.is_some());
+    let kind = kind.ok_or_else(|| format!("Invalid configuration key {key}"))?;
     // NaN, too, is refused.
     if value.is_nan() || value <= 0.0 {
         return Err(format!("Quota {key} must be greater than 0"));
     }
-    if kind.is_whole() {
-        if value > i64::MAX as f64 {
-            return Err(format!("Proposed value for {key} is too large for a LONG."));
+    if let Some((most, of_type)) = kind.whole_max() {
+        if value > most as f64 {
+            return Err(format!(
+                "Proposed value for {key} is too large for {of_type}."
+            ));
         }
         if (value % 1.0).abs() > 1e-6 {
             return Err(format!("{key} cannot be a fractional value."));
@@ -225,9 +216,19 @@ mod tests {
             assert!(told[0].contains(text), "{}", told[0]);
         }
         let mut now = ClientQuotas::default();
-        let address = [("ip", Some("127.0.0.1"))];
-        let (_, told) = applied(&mut now, &[asked(&address, &[(CONNECTIONS, Some(1.0))])]);
-        assert!(told[0].contains("not enforced"), "{}", told[0]);
+        let rate = "connection_creation_rate";
+        for (address, value, text) in [
+            ("127.0.0.1", 1.0, ""),
+            ("::1", 1.0, ""),
+            ("127.0.0.1", 1.5, "fractional"),
+            ("127.0.0.1", 1e10, "too large for an INT"),
+            ("no.such", 1.0, "no.such is not an address"),
+        ] {
+            let of = [("ip", Some(address))];
+            let (count, told) = applied(&mut now, &[asked(&of, &[(rate, Some(value))])]);
+            assert!(told[0].contains(text), "{}", told[0]);
+            assert_eq!(count, usize::from(text.is_empty()), "{address}");
+        }
         let twice = [
             ("producer_byte_rate", Some(1.0)),
             ("producer_byte_rate", None),

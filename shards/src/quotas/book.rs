@@ -99,8 +99,9 @@ pub struct Book {
     mutation_windows: Windows,
     /// There are other shards to tell.
     others: bool,
-    rules: [Rules; 4],
-    rates: [Each<Tracked>; 3],
+    rules: [Rules; Kind::ALL.len()],
+    /// Of all kinds but [`Kind::Mutation`], which is the last.
+    rates: [Each<Tracked>; Kind::Mutation as usize],
     buckets: Each<Bucket>,
     /// Of whom there is something untold.
     news: Vec<(Kind, Whose)>,
@@ -185,10 +186,10 @@ impl Book {
         self.bounded(kind, wait)
     }
 
-    /// Request time is waited for one window at most, as in Kafka.
+    /// Request time, and connections, are waited for one window at most, as in Kafka.
     fn bounded(&self, kind: Kind, wait: f64) -> u32 {
         as_millis(match kind {
-            Kind::Request => wait.min(self.windows.size() as f64),
+            Kind::Request | Kind::Connection => wait.min(self.windows.size() as f64),
             _ => wait,
         })
     }

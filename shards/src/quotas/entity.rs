@@ -1,6 +1,7 @@
 //! Whom a quota is set for.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A name, or whoever has no quota by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,8 +53,12 @@ impl Entity {
                 IP => &mut entity.ip,
                 other => return Err(format!("Unhandled client quota entity type: {other}")),
             };
-            if name.as_deref() == Some("") {
-                return Err(format!("Empty {kind} not supported"));
+            match name.as_deref() {
+                Some("") => return Err(format!("Empty {kind} not supported")),
+                Some(name) if kind == IP && name.parse::<IpAddr>().is_err() => {
+                    return Err(format!("{name} is not an address"));
+                }
+                _ => {}
             }
             *part = Some(Name::from_wire(name.as_deref()));
         }

@@ -25,6 +25,9 @@
 //!
 //! Changes of metadata are made by the controller, on one shard: their buckets are exact.
 //!
+//! Connections are counted by address (KIP-612). One too many is kept waiting, unread, for as long as it
+//! would have had to come later, and then closed; it does not count.
+//!
 //! Request time is the time in which a shard works on a request, in percent of one shard's thread, as
 //! Kafka's is of one of its threads; a node of four shards can spend 400. Receiving, sending, and what
 //! other shards do for a request (`shards.advertise=node`) are not in it.
@@ -39,7 +42,7 @@
 //!
 //! A fetch whose first batch is larger than what the quota allows in all windows is answered once they
 //! are empty; Kafka never answers it. A produce request counts when it arrives, not when its answer
-//! leaves. `connection_creation_rate` of addresses (KIP-612) is refused: it is not enforced.
+//! leaves. Addresses are named by address only: a host's name is not looked up.
 //!
 //! Source: Kafka `ClientQuotaManager`, `ClientRequestQuotaManager`, `ControllerMutationQuotaManager`,
 //! `ClientQuotaControlManager`, `ClientQuotasImage`.
@@ -79,13 +82,21 @@ pub enum Kind {
     Fetch,
     /// Percent of a thread's time.
     Request,
+    /// Connections a second of an address.
+    Connection,
     /// Partitions a second that are made or removed.
     Mutation,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Kind; 4] = [Kind::Produce, Kind::Fetch, Kind::Request, Kind::Mutation];
+    pub const ALL: [Kind; 5] = [
+        Kind::Produce,
+        Kind::Fetch,
+        Kind::Request,
+        Kind::Connection,
+        Kind::Mutation,
+    ];
 
     /// Kafka's name of the setting.
     pub const fn key(self) -> &'static str {
@@ -93,6 +104,7 @@ impl Kind {
             Kind::Produce => "producer_byte_rate",
             Kind::Fetch => "consumer_byte_rate",
             Kind::Request => "request_percentage",
+            Kind::Connection => "connection_creation_rate",
             Kind::Mutation => "controller_mutation_rate",
         }
     }
@@ -102,9 +114,18 @@ impl Kind {
         Kind::ALL.into_iter().find(|kind| kind.key() == key)
     }
 
-    /// Whether its values are whole numbers.
-    pub const fn is_whole(self) -> bool {
-        matches!(self, Kind::Produce | Kind::Fetch)
+    /// Whether it is of addresses, not of users and clients.
+    pub const fn is_of_addresses(self) -> bool {
+        matches!(self, Kind::Connection)
+    }
+
+    /// The most that it can be, where its values are whole numbers, and Kafka's name of their type.
+    pub const fn whole_max(self) -> Option<(i64, &'static str)> {
+        match self {
+            Kind::Produce | Kind::Fetch => Some((i64::MAX, "a LONG")),
+            Kind::Connection => Some((i32::MAX as i64, "an INT")),
+            Kind::Request | Kind::Mutation => None,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which quota holds for a client: Kafka's precedence, looked up without an allocation.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::Kind;
 use super::entity::{Entity, Name};
@@ -74,7 +75,8 @@ impl Rules {
     /// Those of one kind.
     pub fn of(quotas: &ClientQuotas, kind: Kind) -> Rules {
         let mut rules = Rules::default();
-        for (entity, values) in quotas.all() {
+        let of_kind = |entity: &Entity| kind.is_of_addresses() == entity.ip.is_some();
+        for (entity, values) in quotas.all().filter(|(entity, _)| of_kind(entity)) {
             if let Some(limit) = values.get(kind.key()) {
                 rules.put(entity, *limit);
             }
@@ -83,10 +85,19 @@ impl Rules {
     }
 
     fn put(&mut self, entity: &Entity, limit: f64) {
-        let user = match &entity.user {
-            None => None,
-            Some(Name::Default) => Some(&mut self.default_user),
-            Some(Name::Of(name)) => Some(self.users.entry(name.clone()).or_default()),
+        // Whoever has an address is told apart by that, as others are by their user.
+        let user = match (&entity.user, &entity.ip) {
+            (None, None) => None,
+            (Some(Name::Default), _) | (None, Some(Name::Default)) => Some(&mut self.default_user),
+            (Some(Name::Of(name)), _) => Some(self.users.entry(name.clone()).or_default()),
+            (None, Some(Name::Of(address))) => {
+                let address: Option<IpAddr> = address.parse().ok();
+                let Some(address) = address else {
+                    return;
+                };
+                let name = address.to_canonical().to_string();
+                Some(self.users.entry(name.into()).or_default())
+            }
         };
         match (user, &entity.client_id) {
             (Some(user), Some(client)) => user.clients.put(client, limit),

@@ -1,13 +1,19 @@
-//! A directory into which many put entries at once: one sync for all that are there.
+//! Directories into which many put entries at once: one sync for all that are there.
 
-use std::cell::Cell;
-use std::path::Path;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use odradek_engine::io::{Errno, Io};
 
-/// See the module. Of one directory.
+/// See the module. It remembers every directory that it was asked about: log directories, of which
+/// there are few.
 #[derive(Default)]
-pub struct DirectorySync {
+pub struct DirectorySync(RefCell<BTreeMap<PathBuf, Rc<Turns>>>);
+
+#[derive(Default)]
+struct Turns {
     asked: Cell<u64>,
     /// All that had asked so far when the last sync began.
     done: Cell<u64>,
@@ -21,15 +27,22 @@ impl DirectorySync {
     /// # Errors
     /// Those of a sync that began after the call; others that share it try again, each for itself.
     pub async fn sync(&self, io: &Io, directory: &Path) -> Result<(), Errno> {
-        let mine = self.asked.get() + 1;
-        self.asked.set(mine);
-        let _turn = self.one_at_a_time.lock().await;
-        if self.done.get() >= mine {
+        let turns = {
+            let mut all = self.0.borrow_mut();
+            match all.get(directory) {
+                Some(turns) => turns.clone(),
+                None => all.entry(directory.to_owned()).or_default().clone(),
+            }
+        };
+        let mine = turns.asked.get() + 1;
+        turns.asked.set(mine);
+        let _turn = turns.one_at_a_time.lock().await;
+        if turns.done.get() >= mine {
             return Ok(());
         }
-        let asked = self.asked.get();
+        let asked = turns.asked.get();
         io.sync_directory(directory).await?;
-        self.done.set(asked);
+        turns.done.set(asked);
         Ok(())
     }
 }

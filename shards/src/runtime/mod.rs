@@ -7,6 +7,7 @@ mod directory_sync;
 mod gate;
 mod inbox;
 mod lane;
+mod log_dirs;
 /// What `inbox` is made of.
 mod locks {
     pub(super) use std::sync::Mutex;
@@ -25,6 +26,7 @@ pub use abreast::abreast;
 pub use directory_sync::DirectorySync;
 pub use gate::Gate;
 pub use lane::Lane;
+pub use log_dirs::{LogDirs, Nowhere};
 pub use mailbox::{Gone, LocalFuture, Mailboxes};
 pub use notice::Notice;
 pub use quiet::Quiet;

@@ -12,7 +12,7 @@ use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::Timestamp;
 use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
-use odradek_shards::broker::{Boot, Broker, Endpoint, start, until_stopped};
+use odradek_shards::broker::{Boot, Broker, Endpoint, log_dirs, start, until_stopped};
 use odradek_shards::catalog::Hosted;
 use odradek_shards::config::Settings;
 use odradek_shards::net::Gate;
@@ -52,6 +52,7 @@ async fn boot(io: Io, spawner: Spawner) -> Rc<Broker> {
     let (settings, _) = Settings::load(None, &set).expect("the settings are right");
     let boot = Boot {
         shard: 0,
+        log_dirs: log_dirs(&settings),
         gate: Gate::new(&settings, None),
         settings: Arc::new(settings),
         endpoints: Into::into([Endpoint {

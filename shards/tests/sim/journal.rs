@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use odradek_engine::bytes::Pool;
@@ -14,6 +15,7 @@ use odradek_engine::task::{Executor, Spawner};
 use odradek_shards::partition::{
     Ground, Journal, Mark, Partition, Standing, journal_directory, replay,
 };
+use odradek_shards::runtime::LogDirs;
 use odradek_sim::plan::Rng;
 
 use super::durable::{append, ground, open_as};
@@ -42,8 +44,10 @@ fn with_journal(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         directory,
         rng.pick(&[1 << 20, 4 << 20]),
     );
+    let dirs = LogDirs::new(&["/data".into()], Path::new("/data"));
     Rc::new(Ground {
-        journal: Some(journal),
+        journals: vec![journal],
+        dirs: Arc::new(dirs),
         ..ground
     })
 }
@@ -99,7 +103,7 @@ fn live(
     executor.run(async move {
         let promised = replay(&io, &spawner, Path::new("/data"), place).await;
         let promised = promised.unwrap_or_else(|error| panic!("{error}"));
-        let journal = ground.journal.clone().expect("it has one");
+        let journal = ground.journals[0].clone();
         journal.begin();
         let mut partitions = Vec::new();
         for index in 0..PARTITIONS {

@@ -21,7 +21,7 @@ use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
-use odradek_shards::broker::{Boot, Broker, Endpoint, end_changes, start, until_stopped};
+use odradek_shards::broker::{Boot, Broker, Endpoint, end_changes, log_dirs, start, until_stopped};
 use odradek_shards::config::Settings;
 use odradek_shards::net::Gate;
 use odradek_shards::runtime::Mailboxes;
@@ -194,12 +194,14 @@ async fn serve(
     let endpoints: Arc<[Endpoint]> = (0..SHARDS).map(endpoint).collect();
     let mail = Mailboxes::new(SHARDS);
     let gate = Gate::new(&cast.settings, None);
+    let log_dirs = log_dirs(&cast.settings);
     let mut brokers: Vec<Rc<Broker>> = Vec::new();
     for (shard, (io, spawner)) in (0..).zip(ios.iter().zip(&spawners)) {
         let (listener, _) = io.listen(address(shard), true).await.expect("listening");
         let boot = Boot {
             shard,
             settings: cast.settings.clone(),
+            log_dirs: log_dirs.clone(),
             endpoints: endpoints.clone(),
             mail: mail.clone(),
             listeners: vec![listener],

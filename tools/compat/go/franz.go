@@ -38,6 +38,7 @@ var franzScenarios = []scenario{
 	{"admin.groups", franzAdminGroups},
 	{"admin.delete_records", franzDeleteRecords},
 	{"script.administration", franzScript},
+	{"script.transactions", franzTransactScript},
 }
 
 func (r *run) franz(options ...kgo.Opt) *kgo.Client {

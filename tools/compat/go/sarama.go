@@ -34,6 +34,7 @@ var saramaScenarios = []scenario{
 	{"admin.groups", saramaAdminGroups},
 	{"admin.delete_records", saramaDeleteRecords},
 	{"script.administration", saramaScript},
+	{"script.transactions", saramaTransactScript},
 }
 
 type setting func(*sarama.Config)

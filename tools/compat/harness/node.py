@@ -29,6 +29,7 @@ class Odradek:
         self.bootstrap = None
         self.brokers = shards if mode == "core" else 1
         self.broker_addresses = []
+        self.metrics = None
 
     def start(self, timeout_s=30.0):
         settings = {
@@ -51,6 +52,7 @@ class Odradek:
         self.bootstrap = fields["bootstrap"]
         self.port = int(self.bootstrap.rsplit(":", 1)[1])
         self.broker_addresses = fields["shards"].split(",")
+        self.metrics = fields.get("metrics")
         ports = [int(a.rsplit(":", 1)[1]) for a in self.broker_addresses]
         assert ports == list(range(ports[0], ports[0] + self.brokers)), f"ports of the brokers: {ports}"
         if self.brokers > 1:

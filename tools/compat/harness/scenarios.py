@@ -4,7 +4,7 @@ from .tests import Test
 
 def tests_of(suite, program, limits_s=None):
     """What a suite's `tests` is: {suite}.{scenario} for each scenario of the program but its scripts,
-    which suites/transcripts.py runs."""
+    which suites/transcripts.py runs, and its probes, which suites ask for by name."""
     limits_s = limits_s or {}
 
     def tests(env):
@@ -13,13 +13,14 @@ def tests_of(suite, program, limits_s=None):
         return [
             Test(f"{suite}.{name}", _runner(program, name, limits_s.get(name, 60.0)),
                  limit_s=limits_s.get(name, 60.0), needs=(program,))
-            for name in names if not is_script(name)
+            for name in names if not is_script(name) and not name.startswith("Probe.")
         ]
     return tests
 
 
 def is_script(scenario):
-    return scenario.lower().startswith("script.")
+    """`script.something` or `TransactionScript.something`, say."""
+    return scenario.split(".")[0].lower().endswith("script")
 
 
 def _runner(program, name, limit_s):

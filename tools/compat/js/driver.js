@@ -6,7 +6,7 @@
 const readline = require("node:readline")
 const { Run } = require("./run")
 
-const scenarios = { ...require("./produce"), ...require("./consume"), ...require("./admin") }
+const scenarios = { ...require("./produce"), ...require("./consume"), ...require("./admin"), ...require("./transact") }
 // A stray print of the client must not look like an answer.
 console.log = console.info = console.error
 

@@ -20,6 +20,19 @@ async function until(what, condition) {
   }
 }
 
+/** What is answered at last, asked again as long as that is this error: "not yet". */
+async function patient(error, ask) {
+  const deadline = Date.now() + LIMIT_MS
+  for (;;) {
+    try {
+      return await ask()
+    } catch (e) {
+      if (code(e) !== error || Date.now() > deadline) throw e
+      await sleep(20)
+    }
+  }
+}
+
 /** Values that compress about by half. */
 function values(count, size) {
   let state = (count * 31 + size) >>> 0
@@ -121,4 +134,4 @@ class Run {
   }
 }
 
-module.exports = { LIMIT_MS, Run, code, until, values }
+module.exports = { LIMIT_MS, Run, code, patient, until, values }

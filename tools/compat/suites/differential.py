@@ -40,6 +40,10 @@ def api_versions(env):
         for api in group["apis"]:
             key = int(api.split()[0])
             expected[key] = (kafka.get(key), None)
+    for group in allowed(env, "more"):
+        for api in group["apis"]:
+            key = int(api.split()[0])
+            expected[key] = (None, ours.get(key))
     for row in allowed(env, "versions"):
         key = int(row["api"].split()[0])
         expected[key] = (tuple(row["kafka"]), tuple(row["odradek"]))

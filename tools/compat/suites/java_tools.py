@@ -268,6 +268,42 @@ def log_dirs_command(env):
     assert sorted(sizes) == [f"{topic}-{p}" for p in range(3)] and sum(sizes.values()) > 5000, sizes
 
 
+@test(needs=["java"], limit_s=90)
+def partitions_move_between_log_directories(env):
+    home, topic = env.own_directory(), env.name()
+    dirs = [str(home / name) for name in "ab"]
+    node = env.own_node(log_dirs=",".join(dirs))
+
+    def places():
+        out = env.tool("LogDirsCommand", "--describe", "--topic-list", topic, bootstrap=node.bootstrap).out
+        told = json.loads(next(line for line in out.splitlines() if line.startswith("{")))
+        assert {d["logDir"] for b in told["brokers"] for d in b["logDirs"]} == set(dirs), told
+        assert {d["error"] for b in told["brokers"] for d in b["logDirs"]} == {None}, told
+        return {(p["partition"], p["isFuture"]): (b["broker"], d["logDir"])
+                for b in told["brokers"] for d in b["logDirs"] for p in d["partitions"]}
+
+    env.tool("TopicCommand", "--create", "--topic", topic, "--partitions", 2, bootstrap=node.bootstrap)
+    wait_until("both partitions are there", lambda: len(places()) == 2)
+    result = env.driver.tool(
+        "ProducerPerformance", "--topic", topic, "--num-records", 2000, "--record-size", 500, "--throughput", -1,
+        "--command-property", f"bootstrap.servers={node.bootstrap}")
+    assert result.exit == 0 and "2000 records sent" in result.out, result
+    before = places()
+    assert sorted(d for _, d in before.values()) == dirs, before
+    other = dict(zip(dirs, reversed(dirs)))
+    plan = env.directory / f"{topic}.json"
+    plan.write_text(json.dumps({"version": 1, "partitions": [
+        {"topic": topic, "partition": p, "replicas": [before[f"{topic}-{p}", False][0]],
+         "log_dirs": [other[before[f"{topic}-{p}", False][1]]]} for p in (0, 1)]}))
+    env.tool("ReassignPartitionsCommand", "--execute", "--reassignment-json-file", plan, bootstrap=node.bootstrap)
+    wanted = {key: (broker, other[directory]) for key, (broker, directory) in before.items()}
+    wait_until("both partitions have moved", lambda: places() == wanted)
+    out = env.tool("ReassignPartitionsCommand", "--verify", "--reassignment-json-file", plan, bootstrap=node.bootstrap).out
+    assert "in progress" not in out and len(re.findall("completed successfully", out)) == 2, out
+    result = env.tool("ConsumerPerformance", "--topic", topic, "--num-records", 2000, bootstrap=node.bootstrap)
+    assert int(result.out.splitlines()[-1].split(", ")[4]) == 2000, result.out
+
+
 @test(needs=["java"])
 def leader_election_command(env):
     topic = env.name()

@@ -1,6 +1,7 @@
 """Kafka's tools for administrators: what they are asked every day, and what they must refuse."""
 import json
 import re
+import urllib.request
 
 from harness.process import wait_until
 from harness.tests import test
@@ -113,6 +114,62 @@ def config_command_of_quotas(env):
         config("--alter", *entity, "--delete-config", names)
         wait_until("it is gone", lambda: not re.search(shown, config("--describe", *entity)))
     refused(env, "ConfigCommand", "--alter", *client, "--add-config", "producer_byte_rate=0", says="must be greater than 0")
+    # Credentials are asked for along with quotas.
+    user = ("--entity-type", "users", "--entity-name", name)
+    assert config("--describe", *user) == "" and "SCRAM" not in config("--describe", "--entity-type", "users")
+    if env.kind != "kafka":
+        refused(env, "ConfigCommand", "--alter", *user, "--add-config", "SCRAM-SHA-256=[password=secret]", says="no authentication")
+
+
+@test(needs=["java", "python"], limit_s=90)
+def client_metrics_command(env):
+    """What clients are to push is set and shown; a Java producer and librdkafka push it."""
+    name = env.name("metrics")
+    match = f"client_id={name}.*"
+
+    def command(*what, tool="ClientMetricsCommand", **options):
+        return env.tool(tool, *what, **options).out
+
+    def described():
+        return command("--describe", "--name", name)
+
+    command("--alter", "--name", name, "--interval", 200, "--metrics", "org.apache.kafka.", "--match", match)
+    wait_until("it shows", lambda: f"match={match}" in described())
+    assert "interval.ms=200" in described() and "metrics=org.apache.kafka." in described(), described()
+    assert name in command("--list").split()
+    entity = ("--entity-type", "client-metrics", "--entity-name", name)
+    assert "interval.ms=200" in command("--describe", *entity, tool="ConfigCommand")
+    command("--alter", *entity, "--add-config", "interval.ms=100", tool="ConfigCommand")
+    wait_until("it shows", lambda: "interval.ms=100" in described())
+    refused(env, "ConfigCommand", "--alter", *entity, "--add-config", "interval.ms=99", says="between 100 and 3600000")
+    refused(env, "ConfigCommand", "--alter", *entity, "--add-config", "match=[colour=red]", says="Illegal client matching pattern")
+    refused(env, "ConfigCommand", "--alter", *entity, "--add-config", "colour=red", says="Unknown client metrics configuration")
+    if env.kind != "kafka":
+        pushed(env, name)
+    command("--delete", "--name", name)
+    wait_until("it is gone", lambda: name not in command("--list").split())
+
+
+def pushed(env, name):
+    from confluent_kafka import Producer
+
+    node = env.shared_node()
+
+    def series(client):
+        with urllib.request.urlopen(f"http://{node.metrics}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return [line for line in lines if line.startswith(f'odradek_client_metric{{client_id="{client}"')]
+
+    # Its topic is also its client's id.
+    instance, = env.driver.scenario("Probe.clientMetrics", node.bootstrap, f"{name}-java", node.brokers)
+    told = wait_until("the Java producer's show", lambda: series(f"{name}-java"))
+    assert all(f'client_instance_id="{instance}"' in line for line in told), (instance, told)
+    assert any('metric="org.apache.kafka.producer.' in line for line in told), told
+    producer = Producer({"bootstrap.servers": node.bootstrap, "client.id": f"{name}-c"})
+    producer.produce(f"{name}-java", b"v")
+    told = wait_until("librdkafka's show", lambda: producer.poll(0.05) and False or series(f"{name}-c"))
+    assert producer.flush(20) == 0
+    assert any('metric="org.apache.kafka.producer.' in line for line in told), told
 
 
 def group_of(env, count=100):

@@ -1,5 +1,5 @@
 """The same script of a client against an Apache Kafka and against the node: equal transcripts, but
-for what differences.toml lists. Scripts are the programs' scenarios called `script.`"""
+for what differences.toml lists. Scripts are the programs' scenarios called `script.` or `...Script.`"""
 from harness.scenarios import is_script
 from harness.tests import Test
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use odradek_engine::io::Io;
 use odradek_engine::io::sim::SimWorld;
-use odradek_shards::broker::{Boot, BootError, Broker, Endpoint, start, until_stopped};
+use odradek_shards::broker::{Boot, BootError, Broker, Endpoint, log_dirs, start, until_stopped};
 use odradek_shards::net::Gate;
 use odradek_shards::runtime::Mailboxes;
 
@@ -238,6 +238,7 @@ async fn boot(
     let endpoints: Arc<[Endpoint]> = (0..advertised).map(endpoint).collect();
     let mail = Mailboxes::new(shards);
     let gate = Gate::new(settings, None);
+    let log_dirs = log_dirs(settings);
     let mut brokers: Vec<Rc<Broker>> = Vec::new();
     for (shard, (io, spawner)) in (0..).zip(ios.iter().zip(spawners)) {
         let (listener, _) = io
@@ -247,6 +248,7 @@ async fn boot(
         let boot = Boot {
             shard,
             settings: settings.clone(),
+            log_dirs: log_dirs.clone(),
             endpoints: endpoints.clone(),
             mail: mail.clone(),
             listeners: vec![listener],

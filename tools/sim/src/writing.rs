@@ -15,6 +15,9 @@ use crate::transactor::{PARTITION, Step, Transactor, coordinator_of, group_of, s
 
 const OUT_OF_ORDER_SEQUENCE: i16 = 45;
 
+/// A batch: where it goes, its bytes, its records.
+type Sent = (Partition, Vec<u8>, Vec<Id>);
+
 /// Adds partitions to the transaction, where it must be done before they are written to.
 async fn join(
     site: &Site,
@@ -61,7 +64,7 @@ pub async fn write(site: &Site, me: &mut Transactor, links: &mut Links) -> Resul
     };
     open.doubtful = true;
     let txn = open.txn;
-    let mut by_leader: BTreeMap<u32, Vec<(Partition, Vec<u8>, Vec<Id>)>> = BTreeMap::new();
+    let mut by_leader: BTreeMap<u32, Vec<Sent>> = BTreeMap::new();
     for partition in chosen {
         let (bytes, ids) = me.batch(site, &who, partition);
         site.oracle.borrow_mut().ledger.sends(txn, &ids);

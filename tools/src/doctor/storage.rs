@@ -18,8 +18,18 @@ use crate::common;
 /// Below this much free space a log soon has none.
 const FREE_BYTES_LEAST: u64 = 1 << 30;
 
+/// Of every log directory.
 pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
-    let directory = &settings.log_dir;
+    let mut dirs = settings.log_dirs.clone();
+    if !dirs.contains(&settings.metadata_dir) {
+        dirs.push(settings.metadata_dir.clone());
+    }
+    let each = dirs.iter();
+    each.flat_map(|directory| examine_one(settings, directory))
+        .collect()
+}
+
+fn examine_one(settings: &Settings, directory: &Path) -> Vec<Finding> {
     let existing = existing(directory);
     let file = match nameless(&existing, 0) {
         Ok(file) => file,

@@ -62,7 +62,8 @@ pub fn partitions(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in list(directory)? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        let kept = !name.ends_with("-delete") && !name.ends_with("-stray");
+        let aside = ["-delete", "-future", "-stray"];
+        let kept = !aside.iter().any(|ending| name.ends_with(ending));
         if kept && entry.is_dir() && !segments(&entry)?.is_empty() {
             found.push(entry);
         }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use odradek_wire::ErrorCode;
 
+use super::directories;
 use crate::client::offsets::{self, At};
 use crate::client::{ClientError, Cluster, Topic};
 use crate::common::{ConnectArgs, list, print_table};
@@ -60,6 +61,7 @@ fn describe(cluster: &mut Cluster, topic: &Topic, all: bool) -> anyhow::Result<(
         .collect();
     let earliest = offsets::list(cluster, &topic.name, &led, At::Earliest)?;
     let latest = offsets::list(cluster, &topic.name, &led, At::Latest)?;
+    let directories = directories::find(cluster, topic);
     let shown = |offset: Option<&i64>| offset.map_or("-".to_owned(), i64::to_string);
     let rows: Vec<Vec<String>> = topic
         .partitions
@@ -72,7 +74,7 @@ fn describe(cluster: &mut Cluster, topic: &Topic, all: bool) -> anyhow::Result<(
                     Err(_) => leader.to_string(),
                 },
             };
-            vec![
+            let mut row = vec![
                 partition.index.to_string(),
                 leader,
                 partition.leader_epoch.to_string(),
@@ -80,21 +82,27 @@ fn describe(cluster: &mut Cluster, topic: &Topic, all: bool) -> anyhow::Result<(
                 list(&partition.in_sync),
                 shown(earliest.get(&partition.index)),
                 shown(latest.get(&partition.index)),
-            ]
+            ];
+            if !directories.is_empty() {
+                let directory = directories.get(&partition.index);
+                row.push(directory.map_or("-", String::as_str).to_owned());
+            }
+            row
         })
         .collect();
-    print_table(
-        &[
-            "PARTITION",
-            "LEADER",
-            "EPOCH",
-            "REPLICAS",
-            "IN SYNC",
-            "EARLIEST",
-            "LATEST",
-        ],
-        &rows,
-    )?;
+    let mut head = vec![
+        "PARTITION",
+        "LEADER",
+        "EPOCH",
+        "REPLICAS",
+        "IN SYNC",
+        "EARLIEST",
+        "LATEST",
+    ];
+    if !directories.is_empty() {
+        head.push("DIRECTORY");
+    }
+    print_table(&head, &rows)?;
     let scope = if all { Scope::All } else { Scope::Given };
     let settings = settings(cluster, Kind::Topic, &topic.name, scope)?;
     if !settings.is_empty() {

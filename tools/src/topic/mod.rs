@@ -4,6 +4,7 @@ mod alter;
 mod create;
 mod delete;
 mod describe;
+mod directories;
 mod list;
 mod moves;
 mod places;

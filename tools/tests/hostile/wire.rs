@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use odradek_engine::record::{Depth, Rules, validate_produce};
 use odradek_shards::api::table;
 use odradek_shards::net::cut;
+use odradek_shards::telemetry::{Client, Clients};
 use odradek_wire::produce::ProduceRequest;
 use odradek_wire::request_header::RequestHeader;
-use odradek_wire::{Message, Reader, Writer};
+use odradek_wire::{Message, Reader, Uuid, Writer};
 
 use crate::Target;
 use crate::seeds::{batches, captured, golden, reseal};
@@ -187,6 +188,32 @@ fn batches_by_their_headers() {
         reseal: Some(reseal),
         // A batch whose greatest timestamp cannot be right is opened.
         fixed: OPENED_MAX,
+        per_byte: 0,
+    }
+    .fuzz();
+}
+
+#[test]
+fn metrics_that_clients_push() {
+    /// A field of a message, its bytes fewer than 128.
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
+    }
+    let text = [field(1, b"key"), field(2, &field(1, b"value"))].concat();
+    let value = [&[4 << 3 | 1][..], &1.5f64.to_le_bytes(), &field(7, &text)].concat();
+    let metric = |kind| [field(1, b"a.metric"), field(kind, &field(1, &value))].concat();
+    let of = |metric: &[u8]| field(1, &field(2, &field(2, metric)));
+    Target {
+        name: "telemetry",
+        read: |bytes| {
+            let (mut clients, id) = (Clients::default(), Uuid([7; 16]));
+            let _ = clients.get(id, Client::default, 0);
+            let _ = clients.keep(id, bytes);
+        },
+        seeds: vec![of(&metric(5)), of(&metric(7)), of(&metric(9))],
+        reseal: None,
+        // As many series as one client may have, all with the attributes of one resource.
+        fixed: 1 << 20,
         per_byte: 0,
     }
     .fuzz();

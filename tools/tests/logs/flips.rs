@@ -134,7 +134,7 @@ fn recovered(bytes: &[u8], epochs: &str, gaps: i64) -> i64 {
         spawner: executor.spawner(),
         strategy: WriteStrategy::Buffered,
         dsync: false,
-        journal: None,
+        journals: Vec::new(),
         read_tail: true,
         zeros: Default::default(),
         write_depth: 1,
@@ -145,7 +145,8 @@ fn recovered(bytes: &[u8], epochs: &str, gaps: i64) -> i64 {
         tails: Default::default(),
         written_bytes: Default::default(),
         troubles: Default::default(),
-        root: Default::default(),
+        dirs: Default::default(),
+        roots: Default::default(),
         lively: Default::default(),
     });
     let gaps = OffsetCheckpoint::text("t", 0, Offset(gaps)).into_bytes();

@@ -150,11 +150,8 @@ fn what_is_set_shows_by_all_shards_and_stays() {
         (&[("group", Some("g"))], rate, 1.0),
         (&[("user", Some(""))], rate, 1.0),
         (&[], rate, 1.0),
-        (
-            &[("ip", Some("127.0.0.1"))],
-            "connection_creation_rate",
-            1.0,
-        ),
+        (&[("ip", Some("127.0.0.1"))], rate, 1.0),
+        (&[("ip", Some("no.such"))], "connection_creation_rate", 1.0),
     ] {
         let (error, why) = try_set(&mut client, entity, (key, Some(value)), false);
         assert!(error == invalid && !why.is_empty(), "{entity:?}: {why}");
@@ -241,8 +238,28 @@ fn a_quota_is_the_nodes_and_who_exceeds_it_waits() {
     let (bytes, told) = fetch(&mut node.leader("t", 2), 2);
     assert!(bytes > 200_000 && told == 0, "{bytes} bytes, {told} ms");
 
+    // Two connections a second of an address, in two seconds: four are free. All ask at once; who came too
+    // soon waits for its end.
+    let address = [("ip", Some("127.0.0.1"))];
+    set(&mut client, &address, "connection_creation_rate", Some(2.0));
+    let request = ApiVersionsRequest {
+        client_software_name: "test",
+        client_software_version: "1",
+    };
+    let mut many: Vec<Client> = (0..10).map(|_| node.client()).collect();
+    let asked: Vec<_> = many.iter_mut().map(|one| one.send(3, &request)).collect();
+    let answers = many.iter_mut().zip(asked);
+    let served = answers.filter_map(|(one, asked)| {
+        let answer = one.receive::<ApiVersionsRequest<'_>>(3, asked.ok()?);
+        answer.ok()
+    });
+    let served = served.count();
+    assert!((4..10).contains(&served), "{served} were served");
+    set(&mut client, &address, "connection_creation_rate", None);
+    assert!(node.client().call(3, &request).is_ok());
+
     let told = series(&node);
-    for quota in ["produce", "fetch"] {
+    for quota in ["produce", "fetch", "connection"] {
         let count = format!("odradek_throttled_total{{quota=\"{quota}\"");
         assert!(sum(&told, &count) > 0.0, "{told:?}");
         let seconds = format!("odradek_throttle_seconds_total{{quota=\"{quota}\"");

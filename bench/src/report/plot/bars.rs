@@ -24,7 +24,8 @@ pub(crate) struct Bar<'a> {
 }
 
 impl Bar<'_> {
-    fn total(&self) -> f64 {
+    /// Its length.
+    pub(crate) fn total(&self) -> f64 {
         self.parts.iter().map(|part| part.value.max(0.0)).sum()
     }
 }

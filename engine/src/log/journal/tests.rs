@@ -211,6 +211,9 @@ fn runs_that_meet_are_one_and_falling_epochs_are_refused() {
     assert_eq!(of_1, [(100, 15), (200, 5)]);
 }
 
+/// Place, frame, and the partitions' ends by it.
+type InFlight = (ring::Place, Vec<u8>, Vec<(usize, usize)>);
+
 /// Files in memory, and what a journal that writes to them promises.
 struct Model {
     pool: Pool,
@@ -222,8 +225,7 @@ struct Model {
     stored: Vec<usize>,
     /// The same by the journal.
     journaled: Vec<usize>,
-    /// In flight: place, frame, and the partitions' ends by it.
-    flying: Vec<(ring::Place, Vec<u8>, Vec<(usize, usize)>)>,
+    flying: Vec<InFlight>,
 }
 
 const FILES: usize = 3;

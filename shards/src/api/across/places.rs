@@ -97,11 +97,12 @@ pub(super) fn place(key: i16) -> Option<Place> {
         // Fetch and WriteTxnMarkers ask for themselves. Metadata, FindCoordinator, ApiVersions,
         // CreateTopics, DeleteTopics, DescribeConfigs, AlterConfigs, AlterReplicaLogDirs, the ACLs,
         // CreatePartitions, ElectLeaders, IncrementalAlterConfigs, AlterPartitionReassignments,
-        // ListPartitionReassignments, DescribeClientQuotas, AlterClientQuotas, DescribeQuorum,
-        // UpdateFeatures, DescribeCluster, UnregisterBroker, ListConfigResources,
-        // DescribeTopicPartitions.
+        // ListPartitionReassignments, DescribeClientQuotas, AlterClientQuotas,
+        // DescribeUserScramCredentials, AlterUserScramCredentials, DescribeQuorum, UpdateFeatures,
+        // DescribeCluster, UnregisterBroker, GetTelemetrySubscriptions, PushTelemetry,
+        // ListConfigResources, DescribeTopicPartitions.
         1 | 3 | 10 | 18 | 19 | 20 | 27 | 29 | 30 | 31 | 32 | 33 | 34 | 37 | 43 | 44 | 45 | 46
-        | 48 | 49 | 55 | 57 | 60 | 64 | 74 | 75 => Place::Any,
+        | 48 | 49 | 50 | 51 | 55 | 57 | 60 | 64 | 71 | 72 | 74 | 75 => Place::Any,
         _ => return None,
     })
 }

@@ -11,6 +11,7 @@ mod tell;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -99,10 +100,27 @@ impl Quotas {
         self.limits.set(limited.map(bit).sum());
     }
 
-    /// Whether any quota is set.
+    /// Whether any quota is set that a request can exceed.
     #[inline]
     pub fn any(&self) -> bool {
-        self.limits.get() != 0
+        self.limits.get() & !bit(Kind::Connection) != 0
+    }
+
+    /// Somebody connects from an address: how many milliseconds too soon. Then it does not count.
+    pub fn connects(&self, address: IpAddr, now: u64) -> u32 {
+        if !self.limit(Kind::Connection) {
+            return 0;
+        }
+        let address = address.to_canonical().to_string();
+        let mut book = self.book.borrow_mut();
+        match book.check(Kind::Connection, &address, "", 1.0, now) {
+            0 => {
+                book.charge(Kind::Connection, &address, "", 1.0, now);
+                self.stirred.raise();
+                0
+            }
+            wait => wait,
+        }
     }
 
     /// Whether a quota is set that small produce requests can exceed.

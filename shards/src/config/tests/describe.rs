@@ -36,6 +36,7 @@ fn source(source: ConfigSource) -> &'static str {
         ConfigSource::DynamicDefaultBrokerConfig => "DYNAMIC_DEFAULT_BROKER_CONFIG",
         ConfigSource::StaticBrokerConfig => "STATIC_BROKER_CONFIG",
         ConfigSource::DefaultConfig => "DEFAULT_CONFIG",
+        ConfigSource::ClientMetricsConfig => "CLIENT_METRICS_CONFIG",
     }
 }
 

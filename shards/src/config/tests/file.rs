@@ -44,7 +44,7 @@ fn the_file_with_every_line_uncommented_is_the_defaults() {
     assert_eq!(warnings, []);
     assert_eq!(*settings, *defaults);
     assert_eq!(
-        (settings.listeners, settings.log_dir),
-        (defaults.listeners, defaults.log_dir)
+        (settings.listeners, settings.log_dirs),
+        (defaults.listeners, defaults.log_dirs)
     );
 }

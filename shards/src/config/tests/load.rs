@@ -1,5 +1,7 @@
 //! Reading the node's settings: what is taken, what is warned of, what is refused.
 
+use std::path::{Path, PathBuf};
+
 use super::{load, refusal};
 use odradek_engine::io::strategy::write::WriteStrategy;
 
@@ -22,7 +24,7 @@ fn no_file_starts_a_node() {
     assert_eq!(settings.node_id, 1);
     assert_eq!(settings.listeners, [listener("PLAINTEXT", "", 9092)]);
     assert_eq!(settings.advertised, settings.listeners);
-    assert_eq!(settings.log_dir.to_str(), Some("./data"));
+    assert_eq!(settings.metadata_dir.to_str(), Some("./data"));
     assert_eq!(settings.log_roll_ms, 7 * 24 * 3_600_000);
     assert_eq!(settings.log_retention_ms, 7 * 24 * 3_600_000);
     assert_eq!(settings.log_write_strategy, WriteStrategy::Direct);
@@ -38,7 +40,7 @@ fn kafkas_shipped_file_starts_a_node() {
         settings.advertised,
         [listener("PLAINTEXT", "localhost", 9092)]
     );
-    assert_eq!(settings.log_dir.to_str(), Some("/tmp/kraft-combined-logs"));
+    assert_eq!(settings.log_dirs, [Path::new("/tmp/kraft-combined-logs")]);
     let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let names: Vec<&str> = warnings
         .iter()
@@ -341,8 +343,9 @@ fn the_command_line_overrides_and_java_syntax_is_read() {
     assert_eq!((settings.num_partitions, settings.node_id), (5, 2));
     assert_eq!(settings.broker_rack.as_deref(), Some("aéb"));
     let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    let dirs = "log.dirs: only the first directory is used yet: /x";
+    assert_eq!(settings.log_dirs, ["/x", "/y"].map(PathBuf::from));
+    assert_eq!(settings.metadata_dir, Path::new("/x"));
     let twice = "node.id: given again in line 8; the last one counts";
-    assert_eq!(lines, [twice, dirs]);
+    assert_eq!(lines, [twice]);
     assert!(refusal("node.id=\\u00zz").starts_with("line 1: "));
 }

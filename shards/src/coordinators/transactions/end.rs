@@ -32,10 +32,12 @@ enum Step {
     Prepare,
 }
 
-/// A request of version 2 that repeats one: the epoch was raised since, or began anew.
+/// A request of version 2 that repeats one: the epoch was raised since, or began anew. One that is
+/// late is like it when the coordinator aborted by itself, unless that took the last epoch of all,
+/// which no client is given.
 fn is_repeated(now: &Transaction, member: &Member) -> bool {
     let raised = Some(now.epoch.0) == member.epoch.0.checked_add(1);
-    raised || is_repeated_overflow(now, member)
+    raised && now.epoch.0 < i16::MAX || is_repeated_overflow(now, member)
 }
 
 fn is_repeated_overflow(now: &Transaction, member: &Member) -> bool {

@@ -206,14 +206,15 @@ impl Transaction {
         next
     }
 
-    /// The abort by the coordinator itself: its producer is fenced.
+    /// The abort by the coordinator itself: its producer is fenced, by the rise that is part of every
+    /// end since version 2, or by one of its own (KAFKA-19367).
     pub(super) fn fenced(&self, version: i16, now_ms: i64) -> Transaction {
-        let fenced = Transaction {
-            epoch: raised(self.epoch),
-            last_epoch: ProducerEpoch::NONE,
-            ..self.clone()
-        };
-        fenced.prepared(false, version, ProducerId::NONE, now_ms)
+        let mut fenced = self.prepared(false, version, ProducerId::NONE, now_ms);
+        if version < 2 {
+            fenced.epoch = raised(self.epoch);
+            fenced.last_epoch = ProducerEpoch::NONE;
+        }
+        fenced
     }
 
     /// All partitions have their markers.

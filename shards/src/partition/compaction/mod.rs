@@ -65,6 +65,12 @@ impl State {
         self.compaction.running
     }
 
+    /// The same while it is copied. Its files lose their names in the end.
+    pub(super) fn keep_segments(&mut self, keep: bool) {
+        self.compaction.running = keep;
+        self.compaction.begun = true;
+    }
+
     /// Whether files that are opened for reading may lose their names.
     pub(super) fn may_be_exchanged(&self) -> bool {
         self.compaction.begun

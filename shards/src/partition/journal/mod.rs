@@ -1,5 +1,5 @@
-//! A shard's journal: small appends that somebody waits for, of all its partitions, in one durable
-//! stream; see [`odradek_engine::log::journal`] for its format.
+//! A shard's journal: small appends that somebody waits for, of all its partitions in one log
+//! directory, in one durable stream there; see [`odradek_engine::log::journal`] for its format.
 //!
 //! Partitions with something to write queue up. One task takes what waits into a frame (so what came
 //! in one pass, and while the frames before were in flight, goes together), writes the frame durably,
@@ -96,7 +96,7 @@ struct Flight {
     done: bool,
 }
 
-/// Where a shard's journal lies. (No topic's directory: those end in a dash and a number.)
+/// Where a shard's journal for the partitions of a log directory lies. (No topic's directory: those end in a dash and a number.)
 pub fn directory(log_dir: &Path, shard: u32) -> PathBuf {
     log_dir.join(format!("{NAME}{shard}"))
 }

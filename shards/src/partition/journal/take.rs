@@ -7,6 +7,8 @@
 //! An entry begins where *durable* ends, or where the entry before it does: so it covers what was
 //! written without being durable, too, and the journal's part of the log has no gap.
 
+use std::rc::Rc;
+
 use odradek_engine::limits::JOURNAL_ENTRY_BYTES_MAX;
 use odradek_engine::log::journal::Entry;
 use odradek_engine::log::journal::frame::Draft;
@@ -14,14 +16,16 @@ use odradek_engine::log::journal::span::Span;
 use odradek_engine::log::state_file::Key;
 use odradek_engine::types::{Offset, Position};
 
+use super::Journal;
 use crate::partition::{Partition, State, Waiters};
 
 /// So much is worth a write to the segment.
 const SEGMENT_BYTES_MIN: u64 = JOURNAL_ENTRY_BYTES_MAX as u64;
 
-/// A partition's side of its shard's journal.
+/// A partition's side of its journal.
 pub(in crate::partition) struct Journaled {
     key: Key,
+    journal: Rc<Journal>,
     /// It stands in the journal's queue.
     queued: bool,
     /// Everything before was given to the journal, or is durable otherwise.
@@ -35,9 +39,10 @@ pub(in crate::partition) struct Journaled {
 
 impl Journaled {
     /// Nothing taken yet.
-    pub fn new(key: Key) -> Box<Journaled> {
+    pub fn new(key: Key, journal: Rc<Journal>) -> Box<Journaled> {
         Box::new(Journaled {
             key,
+            journal,
             queued: false,
             taken: Offset(0),
             round: 0,
@@ -66,9 +71,6 @@ impl Partition {
     /// Leaves what is pending to the journal, as far as it may wait. `false`: it must be written to
     /// its segment.
     pub(in crate::partition) fn left_to_journal(&self, state: &mut State) -> bool {
-        let Some(journal) = &self.ground.journal else {
-            return false;
-        };
         let going = state.left() || state.closed;
         let Some(it) = state.journaled.as_mut().filter(|_| !going) else {
             return false;
@@ -76,7 +78,7 @@ impl Partition {
         let due = it.write_to > state.progress.in_file();
         if !it.queued && it.taken < state.log.next() {
             it.queued = true;
-            journal.queue(self.me.clone());
+            it.journal.queue(self.me.clone());
         }
         !due
     }

@@ -186,7 +186,11 @@ fn what_was_not_durable_never_was() {
 
 #[test]
 fn time_ends_a_transaction_and_fences_its_producer() {
-    for (version, epochs) in [(0, 1), (2, 2)] {
+    for (version, commit, abort) in [
+        (0, error::PRODUCER_FENCED, Err(error::PRODUCER_FENCED)),
+        // Its abort is as one that is asked for again.
+        (2, error::INVALID_TXN_STATE, Ok(1)),
+    ] {
         let mut w = world();
         w.shard.set_version(version);
         let by = w.init(None).unwrap();
@@ -197,10 +201,12 @@ fn time_ends_a_transaction_and_fences_its_producer() {
         w.flush();
         let markers = w.mark_one();
         assert!(!markers.end.commit);
-        assert_eq!(markers.end.producer_epoch.0, by.1 + epochs);
+        assert_eq!(markers.end.producer_epoch.0, by.1 + 1);
         w.settle();
         assert_eq!(w.state(), State::CompleteAbort);
-        assert_eq!(w.end(by, true, version), Err(error::PRODUCER_FENCED));
+        assert_eq!(w.end(by, true, version), Err(commit));
+        let raised = abort.map(|by_so_many| (by.0, by.1 + by_so_many));
+        assert_eq!(w.end(by, false, version), raised);
         assert_eq!(w.add(by, &[("a", 0)], version), error::PRODUCER_FENCED);
     }
 }

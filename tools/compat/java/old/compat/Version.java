@@ -17,7 +17,7 @@ import org.apache.kafka.common.TopicPartition;
 final class Version {
     static final List<Class<?>> SCENARIOS =
         List.of(ProducerScenarios.class, ConsumerScenarios.class, GroupScenarios.class, OldAdminScenarios.class,
-            ScriptScenarios.class);
+            ScriptScenarios.class, TransactionScriptScenarios.class);
 
     private Version() {}
 
@@ -36,6 +36,20 @@ final class Version {
     static KafkaFuture<TopicDescription> describe(Admin admin, String topic) {
         return admin.describeTopics(List.of(topic)).values().get(topic);
     }
+
+    static String transaction(Admin admin, String id) {
+        return "it cannot ask";
+    }
+
+    static boolean settled(Admin admin, String id) {
+        return true;
+    }
+
+    static String producers(Admin admin, TopicPartition partition) {
+        return "it cannot ask";
+    }
+
+    static void abort(Admin admin, TopicPartition partition) {}
 
     static Object topicOperations(Admin admin, String topic) throws Exception {
         DescribeTopicsOptions options = new DescribeTopicsOptions().includeAuthorizedOperations(true);

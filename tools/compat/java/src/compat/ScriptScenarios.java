@@ -301,11 +301,11 @@ final class ScriptScenarios {
         ask(c, what, () -> get(admin.incrementalAlterConfigs(changes).all()));
     }
 
-    private interface Question {
+    interface Question {
         Object ask() throws Exception;
     }
 
-    private static void ask(Context c, String what, Question question) {
+    static void ask(Context c, String what, Question question) {
         try {
             c.say("%s: %s", what, question.ask());
         } catch (Throwable e) {

@@ -1,0 +1,191 @@
+//! What a shard does to have a partition in another log directory: one at a time; see
+//! [`relocation`](crate::catalog::relocation).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use odradek_wire::{ErrorCode, Uuid};
+
+use crate::api::{Broker, change};
+use crate::catalog::Topic;
+use crate::catalog::records::new_directory;
+use crate::catalog::relocation::{Recorded, Relocation, RelocationError};
+use crate::partition::CopyError;
+
+/// How long it rests when a partition cannot be copied now.
+const PAUSE: Duration = Duration::from_millis(500);
+
+type Key = (Uuid, i32);
+
+/// Moves what is to be moved, as long as the shard lives.
+pub(super) async fn relocate_forever(broker: Rc<Broker>) {
+    let holdings = &broker.holdings;
+    let image = broker.image();
+    for (topic, index, to) in &broker.facts.relocations {
+        let topic = image.topic_by_id(*topic);
+        let ours = topic.filter(|topic| {
+            let entry = topic.entry(*index);
+            entry.is_some_and(|entry| entry.shard == broker.shard)
+        });
+        if let Some(topic) = ours {
+            // Its name was short enough before.
+            let _ = holdings.relocate(topic, *index, *to);
+        }
+    }
+    let mut last = None;
+    loop {
+        let (key, relocation) = holdings.next_relocation(last).await;
+        last = Some(key);
+        if broker.stopping() {
+            return;
+        }
+        let image = broker.image();
+        let topic = image.topic_by_id(key.0);
+        let entry = topic.and_then(|topic| topic.entry(key.1));
+        let (Some(topic), Some(entry)) = (topic, entry) else {
+            holdings.relocated(key, &relocation);
+            continue;
+        };
+        let (dirs, to) = (broker.log_dirs(), relocation.to);
+        let there = dirs.of(entry.directory) == Ok(to);
+        if there || entry.shard != broker.shard || dirs.failed(to).is_some() {
+            holdings.relocated(key, &relocation);
+            continue;
+        }
+        let began = broker.io.now();
+        let name = format!("{}-{}", topic.name, key.1);
+        let path = dirs.path(to).display();
+        match relocate(&broker, topic, key, &relocation).await {
+            Ok(true) => {
+                holdings.relocated(key, &relocation);
+                let ms = (broker.io.now() - began) / 1_000_000;
+                tracing::info!("{name} has moved to {path} in {ms} ms");
+            }
+            // It is compacted, say, or somebody called it off.
+            Ok(false) | Err(RelocationError::Copy(CopyError::Stopped)) => {
+                broker.io.sleep(PAUSE).await;
+            }
+            Err(error) => {
+                match &error {
+                    RelocationError::Copy(CopyError::Write(error)) => {
+                        dirs.suspect(&dirs.path(to).join(&name), *error);
+                    }
+                    RelocationError::Copy(CopyError::Read(error)) => {
+                        if let Ok(directory) = holdings.directory(topic, key.1) {
+                            dirs.suspect(&directory, *error);
+                        }
+                    }
+                    _ => {}
+                }
+                tracing::error!("{name} stays where it is, and does not move to {path}: {error}");
+                holdings.relocated(key, &relocation);
+            }
+        }
+    }
+}
+
+/// `false`: not now.
+async fn relocate(
+    broker: &Rc<Broker>,
+    topic: &Topic,
+    key: Key,
+    relocation: &Rc<Relocation>,
+) -> Result<bool, RelocationError> {
+    let (holdings, to) = (&broker.holdings, relocation.to);
+    let begun = holdings.begin_relocation(topic, key.1, to).await;
+    let mut copy = match begun {
+        Ok(Some(copy)) => copy,
+        // It begins again with the next start, if it can be used then.
+        Err(error @ RelocationError::Unhosted(_)) => return Err(error),
+        not_now => {
+            holdings.drop_copy(topic, key.1, to).await;
+            return not_now.map(|_| false);
+        }
+    };
+    relocation.bytes.set(0);
+    let told = |bytes: u64, offset: odradek_engine::types::Offset| {
+        relocation.bytes.set(relocation.bytes.get() + bytes);
+        relocation.offset.set(relocation.offset.get().max(offset));
+        !relocation.called_off() && !broker.stopping()
+    };
+    let copied = copy.ahead(told).await;
+    let outcome = match copied {
+        Ok(()) => {
+            holdings.ready(Some((key, Rc::new(copy))));
+            let recorded = record(broker, key, to).await;
+            holdings
+                .put_in(key, *recorded.as_ref().unwrap_or(&Recorded::Unknown))
+                .await;
+            holdings.ready(None);
+            // Those that were loaded meanwhile have the old one.
+            broker.groups.drop_left();
+            broker.transactions.drop_left();
+            let here = broker.clone();
+            let loading = async move { drop(here.transactions.all().await) };
+            broker.spawner.spawn(loading).detach();
+            recorded.map(|recorded| recorded == Recorded::Yes)
+        }
+        Err(error) => {
+            drop(copy);
+            Err(error.into())
+        }
+    };
+    // What a stop leaves begins again with the next start; after an unknown end the next start
+    // finds out.
+    let unknown = matches!(outcome, Err(RelocationError::Metadata(_)));
+    if !matches!(outcome, Ok(true)) && !unknown && !broker.stopping() {
+        holdings.drop_copy(topic, key.1, to).await;
+    }
+    outcome
+}
+
+/// Has the controller record it, with the partition out of reach.
+async fn record(broker: &Rc<Broker>, key: Key, to: usize) -> Result<Recorded, RelocationError> {
+    let owner = broker.shard;
+    let task = move |controller: Rc<Broker>| {
+        Box::pin(async move { record_here(&controller, owner, key, to).await }) as _
+    };
+    match change::at_controller(broker, task).await {
+        Ok(Ok(recorded)) => Ok(recorded),
+        Ok(Err((_, why))) | Err((_, why)) => Err(RelocationError::Metadata(why)),
+    }
+}
+
+async fn record_here(
+    controller: &Rc<Broker>,
+    owner: u32,
+    (topic, index): Key,
+    to: usize,
+) -> Result<Recorded, (ErrorCode, String)> {
+    let change = controller.controller().begin().await;
+    let image = change.image().clone();
+    let entry = image
+        .topic_by_id(topic)
+        .and_then(|topic| topic.entry(index));
+    let id = controller.log_dirs().id(to);
+    let (Some(entry), Some(id)) = (entry, id) else {
+        return Ok(Recorded::No);
+    };
+    if entry.shard != owner {
+        return Ok(Recorded::No);
+    }
+    let take_out = move |there: Rc<Broker>| {
+        Box::pin(async move {
+            if !there.holdings.take_out((topic, index)) {
+                return false;
+            }
+            there.groups.drop_left();
+            there.transactions.drop_left();
+            there.holdings.finish_copy().await
+        }) as _
+    };
+    let taken = controller.mail.call(&controller.io, owner, take_out).await;
+    if taken != Ok(true) {
+        return Ok(Recorded::No);
+    }
+    let mut results = [Ok(Recorded::Yes)];
+    let record = new_directory(topic, index, id);
+    change::commit(controller, change, &[record], &mut results).await;
+    let [result] = results;
+    result
+}
