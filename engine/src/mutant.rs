@@ -37,11 +37,19 @@ pub enum Mutant {
     MoveUnflushed,
     /// A segment that was finished keeps its index while it is written to.
     StayFinished,
+    /// EndTxn is answered before the decision is durable.
+    AnswerEndEarly,
+    /// A transaction that was being ended when the node went down gets no markers in one of its topics.
+    ForgetMarkers,
+    /// Compaction drops the last record of some keys.
+    ForgetNewest,
+    /// A compacted segment takes its place before it is durable.
+    ExchangeUnflushed,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 14] = [
+    pub const ALL: [Mutant; 18] = [
         Mutant::AckBeforeDurable,
         Mutant::SkipCrc,
         Mutant::ForgetTailRewrite,
@@ -56,6 +64,10 @@ impl Mutant {
         Mutant::ForgetProducers,
         Mutant::MoveUnflushed,
         Mutant::StayFinished,
+        Mutant::AnswerEndEarly,
+        Mutant::ForgetMarkers,
+        Mutant::ForgetNewest,
+        Mutant::ExchangeUnflushed,
     ];
 }
 

@@ -99,7 +99,7 @@ impl Partition {
 
     /// Lets go of what retention no longer keeps. Gives the log start offset.
     pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
-        let (gone, start, emptied) = {
+        let (gone, start, unwritten) = {
             let mut state = self.state.borrow_mut();
             if self.check_read(&state).is_err() {
                 return Ok(state.log.log_start());
@@ -116,13 +116,12 @@ impl Partition {
             }
             self.start_seals(&mut state);
             state.busy += 1;
-            let active = state.log.segments().next_back().map(|active| active.base);
-            let end = state.log.next();
-            // The active segment has not been written to, so there may be no file of it yet.
-            let emptied = (active == Some(end)).then_some(end);
-            (gone, state.log.log_start(), emptied)
+            let first = state.log.segments().next().map(|first| first.base);
+            // What is left has not been written yet, so there may be no file of it.
+            let unwritten = first.filter(|first| *first >= state.progress.in_file());
+            (gone, state.log.log_start(), unwritten)
         };
-        let removed = self.remove_segments(&gone, emptied).await;
+        let removed = self.remove_segments(&gone, unwritten).await;
         self.state.borrow_mut().ended();
         removed?;
         if !gone.is_empty() {
@@ -136,15 +135,15 @@ impl Partition {
         Ok(start)
     }
 
-    /// `emptied`: nothing is left, and the log goes on at this offset.
+    /// `unwritten`: the first segment that is left, if nothing is in its file yet.
     async fn remove_segments(
         &self,
         gone: &[Segment],
-        emptied: Option<Offset>,
+        unwritten: Option<Offset>,
     ) -> Result<(), Errno> {
-        if let (Some(next), false) = (emptied, gone.is_empty()) {
+        if let (Some(first), false) = (unwritten, gone.is_empty()) {
             // Only the name of a segment's file tells the next start where offsets go on.
-            self.file(next, true).await?;
+            self.file(first, true).await?;
         }
         for segment in gone {
             self.remove_segment(segment.base).await?;

@@ -13,11 +13,11 @@ use odradek_engine::task::Executor;
 use odradek_engine::types::Timestamp;
 use odradek_shards::broker::Broker;
 use odradek_shards::runtime::DirectorySync;
+use odradek_sim::plan::Rng;
+use odradek_sim::state_file::alone;
 
 use super::clean_start::{create, fill_with, hosted, live};
 use super::durable::{ground, open};
-use super::plan::Rng;
-use super::state_file::alone;
 
 const MANY: i32 = 24;
 

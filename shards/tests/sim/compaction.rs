@@ -20,10 +20,10 @@ use odradek_shards::broker::Broker;
 use odradek_shards::partition::{
     CleanError, Ground, Mark, Means, Opening, Pace, Partition, PartitionName,
 };
+use odradek_sim::plan::Rng;
 
 use super::clean_start::{create, hosted, live};
 use super::durable::ground;
-use super::plan::Rng;
 
 const KEYS: u64 = 12;
 const BATCHES: usize = 70;

@@ -20,8 +20,7 @@ use odradek_engine::task::{Executor, Spawner};
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 use odradek_shards::partition::{Ground, Mark, Opening, Partition, PartitionName, Standing};
 use odradek_shards::runtime::Notice;
-
-use super::plan::Rng;
+use odradek_sim::plan::Rng;
 
 const SEEDS: u64 = 300;
 

@@ -16,9 +16,9 @@ use odradek_shards::partition::{
     Ground, Journal, Mark, Partition, Standing, journal_directory, replay,
 };
 use odradek_shards::runtime::LogDirs;
+use odradek_sim::plan::Rng;
 
 use super::durable::{append, ground, open_as};
-use super::plan::Rng;
 
 const SEEDS: u64 = 200;
 const PARTITIONS: i32 = 6;

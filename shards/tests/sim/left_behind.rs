@@ -9,13 +9,14 @@ use std::time::Duration;
 use odradek_engine::bytes::Pool;
 use odradek_engine::io::sim::{SimDriver, SimFaults, SimWorld};
 use odradek_engine::io::{Errno, Io};
+use odradek_engine::log::LogRules;
 use odradek_engine::record::{Rules, batch_end, validate};
 use odradek_engine::task::Executor;
-use odradek_engine::types::Offset;
+use odradek_engine::types::{Offset, Timestamp};
 use odradek_shards::partition::{Ground, Mark, Partition, Standing, remove_directory};
+use odradek_sim::plan::Rng;
 
 use super::durable::{append, ground, open, open_of};
-use super::plan::Rng;
 
 const FIRST: &str = "mM1vQzqGQ4u0wVd3kXn8Bw";
 const SECOND: &str = "b7Jt2rIyR9eHcF5sLZaTUg";
@@ -283,5 +284,42 @@ fn deleted_records_stay_deleted_where_the_log_was_cut_off_before() {
         );
         let again = recovered(&world, &mut rng, 2, false);
         assert_eq!((again.log_start.0, again.next.0), (5, 6), "seed {seed}");
+    }
+}
+
+/// Retention takes the only segment that has a file, while what comes after it waits for its first
+/// write, and a full disk refuses that.
+#[test]
+fn offsets_go_on_after_a_stop_with_a_full_disk() {
+    for seed in 0..20 {
+        let (world, mut rng) = machine(seed);
+        live(&world, &mut rng, false, async |ground| {
+            let partition = open(&ground, 0, 0).await;
+            store(&partition, 3_000).await;
+        });
+        let full = world.clone();
+        live(&world, &mut rng, false, async move |ground| {
+            let partition = open(&ground, 0, 1).await;
+            partition.set_rules(LogRules {
+                retention_ms: 10,
+                ..partition.with_log(|log| log.rules().clone())
+            });
+            let expire = async || partition.expire(Timestamp(100), 1_000).await;
+            expire().await.expect("the segment is rolled");
+            while partition.with_log(|log| log.finishing()) {
+                ground.io.sleep(Duration::from_micros(100)).await;
+            }
+            let used = full.disk_used();
+            full.set_faults(|faults| faults.disk_bytes_max = Some(used));
+            append(&partition, 3_000);
+            let end = partition.standing().next;
+            let stored = partition.wait(Mark::Visible, end).done().await;
+            stored.expect_err("there is no room");
+            let _ = expire().await;
+            partition.close().await.expect("closed");
+        });
+        world.set_faults(|faults| *faults = SimFaults::default());
+        let found = recovered(&world, &mut rng, 2, false);
+        assert_eq!(found.next.0, 1, "seed {seed}: {found:?}");
     }
 }

@@ -25,22 +25,23 @@ use odradek_shards::broker::{Boot, Broker, Endpoint, end_changes, log_dirs, star
 use odradek_shards::config::Settings;
 use odradek_shards::net::Gate;
 use odradek_shards::runtime::Mailboxes;
+use odradek_sim::client::{Connection, Lost};
+use odradek_sim::fetch::{Isolation, fetch};
+use odradek_sim::keys;
+use odradek_sim::plan::{End, Rng};
+use odradek_sim::requests::{answer, send};
 use odradek_wire::Reader;
 use odradek_wire::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
     ReassignableTopic,
 };
 
-use super::client::{Connection, Lost};
-use super::plan::{End, Rng};
-use super::verify;
-use super::workload::{answer, send};
-
 const SHARDS: u32 = 2;
 const TOPIC: &str = "plain";
 const PARTITIONS: i32 = 3;
 const WINDOW: u64 = 3;
 const NOT_LEADER: i16 = 6;
+const STORAGE: i16 = 56;
 const OUT_OF_ORDER_SEQUENCE: i16 = 45;
 
 /// A partition's producer, over all lives.
@@ -148,7 +149,7 @@ fn live(world: &SimWorld, cast: &Rc<Cast>, rng: Rng, length: Duration, end: End)
         async move {
             spawner.spawn(serve).detach();
             io.sleep(length).await;
-            if matches!(end, End::Stop | End::StopThenCut) {
+            if end.is_stop() {
                 while serving.borrow().len() < SHARDS as usize {
                     io.sleep(Duration::from_millis(1)).await;
                 }
@@ -172,9 +173,9 @@ fn live(world: &SimWorld, cast: &Rc<Cast>, rng: Rng, length: Duration, end: End)
             }
         }
     }
-    match end {
-        End::Stop | End::Kill => world.kill_process(),
-        End::StopThenCut | End::Cut => world.power_cut(),
+    match end.is_cut() {
+        false => world.kill_process(),
+        true => world.power_cut(),
     }
 }
 
@@ -277,10 +278,11 @@ async fn read(
     rng: &mut Rng,
 ) -> Result<Option<i64>, Lost> {
     loop {
-        let slices = verify::fetch(connection, &[((TOPIC, index), offset)], rng, 1).await?;
+        let from = [((TOPIC, index), offset)];
+        let slices = fetch(connection, &[], &from, Isolation::Uncommitted, rng, 1).await?;
         match slices[0].error {
             0 => {}
-            NOT_LEADER | verify::STORAGE => return Ok(None),
+            NOT_LEADER | STORAGE => return Ok(None),
             error => panic!("partition {index} at {offset}: error {error}"),
         }
         for (at, id) in &slices[0].records {
@@ -341,15 +343,13 @@ async fn window(
         for number in first..first + writer.rng.range(1, WINDOW) {
             let id = (writer.index as u32, number);
             // The same bytes whenever it is sent again.
-            let value = verify::value_of(id, (number * 977 % 3_000) as usize);
+            let len = (number * 977 % 3_000) as usize;
             let mut builder = BatchBuilder::new().producer(
                 ProducerId(1_000 + i64::from(writer.index)),
                 ProducerEpoch(0),
                 Sequence(number as i32),
             );
-            builder
-                .append(Timestamp(io.wall_clock()), None, Some(&value), &[])
-                .expect("a record fits");
+            keys::append(&mut builder, id, len, false, Timestamp(io.wall_clock()));
             let bytes = builder.build().expect("a batch");
             sent.push(send(connection, 9, home, -1, &bytes).await?);
         }
@@ -362,7 +362,7 @@ async fn window(
                     writer.acknowledged += 1;
                     cast.acknowledged[writer.index as usize].set(writer.acknowledged);
                 }
-                (NOT_LEADER | verify::STORAGE, _) => refused = true,
+                (NOT_LEADER | STORAGE, _) => refused = true,
                 (OUT_OF_ORDER_SEQUENCE, _) if refused => {}
                 (error, _) => panic!("{home:?}: error {error}"),
             }
@@ -420,7 +420,7 @@ async fn relocate_some(
         match one.error_code {
             0 => {}
             // It stops: the metadata log is closed.
-            verify::STORAGE => return Err(Lost),
+            STORAGE => return Err(Lost),
             error => panic!("error {error}: {:?}", one.error_message),
         }
     }

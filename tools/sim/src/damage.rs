@@ -6,14 +6,14 @@ use std::cell::RefCell;
 use odradek_engine::io::sim::SimWorld;
 
 use crate::oracle::Oracle;
-use crate::plan::Rng;
+use crate::plan::{Plan, Rng};
 use crate::story;
 
 /// What a disk loses or misplaces at once, bytes.
 const BLOCK: usize = 4096;
 
 /// Spoils one segment, if there is one that holds anything.
-pub fn at_rest(world: &SimWorld, oracle: &RefCell<Oracle>, rng: &mut Rng) {
+pub fn at_rest(world: &SimWorld, plan: &Plan, oracle: &RefCell<Oracle>, rng: &mut Rng) {
     let files = world.files();
     let mut logs = Vec::new();
     for (path, bytes) in &files {
@@ -28,7 +28,9 @@ pub fn at_rest(world: &SimWorld, oracle: &RefCell<Oracle>, rng: &mut Rng) {
         };
         let index = index.parse().unwrap_or(-1);
         let end = bytes.iter().rposition(|byte| *byte != 0);
+        // Of a damaged log neither gaps nor markers say anything.
         let known = oracle.borrow().partition(topic, index);
+        let known = known.filter(|(topic, _)| plan.is_simple(topic));
         if let (Some(partition), Some(end), true) = (known, end, place.1.ends_with(".log")) {
             logs.push((path, bytes, partition, end));
         }

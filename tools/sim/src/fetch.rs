@@ -1,10 +1,11 @@
 //! Reading logs through Fetch, and judging what comes.
 
-use odradek_engine::record::{OpenBatch, Rules, batch_end, validate};
 use odradek_wire::Reader;
 use odradek_wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 
+use crate::batches::{View, records};
 use crate::client::{Connection, Lost};
+use crate::keys::HOLE;
 use crate::oracle::{Id, Partition};
 use crate::plan::Rng;
 use crate::requests::earliest_and_latest;
@@ -15,21 +16,36 @@ const FETCH: i16 = 12;
 /// A log's start moves so often while it is read, at most.
 const AGAIN_MAX: u32 = 1_000;
 
+/// What a reader sees (`isolation.level`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Isolation {
+    /// All that is visible, markers too.
+    Uncommitted,
+    /// Records of no transaction, and of those that were committed.
+    Committed,
+}
+
 /// What a fetch brought from one partition.
 pub struct Slice {
     pub error: i16,
     pub high_watermark: i64,
+    /// Last stable offset.
+    pub stable: i64,
     pub start: i64,
     /// Whole batches' records from the asked offset on.
     pub records: Vec<(i64, Id)>,
+    /// The offset behind the last whole batch.
+    pub next: i64,
     /// What is wrong with the batch after them, as a client finds by its CRC and offsets.
     pub damage: Option<String>,
 }
 
-/// Fetches from several partitions, each from its offset.
+/// Fetches from several partitions, each from its offset. `compacted`: those that may have gaps.
 pub async fn fetch(
     connection: &mut Connection,
+    compacted: &[Partition],
     from: &[(Partition, i64)],
+    isolation: Isolation,
     rng: &mut Rng,
     wait_ms: i32,
 ) -> Result<Vec<Slice>, Lost> {
@@ -47,6 +63,7 @@ pub async fn fetch(
         max_wait_ms: wait_ms,
         min_bytes: 1,
         max_bytes: 1 << 20,
+        isolation_level: i8::from(isolation == Isolation::Committed),
         topics: topics.collect(),
         ..FetchRequest::default()
     };
@@ -60,73 +77,34 @@ pub async fn fetch(
         let mut slice = Slice {
             error: data.error_code,
             high_watermark: data.high_watermark,
+            stable: data.last_stable_offset,
             start: data.log_start_offset,
             records: Vec::new(),
+            next: *offset,
             damage: None,
         };
-        if let Err(what) = records(bytes, *offset, data.high_watermark, &mut slice.records) {
-            slice.damage = Some(format!("{partition:?} from {offset}: {what}"));
+        let aborted = data.aborted_transactions.iter().flatten();
+        let aborted = aborted.map(|one| (one.first_offset, one.producer_id));
+        let view = View {
+            from: *offset,
+            end: match isolation {
+                Isolation::Uncommitted => data.high_watermark,
+                Isolation::Committed => data.last_stable_offset,
+            },
+            gaps: compacted.contains(partition),
+            aborted: (isolation == Isolation::Committed).then(|| aborted.collect()),
+        };
+        match records(bytes, &view, &mut slice.records) {
+            Ok(next) => slice.next = next,
+            Err(what) => {
+                let last = slice.records.last();
+                slice.next = last.map_or(*offset, |(offset, _)| offset + 1);
+                slice.damage = Some(format!("{partition:?} from {offset}: {what}"));
+            }
         }
         slices.push(slice);
     }
     Ok(slices)
-}
-
-/// The records of whole batches; they must be valid, contiguous, and visible.
-fn records(
-    bytes: &[u8],
-    asked: i64,
-    visible: i64,
-    found: &mut Vec<(i64, Id)>,
-) -> Result<(), String> {
-    let (mut at, mut next) = (0, None);
-    let mut scratch = Vec::new();
-    loop {
-        let size = match batch_end(&bytes[at..]) {
-            Ok(Some(size)) => size,
-            Ok(None) => return Ok(()),
-            Err(error) => return Err(format!("no batch {at} bytes behind it: {error}")),
-        };
-        let batch = &bytes[at..at + size];
-        let info = validate(batch, &Rules::LOG)
-            .map_err(|error| format!("a damaged batch {at} bytes behind it: {error}"))?;
-        let base = info.base_offset.0;
-        if !next.map_or(base <= asked, |next| base == next) {
-            return Err(format!("a batch at {base} where {next:?} was due"));
-        }
-        let end = info.next_offset().0;
-        if end <= asked || end > visible {
-            return Err(format!(
-                "a batch from {base} to {end} where {visible} is visible"
-            ));
-        }
-        let open = OpenBatch::open(batch, info, &mut scratch).map_err(|error| error.to_string())?;
-        for record in open.records() {
-            let record = record.map_err(|error| error.to_string())?;
-            let offset = open.offset_of(&record).0;
-            if offset >= asked {
-                found.push((offset, id_of(record.value.expect("a value"))));
-            }
-        }
-        next = Some(end);
-        at += size;
-    }
-}
-
-/// A record's value: who wrote it, and filling that says so, too.
-pub fn value_of(id: Id, len: usize) -> Vec<u8> {
-    let mut value = Vec::with_capacity(12 + len);
-    value.extend(id.0.to_be_bytes());
-    value.extend(id.1.to_be_bytes());
-    value.resize(12 + len, id.1 as u8);
-    value
-}
-
-fn id_of(value: &[u8]) -> Id {
-    let producer = u32::from_be_bytes(value[..4].try_into().expect("four bytes"));
-    let number = u64::from_be_bytes(value[4..12].try_into().expect("eight bytes"));
-    assert!(value[12..].iter().all(|byte| *byte == number as u8));
-    (producer, number)
 }
 
 /// A log as a client reads it from its start to its high watermark.
@@ -135,6 +113,25 @@ pub struct Whole {
     pub ids: Vec<Id>,
     /// It could not be read on, for this.
     pub damage: Option<String>,
+}
+
+impl Whole {
+    /// Takes in a slice, with holes where offsets are missing; gives the offset behind it.
+    fn take(&mut self, slice: &Slice, partition: Partition, gaps: bool) -> i64 {
+        let mut next = self.start + self.ids.len() as i64;
+        for (offset, id) in &slice.records {
+            let right = *offset == next || gaps && *offset > next;
+            assert!(right, "{partition:?}: {offset} where {next} was due");
+            self.ids.resize((offset - self.start) as usize, HOLE);
+            self.ids.push(*id);
+            next = offset + 1;
+        }
+        if gaps && slice.next > next {
+            next = slice.next;
+            self.ids.resize((next - self.start) as usize, HOLE);
+        }
+        next
+    }
 }
 
 /// Reads a partition whole. `None`: it cannot be read now.
@@ -155,7 +152,16 @@ pub async fn whole(
     };
     let (mut next, mut again) = (start, 0);
     loop {
-        let slices = fetch(connection, &[(partition, next)], rng, 0).await?;
+        let from = [(partition, next)];
+        let slices = fetch(
+            connection,
+            &site.compacted,
+            &from,
+            Isolation::Uncommitted,
+            rng,
+            0,
+        )
+        .await?;
         let slice = &slices[0];
         if is_passing(slice.error) {
             return Ok(None);
@@ -182,15 +188,12 @@ pub async fn whole(
             "{partition:?}: error {} when read from {next}",
             slice.error
         );
-        for (offset, id) in &slice.records {
-            assert_eq!(*offset, next, "{partition:?}: offsets are contiguous");
-            whole.ids.push(*id);
-            next += 1;
-        }
+        let before = next;
+        next = whole.take(slice, partition, site.compacts(partition));
         if next == slice.high_watermark {
             return Ok(Some(whole));
         }
-        let stuck = slice.records.is_empty().then(|| {
+        let stuck = (next == before).then(|| {
             let (error, visible) = (slice.error, slice.high_watermark);
             format!("error {error}, nothing at {next}, high watermark {visible}")
         });

@@ -8,7 +8,8 @@ use odradek_engine::record::BatchBuilder;
 use odradek_engine::types::Timestamp;
 
 use crate::client::Lost;
-use crate::fetch::{fetch, value_of};
+use crate::fetch::{Isolation, fetch};
+use crate::keys;
 use crate::oracle::{Id, Partition};
 use crate::plan::Rng;
 use crate::requests::{answer, create_topic, delete_topic, earliest_and_latest, metadata, send};
@@ -162,7 +163,9 @@ async fn check(site: &Site, owner: &mut Owner, links: &mut Links, leader: u32) -
     let mut found = Vec::new();
     while (found.len() as i64) < end {
         let next = found.len() as i64;
-        let slices = fetch(connection, &[(PARTITION, next)], &mut owner.rng, 0).await?;
+        let from = [(PARTITION, next)];
+        let isolation = Isolation::Uncommitted;
+        let slices = fetch(connection, &[], &from, isolation, &mut owner.rng, 0).await?;
         let slice = &slices[0];
         if is_passing(slice.error) || slice.records.is_empty() {
             return Ok(());
@@ -194,11 +197,9 @@ async fn write(site: &Site, owner: &mut Owner, links: &mut Links, leader: u32) -
         let mut builder = BatchBuilder::new();
         let id = (PRODUCER, owner.next);
         owner.next += 1;
-        let value = value_of(id, owner.rng.range(0, 900) as usize);
+        let len = owner.rng.range(0, 900) as usize;
         let now = Timestamp(site.io.wall_clock());
-        builder
-            .append(now, None, Some(&value), &[])
-            .expect("a record fits");
+        keys::append(&mut builder, id, len, false, now);
         let bytes = builder.build().expect("a batch");
         let sent = send(connection, 9, PARTITION, -1, &bytes).await?;
         let (error, base) = answer(connection, 9, sent).await?;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::client::Lost;
 use crate::oracle::Partition;
 use crate::plan::Rng;
-use crate::requests::{commit, committed, coordinator};
+use crate::requests::{GROUP, commit, committed, coordinator};
 use crate::site::{Links, Site, is_passing};
 use crate::story;
 
@@ -56,7 +56,7 @@ pub async fn commit_forever(site: Site, committer: Rc<RefCell<Committer>>) {
 async fn some(site: &Site, committer: &mut Committer, links: &mut Links) -> Result<(), Lost> {
     let shards = u64::from(site.plan.shards);
     let shard = committer.rng.range(0, shards - 1) as u32;
-    let found = coordinator(links.to(shard).await?, &committer.group).await?;
+    let found = coordinator(links.to(shard).await?, GROUP, &committer.group).await?;
     let broker = match found {
         Ok(broker) => broker,
         Err(error) if is_passing(error) => return Ok(()),
@@ -64,7 +64,7 @@ async fn some(site: &Site, committer: &mut Committer, links: &mut Links) -> Resu
     };
     let shard = site.shard_of(broker).expect("a broker of this node");
     let connection = links.to(shard).await?;
-    match committed(connection, &committer.group, PARTITION).await? {
+    match committed(connection, &committer.group, PARTITION, false).await? {
         Ok(offset) => {
             let (from, to) = (committer.acknowledged, committer.sent);
             assert!(

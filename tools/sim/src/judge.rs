@@ -12,12 +12,17 @@ use odradek_shards::catalog::Hosted;
 
 use crate::admin::Admin;
 use crate::client::Lost;
+use crate::committed::judge_committed;
 use crate::fetch::{Whole, whole};
 use crate::life::Cast;
 use crate::oracle::Partition;
-use crate::plan::Rng;
+use crate::plan::{Rng, TRANSACTORS};
 use crate::requests::metadata;
 use crate::site::{Links, Site};
+use crate::transactor::{begin, id_of, look_at_offset};
+
+/// Times that something is asked for which is to come.
+const TRIES: u32 = 2_000;
 
 /// Makes sure of the topics and reads every log whole, before anybody writes.
 pub async fn judge(site: &Site, cast: &Cast, brokers: &[Rc<Broker>], rng: &mut Rng) {
@@ -33,11 +38,15 @@ pub async fn judge(site: &Site, cast: &Cast, brokers: &[Rc<Broker>], rng: &mut R
         let mut oracle = site.oracle.borrow_mut();
         oracle.recovered(*partition, &whole, snapshot);
     }
-    nothing_behind(site, brokers);
+    nothing_behind(site, brokers).await;
+    let mut links = Links::new(site);
+    let read = judge_committed(site, &mut links, rng).await;
+    read.expect("the connection holds");
+    links.close().await;
 }
 
 /// All is calm, and nobody writes: every log can be read, and holds what was promised.
-pub async fn judge_at_rest(site: &Site, rng: &mut Rng) {
+pub async fn judge_at_rest(site: &Site, brokers: &[Rc<Broker>], rng: &mut Rng) {
     let mut links = Links::new(site);
     let _ = links.look_around(rng).await;
     for partition in site.partitions.iter() {
@@ -50,6 +59,52 @@ pub async fn judge_at_rest(site: &Site, rng: &mut Rng) {
         }
     }
     links.close().await;
+    judge_transactions(site, brokers, rng).await;
+}
+
+/// Every producer of transactions comes once more, which ends what it has left open: no transaction
+/// is open then, and of each all is there, or nothing.
+async fn judge_transactions(site: &Site, brokers: &[Rc<Broker>], rng: &mut Rng) {
+    let mut links = Links::new(site);
+    for number in TRANSACTORS {
+        let (mut begun, mut told) = (false, false);
+        for _ in 0..TRIES {
+            if !begun {
+                let asked = begin(site, number, &mut links, rng).await;
+                begun = asked.expect("the connection holds").is_some();
+            }
+            if begun {
+                let asked = look_at_offset(site, number, &mut links, rng).await;
+                told = asked.expect("the connection holds");
+            }
+            if told || has_failed(brokers) {
+                break;
+            }
+            site.io.sleep(Duration::from_millis(20)).await;
+        }
+        assert!(
+            told || has_failed(brokers),
+            "{} does not come to begin, or its group's offset is not told: {begun}",
+            id_of(number)
+        );
+    }
+    let all = judge_committed(site, &mut links, rng).await;
+    let promised = site.oracle.borrow().promises_transactions();
+    for seen in all.expect("the connection holds") {
+        assert!(
+            !seen.is_unstable() || has_failed(brokers) || !promised,
+            "a transaction is open, and nobody is there to end it: {}",
+            seen.describe()
+        );
+    }
+    links.close().await;
+}
+
+/// Whether storage has failed somewhere: until the next start not everything goes on.
+fn has_failed(brokers: &[Rc<Broker>]) -> bool {
+    let poisoned = |hosted: Rc<Hosted>| hosted.partition.poisoned().is_some();
+    let mut holdings = brokers.iter().map(|broker| &broker.holdings);
+    holdings.any(|all| !all.failed().is_empty() || all.open_partitions().into_iter().any(poisoned))
 }
 
 async fn prepare(
@@ -96,7 +151,6 @@ async fn prepare(
 
 /// Reads a log, again and again where it cannot be read yet.
 async fn patiently(site: &Site, partition: Partition, rng: &mut Rng) -> Whole {
-    const TRIES: u32 = 2_000;
     for _ in 0..TRIES {
         let mut links = Links::new(site);
         let read = whole(site, &mut links, partition, rng).await;
@@ -126,28 +180,39 @@ fn hosted(brokers: &[Rc<Broker>], partition: Partition) -> Option<Rc<Hosted>> {
 }
 
 /// Past the end of a segment there is nothing that a later recovery could take for a batch.
-fn nothing_behind(site: &Site, brokers: &[Rc<Broker>]) {
-    let files = site.world.files();
+async fn nothing_behind(site: &Site, brokers: &[Rc<Broker>]) {
     for partition in site.partitions.iter() {
         let Some(hosted) = hosted(brokers, *partition) else {
             continue;
         };
-        let (topic, index) = partition;
-        hosted.partition.with_log(|log| {
-            for segment in log.segments() {
-                let stem = file_stem(segment.base);
-                let path = format!("/data/{topic}-{index}/{stem}.log");
-                let rest = files
-                    .get(&path)
-                    .and_then(|bytes| bytes.get(segment.size as usize..));
-                let clear = rest.is_none_or(|rest| rest.iter().all(|byte| *byte == 0));
-                let spoiled = site.oracle.borrow().is_spoiled(*partition);
-                assert!(
-                    clear || spoiled,
-                    "{path} holds something behind its end at {}",
-                    segment.size
-                );
+        for left in (0..TRIES).rev() {
+            let Some(wrong) = behind(site, *partition, &hosted) else {
+                break;
+            };
+            // Compaction exchanges a file first, and what is known of it then.
+            let exchanged = site.compacts(*partition) && left > 0;
+            let spoiled = site.oracle.borrow().is_spoiled(*partition);
+            assert!(exchanged || spoiled, "{wrong}");
+            if spoiled {
+                break;
             }
-        });
+            site.io.sleep(Duration::from_millis(1)).await;
+        }
     }
+}
+
+/// What lies behind a segment of a partition, in words.
+fn behind(site: &Site, partition: Partition, hosted: &Hosted) -> Option<String> {
+    let files = site.world.files();
+    let (topic, index) = partition;
+    hosted.partition.with_log(|log| {
+        log.segments().find_map(|segment| {
+            let stem = file_stem(segment.base);
+            let path = format!("/data/{topic}-{index}/{stem}.log");
+            let rest = files.get(&path)?.get(segment.size as usize..)?;
+            let end = segment.size;
+            (!rest.iter().all(|byte| *byte == 0))
+                .then(|| format!("{path} holds something behind its end at {end}"))
+        })
+    })
 }

@@ -17,6 +17,7 @@ use odradek_shards::runtime::Mailboxes;
 
 use crate::admin::{Admin, administer};
 use crate::chaos;
+use crate::committed::read_committed;
 use crate::consumer::consume;
 use crate::fleeting::{Owner, own};
 use crate::groups::{Committer, commit_forever};
@@ -28,6 +29,7 @@ use crate::producer::{Producer, produce};
 use crate::script::Script;
 use crate::site::Site;
 use crate::story;
+use crate::transactor::{Transactor, transact};
 
 /// Whoever waits longer than this, in virtual time, waits forever.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -38,6 +40,7 @@ pub struct Cast {
     pub script: Rc<Script>,
     pub oracle: Rc<RefCell<Oracle>>,
     pub producers: Vec<Rc<RefCell<Producer>>>,
+    pub transactors: Vec<Rc<RefCell<Transactor>>>,
     pub committers: Vec<Rc<RefCell<Committer>>>,
     pub admin: Rc<RefCell<Admin>>,
     pub owner: Rc<RefCell<Owner>>,
@@ -176,9 +179,11 @@ async fn stop(site: &Site, serving: &Serving, last: bool, rng: &mut Rng) {
         );
         // What a full disk took offline comes back.
         io.sleep(Duration::from_secs(3)).await;
-        judge_at_rest(site, rng).await;
     }
     let brokers: Vec<Rc<Broker>> = serving.brokers.borrow().clone();
+    if last {
+        judge_at_rest(site, &brokers, rng).await;
+    }
     for broker in brokers.into_iter().rev() {
         broker.request_stop(broker.shard == 0);
         let shard = broker.shard;
@@ -289,6 +294,13 @@ async fn serve(
             .spawn(produce(site.clone(), producer.clone()))
             .detach();
     }
+    for transactor in &cast.transactors {
+        let task = transact(site.clone(), transactor.clone());
+        spawn.spawn(task).detach();
+    }
+    spawn
+        .spawn(read_committed(site.clone(), rng.fork()))
+        .detach();
     for number in 0..2 {
         let rng = rng.fork();
         spawn.spawn(consume(site.clone(), number, rng)).detach();

@@ -15,17 +15,23 @@ pub struct Catch {
     pub tried: u64,
 }
 
-/// Runs a broken variant with one seed after the other, until one fails.
+/// Runs a broken variant with one seed after the other, until one fails that does not otherwise.
 pub fn hunt(mutant: Mutant, seeds: std::ops::Range<u64>) -> Catch {
     mutant::set(Some(mutant));
     let mut tried = 0;
     let mut failure = None;
     for seed in seeds {
         tried += 1;
-        if let Err(found) = attempt(seed, 0.0, BTreeSet::new()) {
+        let Err(found) = attempt(seed, 0.0, BTreeSet::new()) else {
+            continue;
+        };
+        // What fails whether it is broken or not has caught nothing.
+        mutant::set(None);
+        if attempt(seed, 0.0, BTreeSet::new()).is_ok() {
             failure = Some(*found);
             break;
         }
+        mutant::set(Some(mutant));
     }
     mutant::set(None);
     Catch {

@@ -18,13 +18,20 @@
 //! log holds from the snapshot's offset on is replayed into the five. So a batch that lies below
 //! the snapshot, and is not its producer's last one there, is refused when it is sent again:
 //! `ProducerAppendInfo.checkSequence` finds no duplicate and answers OUT_OF_ORDER_SEQUENCE_NUMBER.
-//! Any other stored batch is recognised.
+//! Any other stored batch is recognised. An orderly stop makes the node forget none, where Kafka
+//! forgets as after a kill, if its state file is left alone and no segment was taken away.
+//!
+//! In a compacted log offsets may be missing, as far as [`crate::keyed`] allows. What is promised of
+//! transactions is the [ledger](crate::ledger)'s.
 
 use std::collections::BTreeMap;
 
 use odradek_shards::partition::Standing;
 
 use crate::fetch::Whole;
+use crate::keyed::{Latest, Tombstones};
+use crate::keys::{HOLE, MARKER, is_marker};
+use crate::ledger::Ledger;
 use crate::plan::{End, Plan};
 
 /// Who wrote a record: producer, and its number there.
@@ -56,6 +63,9 @@ struct Log {
     /// Kafka: a log that was cut off meanwhile may begin earlier again.
     start_may_fall: bool,
     expires: bool,
+    compacts: bool,
+    /// Those that may be gone, if tombstones go soon here.
+    tombstones: Option<Tombstones>,
     epoch: i32,
     /// Where the log ends at least, by the node's own marks.
     floor: i64,
@@ -82,12 +92,17 @@ pub struct Oracle {
     pub rough: bool,
     /// Partitions move, and each move begins a leader epoch.
     moves: bool,
+    /// Somebody meddles with the state file.
+    meddled: bool,
     /// Damage that was noticed, by whom.
     pub detections: BTreeMap<&'static str, u64>,
     /// Whether the next start may be a clean one, and whether it may be another.
     clean: (bool, bool),
+    pub ledger: Ledger,
     pub acknowledged: u64,
     pub read: u64,
+    /// Offsets that compaction had emptied when a life began.
+    pub emptied: u64,
 }
 
 impl Oracle {
@@ -97,6 +112,8 @@ impl Oracle {
             for index in 0..topic.partitions {
                 let log = Log {
                     expires: topic.expires,
+                    compacts: topic.compacts,
+                    tombstones: topic.tombstones_go.then(Tombstones::default),
                     epoch: -1,
                     ..Log::default()
                 };
@@ -111,10 +128,13 @@ impl Oracle {
             lossy: false,
             rough: false,
             moves: plan.shards > 1,
+            meddled: plan.meddling,
             detections: BTreeMap::new(),
             clean: (true, true),
+            ledger: Ledger::default(),
             acknowledged: 0,
             read: 0,
+            emptied: 0,
         }
     }
 
@@ -154,12 +174,14 @@ impl Oracle {
             return;
         }
         let end = whole.start + whole.ids.len() as i64;
+        let latest = Latest::of(&whole.ids);
         for (offset, one) in log.promised.range(whole.start..) {
             let id = whole.ids.get((offset - whole.start) as usize);
             // Under acks=1 it may not be shown yet.
             let hidden = *offset >= end && !one.safe;
+            let emptied = id == Some(&HOLE) && log.may_be_emptied(&latest, one.id);
             assert!(
-                hidden || id == Some(&one.id),
+                hidden || emptied || id == Some(&one.id),
                 "life {}: {partition:?} offset {offset} holds {id:?}, not {:?}",
                 self.life,
                 one.id
@@ -195,6 +217,13 @@ impl Oracle {
         log.deleted = log.deleted.max(start);
     }
 
+    /// A batch is sent.
+    pub fn sent(&mut self, partition: Partition, ids: &[Id]) {
+        if let Some(tombstones) = &mut self.log(partition).tombstones {
+            tombstones.sent(ids);
+        }
+    }
+
     /// A batch was acknowledged.
     pub fn acknowledged(
         &mut self,
@@ -215,6 +244,11 @@ impl Oracle {
     pub fn seen(&mut self, partition: Partition, offset: i64, id: Id, now: u64) {
         self.promise(partition, offset, id, self.durable, now);
         self.read += 1;
+    }
+
+    /// Whether transactions are whole now: not when acknowledged records may be lost.
+    pub fn promises_transactions(&self) -> bool {
+        self.ledger.holds() && (self.durable || !self.rough)
     }
 
     /// What is known of a log's start and high watermark.
@@ -279,6 +313,9 @@ impl Oracle {
             log.troubled = false;
         }
         self.lossy |= (end == End::Cut || troubled) && !self.durable;
+        if self.lossy {
+            self.ledger.give_up();
+        }
         self.clean = match end {
             End::Stop | End::StopThenCut if started && unclosed => (false, true),
             End::Stop | End::StopThenCut => (true, troubled || rough),
@@ -336,7 +373,16 @@ impl Oracle {
         let life = self.life;
         let (start, records) = (whole.start, &whole.ids);
         let end = start + records.len() as i64;
+        let latest = Latest::of(records);
+        let stopped = self.clean == (true, false) && !self.meddled;
+        self.emptied += records.iter().filter(|id| **id == HOLE).count() as u64;
         let log = self.log(partition);
+        let snapshot = match stopped && !log.expires && !log.spoiled {
+            true => start,
+            false => snapshot,
+        };
+        // Where the node went on with markers of its own, for what a power cut has taken.
+        let gone = log.replaced_by_marker(start, records);
         let mut lost = false;
         if log.spoiled {
             let promised = log.promised.keys().next_back();
@@ -348,11 +394,13 @@ impl Oracle {
             if *offset < start {
                 let may = log.expires || log.spoiled;
                 assert!(may, "life {life}: {partition:?} begins at {start}");
-            } else if *offset < end {
+            } else if *offset < gone.unwrap_or(end) {
                 let id = records[(offset - start) as usize];
-                assert_eq!(
-                    id, one.id,
-                    "life {life}: {partition:?} offset {offset} holds another record"
+                let emptied = id == HOLE && log.may_be_emptied(&latest, one.id);
+                assert!(
+                    emptied || id == one.id,
+                    "life {life}: {partition:?} offset {offset} holds {id:?}, not {:?}",
+                    one.id
                 );
             } else {
                 assert!(
@@ -361,8 +409,16 @@ impl Oracle {
                 );
             }
         }
+        if let Some(gone) = gone {
+            let behind = &records[(gone - start) as usize..];
+            assert!(
+                behind.iter().all(|id| is_marker(*id)),
+                "life {life}: {partition:?} has lost what was from {gone} on, and holds {behind:?}"
+            );
+        }
         let mut last = BTreeMap::new();
-        for (offset, id) in (start..).zip(records) {
+        let data = (start..).zip(records).filter(|(_, id)| id.0 != MARKER);
+        for (offset, id) in data {
             if let Some(before) = last.insert(id.0, id.1) {
                 assert!(
                     before < id.1,
@@ -371,7 +427,7 @@ impl Oracle {
             }
         }
         log.promised
-            .retain(|offset, _| *offset >= start && *offset < end);
+            .retain(|offset, _| *offset >= start && *offset < gone.unwrap_or(end));
         for one in log.promised.values_mut() {
             // Recovery has synced what it read.
             (one.safe, one.may_go) = (true, false);
@@ -379,7 +435,14 @@ impl Oracle {
         log.start_may_fall = false;
         (log.start, log.high_watermark) = (start, end);
         log.high_watermark_may_fall = false;
-        (log.floor, log.floor_durable) = (end, end);
+        // It may have ended open transactions since, which is durable within the lag.
+        let own = records
+            .iter()
+            .rev()
+            .take_while(|id| is_marker(**id))
+            .count();
+        let found = end - own as i64;
+        (log.floor, log.floor_durable) = (found, found);
         log.found = (start, records.to_vec(), snapshot);
         match &whole.damage {
             Some(_) => self.detected("by a client"),
@@ -390,6 +453,24 @@ impl Oracle {
 }
 
 impl Log {
+    /// Whether compaction may have taken out a record.
+    fn may_be_emptied(&self, latest: &Latest, id: Id) -> bool {
+        let deleted = |tombstones: &Tombstones| tombstones.deletes(id);
+        let gone = latest.replaces(id) || self.tombstones.as_ref().is_some_and(deleted);
+        self.compacts && gone
+    }
+
+    /// The first offset at which a marker stands for a record that was promised and may be gone. A
+    /// start ends what transactions were left open before anybody can read: if the end of the log
+    /// was lost, there.
+    fn replaced_by_marker(&self, start: i64, records: &[Id]) -> Option<i64> {
+        let replaced = |(offset, one): (&i64, &Promise)| {
+            let id = records.get(usize::try_from(offset - start).ok()?)?;
+            (one.may_go && *id != one.id && is_marker(*id)).then_some(*offset)
+        };
+        self.promised.iter().find_map(replaced)
+    }
+
     /// Nothing that was promised lies outside of `start` to `end`.
     fn is_complete(&self, life: usize, partition: Partition, start: i64, end: i64) {
         assert!(

@@ -8,6 +8,9 @@ use odradek_shards::config::{Given, Settings};
 
 pub use crate::rng::Rng;
 
+/// The numbers of the producers of transactions.
+pub const TRANSACTORS: std::ops::Range<u32> = 10..13;
+
 /// How a life ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -39,6 +42,12 @@ pub struct TopicPlan {
     pub config: Given,
     /// Old records are removed.
     pub expires: bool,
+    /// Of each key the last record stays.
+    pub compacts: bool,
+    /// Tombstones may be gone at any time.
+    pub tombstones_go: bool,
+    /// Written to by transactions, too.
+    pub transactional: bool,
 }
 
 /// See the module.
@@ -70,7 +79,7 @@ impl Plan {
         let shards = rng.pick(&[1, 2, 2, 3, 4]);
         let set = settings(&mut rng, shards, durable, lag_ms);
         let (settings, _) = Settings::load(None, &set).expect("the settings are right");
-        let topics = topics(&mut rng, segment);
+        let topics = topics(&mut rng, segment, value_bytes_max);
         Plan {
             shards,
             durable,
@@ -85,17 +94,25 @@ impl Plan {
         }
     }
 
-    /// All partitions.
-    pub fn partitions(&self) -> Vec<(&'static str, i32)> {
+    /// All partitions of such topics.
+    pub fn partitions(&self, such: impl Fn(&TopicPlan) -> bool) -> Vec<(&'static str, i32)> {
         let of = |topic: &TopicPlan| {
             let name = topic.name;
             (0..topic.partitions).map(move |index| (name, index))
         };
-        self.topics.iter().flat_map(of).collect()
+        let topics = self.topics.iter().filter(|topic| such(topic));
+        topics.flat_map(of).collect()
+    }
+
+    /// Whether a topic is neither compacted nor written to by transactions.
+    pub fn is_simple(&self, name: &str) -> bool {
+        let topic = self.topics.iter().find(|topic| topic.name == name);
+        topic.is_some_and(|topic| !topic.compacts && !topic.transactional)
     }
 }
 
 fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(String, String)> {
+    let internal = rng.pick(&[3_000, 20_000, 104_857_600]);
     let strategy = rng.pick(WriteStrategy::NAMES);
     let (method, read) = (rng.pick(Durability::NAMES), rng.pick(ReadStrategy::NAMES));
     let set = [
@@ -108,11 +125,25 @@ fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(Stri
         ),
         ("num.partitions", "2".to_owned()),
         ("offsets.topic.num.partitions", "2".to_owned()),
+        ("offsets.topic.segment.bytes", internal.to_string()),
+        ("transaction.state.log.num.partitions", "2".to_owned()),
+        ("transaction.state.log.segment.bytes", internal.to_string()),
+        (
+            "log.cleaner.backoff.ms",
+            rng.pick(&[10, 30, 1_000]).to_string(),
+        ),
+        (
+            "log.cleaner.min.cleanable.ratio",
+            rng.pick(&["0", "0.1", "0.5"]).to_owned(),
+        ),
         ("memory.tail.bytes", "1048576".to_owned()),
         ("log.write.strategy", strategy.to_owned()),
         ("log.durable.method", method.to_owned()),
-        // Small: many times around.
-        ("log.journal.bytes", "1048576".to_owned()),
+        // Once or many times around.
+        (
+            "log.journal.bytes",
+            rng.pick(&[1 << 20, 4 << 20]).to_string(),
+        ),
         ("log.read.strategy", read.to_owned()),
         ("log.write.depth", rng.pick(&[1, 2, 8]).to_string()),
         ("durable.acks.all", durable.to_string()),
@@ -131,7 +162,8 @@ fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(Stri
     set.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-fn topics(rng: &mut Rng, segment: u64) -> Vec<TopicPlan> {
+/// `least`: bytes of the smallest segment.
+fn topics(rng: &mut Rng, segment: u64, least: u64) -> Vec<TopicPlan> {
     let config = |set: &[(&str, u64)]| -> Given {
         let text = set
             .iter()
@@ -144,18 +176,50 @@ fn topics(rng: &mut Rng, segment: u64) -> Vec<TopicPlan> {
     ];
     let retention = ("retention.bytes", rng.range(1, 4) * segment);
     let short = ("retention.ms", rng.range(50, 500));
-    let topic = |name, partitions, config, expires| TopicPlan {
+    let topic = |name, partitions, config| TopicPlan {
         name,
         partitions,
         config,
-        expires,
+        expires: false,
+        compacts: false,
+        tombstones_go: false,
+        transactional: false,
+    };
+    let expiring = |topic| TopicPlan {
+        expires: true,
+        ..topic
+    };
+    let transactional = |topic| TopicPlan {
+        transactional: true,
+        ..topic
+    };
+    // No clock jumps as far as a month.
+    let (tombstones_go, horizon) = rng.pick(&[(true, 20), (false, 2_592_000_000)]);
+    let tiny = ("internal.segment.bytes", segment.min(4_000).max(least));
+    let horizon = ("delete.retention.ms", horizon);
+    let compacted = |topic: TopicPlan, policy: &str| {
+        let mut topic = topic;
+        let policy = ("cleanup.policy".to_owned(), policy.to_owned());
+        topic.config.extend([policy]);
+        TopicPlan {
+            compacts: true,
+            tombstones_go,
+            ..topic
+        }
     };
     vec![
-        topic("plain", 2, Given::new(), false),
-        topic("small", 2, config(&small), false),
-        topic("kept", 1, config(&[small[0], retention]), true),
-        topic("short", 1, config(&[small[0], short]), true),
+        topic("plain", 2, Given::new()),
+        topic("small", 2, config(&small)),
+        expiring(topic("kept", 1, config(&[small[0], retention]))),
+        expiring(topic("short", 1, config(&[small[0], short]))),
         // DeleteRecords raises its start.
-        topic("cut", 2, config(&small), true),
+        expiring(topic("cut", 2, config(&small))),
+        transactional(topic("debits", 2, config(&small))),
+        transactional(topic("credits", 2, Given::new())),
+        compacted(topic("latest", 1, config(&[tiny, horizon])), "compact"),
+        expiring(compacted(
+            topic("recent", 1, config(&[tiny, horizon, retention])),
+            "compact,delete",
+        )),
     ]
 }

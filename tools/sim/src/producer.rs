@@ -12,7 +12,7 @@ use odradek_engine::record::BatchBuilder;
 use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 use crate::client::{Connection, Lost};
-use crate::fetch::value_of;
+use crate::keys;
 use crate::oracle::{Id, Oracle, Partition};
 use crate::plan::Rng;
 use crate::requests::{answer, send};
@@ -33,6 +33,8 @@ pub struct Producer {
     rng: Rng,
     /// Idempotent ones write to one partition.
     home: Option<Partition>,
+    /// Writes to compacted topics alone.
+    keyed: bool,
     epoch: i16,
     sequence: i32,
     /// Not acknowledged yet: sent again, in order, after a disconnect.
@@ -46,6 +48,7 @@ impl Producer {
             next: 0,
             rng,
             home: None,
+            keyed: false,
             epoch: 0,
             sequence: 0,
             pending: VecDeque::new(),
@@ -59,6 +62,13 @@ impl Producer {
         }
     }
 
+    pub fn keyed(number: u32, rng: Rng) -> Self {
+        Producer {
+            keyed: true,
+            ..Self::plain(number, rng)
+        }
+    }
+
     /// Whether its oldest batch may be refused as out of order. It starts at a new epoch then, as
     /// Kafka's own does.
     fn may_start_anew(&self, oracle: &Oracle) -> bool {
@@ -66,7 +76,8 @@ impl Producer {
         oldest.is_some_and(|one| oracle.may_refuse(home, &one.ids))
     }
 
-    fn batch(&mut self, site: &Site) -> Batch {
+    fn batch(&mut self, site: &Site, partition: Partition) -> Batch {
+        let keyed = site.compacts(partition);
         let mut builder = BatchBuilder::new();
         if self.home.is_some() {
             let id = ProducerId(1_000 + i64::from(self.number));
@@ -80,11 +91,10 @@ impl Producer {
             let most = site.plan.value_bytes_max >> self.rng.range(0, 6);
             let len = self.rng.range(0, most) as usize;
             let now = Timestamp(site.io.wall_clock());
-            builder
-                .append(now, None, Some(&value_of(id, len)), &[])
-                .expect("a record fits");
+            keys::append(&mut builder, id, len, keyed, now);
             ids.push(id);
         }
+        site.oracle.borrow_mut().sent(partition, &ids);
         Batch {
             bytes: builder.build().expect("a batch"),
             ids,
@@ -122,16 +132,20 @@ pub async fn produce(site: Site, producer: Rc<RefCell<Producer>>) {
 async fn plain(site: &Site, producer: &mut Producer, links: &mut Links) -> Result<(), Lost> {
     for _ in 0..producer.rng.range(1, 40) {
         let version = producer.rng.range(3, 12) as i16;
-        let first = producer.rng.pick(&site.partitions);
+        let all = match producer.keyed {
+            true => &site.compacted,
+            false => &site.partitions,
+        };
+        let first = producer.rng.pick(all);
         let leader = site.leader(first);
-        let near = site.partitions.iter().copied();
+        let near = all.iter().copied();
         let near: Vec<Partition> = near.filter(|one| site.leader(*one) == leader).collect();
         let connection = links.to(leader).await?;
         let mut window = Vec::new();
         for _ in 0..producer.rng.range(1, 5) {
             let acks = producer.rng.pick(&[0, 1, 1, -1, -1]);
             let partition = producer.rng.pick(&near);
-            let batch = producer.batch(site);
+            let batch = producer.batch(site, partition);
             let id = send(connection, version, partition, acks, &batch.bytes).await?;
             if acks != 0 {
                 window.push((id, partition, acks, batch.ids));
@@ -196,7 +210,7 @@ async fn idempotent(
     let connection = links.leader(home).await?;
     for _ in 0..producer.rng.range(1, 30) {
         while producer.pending.len() < IN_FLIGHT_MAX && !producer.rng.one_in(3) {
-            let batch = producer.batch(site);
+            let batch = producer.batch(site, home);
             producer.pending.push_back(batch);
         }
         let mut window = Vec::new();

@@ -256,13 +256,19 @@ pub async fn reassign(
     })
 }
 
-/// The broker that coordinates a group, or the error.
+/// What is coordinated.
+pub const GROUP: i8 = 0;
+pub const TRANSACTION: i8 = 1;
+
+/// The broker that coordinates a group or a transactional id, or the error.
 pub async fn coordinator(
     connection: &mut Connection,
-    group: &str,
+    key_type: i8,
+    key: &str,
 ) -> Result<Result<i32, i16>, Lost> {
     let request = FindCoordinatorRequest {
-        coordinator_keys: vec![group],
+        key_type,
+        coordinator_keys: vec![key],
         ..FindCoordinatorRequest::default()
     };
     let body = connection.ask(4, &request).await?;
@@ -299,14 +305,17 @@ pub async fn commit(
     Ok(answer.topics[0].partitions[0].error_code)
 }
 
-/// What a group has committed, -1 for nothing; or the error.
+/// What a group has committed, -1 for nothing; or the error. `stable`: not while a transaction may
+/// commit something else.
 pub async fn committed(
     connection: &mut Connection,
     group: &str,
     partition: Partition,
+    stable: bool,
 ) -> Result<Result<i64, i16>, Lost> {
     let request = OffsetFetchRequest {
         group_id: group,
+        require_stable: stable,
         topics: Some(vec![OffsetFetchRequestTopic {
             name: partition.0,
             partition_indexes: vec![partition.1],

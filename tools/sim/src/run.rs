@@ -13,11 +13,12 @@ use crate::fleeting::Owner;
 use crate::groups::Committer;
 use crate::life::{Cast, Length, live};
 use crate::oracle::Oracle;
-use crate::plan::{End, Plan};
+use crate::plan::{End, Plan, TRANSACTORS};
 use crate::producer::Producer;
 use crate::script::Script;
 use crate::state_file::meddle;
 use crate::story;
+use crate::transactor::Transactor;
 
 const PLAIN_PRODUCERS: u32 = 3;
 const HOUR_NS: u64 = 3_600_000_000_000;
@@ -95,7 +96,7 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
             meddle(&world, &mut rng, &mut old);
         }
         if plan.corrupting && script.wants("damage") {
-            damage::at_rest(&world, &cast.oracle, &mut rng);
+            damage::at_rest(&world, plan, &cast.oracle, &mut rng);
         }
     }
     report.hash = world.trace_hash();
@@ -120,6 +121,18 @@ fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
     report.count("topics deleted", cast.owner.borrow().deletions);
     let commits = cast.committers.iter().map(|one| one.borrow().commits);
     report.count("commits", commits.sum());
+    report.count("records compacted", oracle.emptied);
+    let ledger = &oracle.ledger;
+    report.count("transactions committed", ledger.commits);
+    report.count("transactions aborted", ledger.aborts);
+    report.count("records of transactions read", ledger.read);
+    report.count("ends of transactions found out", ledger.found_out);
+    for transactor in &cast.transactors {
+        let transactor = transactor.borrow();
+        report.count("producers fenced", transactor.fenced);
+        report.count("transactions out of time", transactor.lapsed);
+        report.count("offsets in transactions", transactor.offsets);
+    }
 }
 
 fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
@@ -132,6 +145,10 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
     for (number, home) in (PLAIN_PRODUCERS..).zip(homes) {
         producers.push(Producer::idempotent(number, plan.rng.fork(), home));
     }
+    let keyed = PLAIN_PRODUCERS + homes.len() as u32;
+    producers.push(Producer::keyed(keyed, plan.rng.fork()));
+    let transactors = TRANSACTORS.map(|number| Transactor::new(number, plan.rng.fork()));
+    let transactors = transactors.map(|one| Rc::new(RefCell::new(one))).collect();
     let committers = (0..2).map(|number| Committer::new(number, plan.rng.fork()));
     let committers = committers.map(|one| Rc::new(RefCell::new(one))).collect();
     let (admin, owner) = (Admin::new(plan.rng.fork()), Owner::new(plan.rng.fork()));
@@ -153,6 +170,7 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
         script: script.clone(),
         oracle,
         producers: producers.into_iter().map(shared).collect(),
+        transactors,
         committers,
         admin: Rc::new(RefCell::new(admin)),
         owner: Rc::new(RefCell::new(owner)),

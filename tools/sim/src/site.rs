@@ -28,6 +28,9 @@ pub struct Site {
     pub script: Rc<Script>,
     pub oracle: Rc<RefCell<Oracle>>,
     pub partitions: Rc<Vec<Partition>>,
+    /// Those that transactions write to, and those that are compacted.
+    pub transactional: Rc<Vec<Partition>>,
+    pub compacted: Rc<Vec<Partition>>,
     leaders: Rc<RefCell<BTreeMap<Partition, u32>>>,
     /// All pauses are so many times as long.
     pub pace: u64,
@@ -49,7 +52,9 @@ impl Site {
         Site {
             io,
             world,
-            partitions: Rc::new(plan.partitions()),
+            partitions: Rc::new(plan.partitions(|_| true)),
+            transactional: Rc::new(plan.partitions(|topic| topic.transactional)),
+            compacted: Rc::new(plan.partitions(|topic| topic.compacts)),
             plan,
             script,
             oracle,
@@ -77,6 +82,11 @@ impl Site {
     /// The shard that a broker's id stands for.
     pub fn shard_of(&self, broker: i32) -> Option<u32> {
         (0..self.plan.shards).find(|shard| self.plan.settings.broker_id(*shard) == broker)
+    }
+
+    /// Whether a partition's topic is compacted.
+    pub fn compacts(&self, partition: Partition) -> bool {
+        self.compacted.contains(&partition)
     }
 
     /// Who leads a partition, as far as is known.

@@ -6,6 +6,7 @@
 use super::index::control_kind;
 use super::{KeyMap, Transactions};
 use crate::log::Aborted;
+use crate::mutant::{self, Mutant};
 use crate::record::{BatchInfo, OpenBatch, RecordError, Retained, write_emptied};
 use crate::types::{Map, Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -158,6 +159,8 @@ impl Cleaner {
                 return false;
             };
             let latest = map.get(key).is_none_or(|latest| offset >= latest);
+            let forgotten = offset.0 % 8 == 0 && mutant::is(Mutant::ForgetNewest);
+            let latest = latest && !forgotten;
             latest && (record.value.is_some() || !over)
         })?;
         if self.retained.count() == 0 {

@@ -6,6 +6,7 @@
 //!
 //! Source: Kafka `TransactionCoordinator.endTransaction`, `endTransactionWithTV1`.
 
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{ProducerEpoch, ProducerId};
 
 use super::super::effects::Ticket;
@@ -142,9 +143,15 @@ impl TransactionsShard {
             Err(code) => Self::reply(Some(ticket), Reply::Producer(Err(code)), out),
             Ok(Err(producer)) => Self::reply(Some(ticket), Reply::Producer(Ok(producer)), out),
             Ok(Ok(next)) => {
+                let mut ticket = Some(ticket);
+                if mutant::is(Mutant::AnswerEndEarly) {
+                    let after = next.completed(now_ms);
+                    let producer = (after.producer_id, after.epoch);
+                    Self::reply(ticket.take(), Reply::Producer(Ok(producer)), out);
+                }
                 let write = Write {
                     id: request.member.id.clone(),
-                    ticket: Some(ticket),
+                    ticket,
                     kind: Kind::Prepare,
                 };
                 self.write(&request.member.id, next, write, out);

@@ -1,5 +1,7 @@
 //! From the log to a serving coordinator and back.
 
+use odradek_engine::mutant::{self, Mutant};
+
 use super::TransactionsShard;
 use super::effects::Effects;
 use super::error;
@@ -22,6 +24,12 @@ impl TransactionsShard {
     pub fn loaded(&mut self, now_ms: i64, out: &mut Effects) {
         let ids: Vec<String> = self.entries.keys().cloned().collect();
         for id in ids {
+            if mutant::is(Mutant::ForgetMarkers)
+                && let Some(entry) = self.entries.get_mut(&id)
+                && entry.now.state.is_prepared()
+            {
+                entry.now.partitions.pop_last();
+            }
             self.schedule(&id);
             self.send_markers(&id, now_ms, out);
         }

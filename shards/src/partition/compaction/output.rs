@@ -8,6 +8,7 @@ use odradek_engine::io::{Errno, Handle, Io, Op, OpenMode};
 use odradek_engine::log::compaction::CLEANED;
 use odradek_engine::log::index::{IndexRules, SegmentIndex};
 use odradek_engine::log::{Aborted, AbortedList, Segment, file_stem};
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::record::BatchInfo;
 use odradek_engine::types::{Offset, Position};
 
@@ -128,7 +129,9 @@ impl Output {
             self.write_some(self.bytes.len()).await?;
         }
         self.io.truncate(self.handle, self.size).await?;
-        self.io.sync(self.handle).await?;
+        if !mutant::is(Mutant::ExchangeUnflushed) {
+            self.io.sync(self.handle).await?;
+        }
         self.index.seal();
         let mut ends = vec![".timeindex", ".index"];
         let times = self.index.times().as_bytes().to_vec();

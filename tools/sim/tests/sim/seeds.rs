@@ -11,7 +11,7 @@ const SEEDS: u64 = 60;
 const TRIES: u32 = 60;
 
 /// What these seeds are to have seen, whichever they are.
-const SEEN: [&str; 23] = [
+const SEEN: [&str; 31] = [
     "Cut",
     "Kill",
     "Stop",
@@ -23,18 +23,26 @@ const SEEN: [&str; 23] = [
     "damage noticed by a client",
     "damage noticed by recovery",
     "disk full",
+    "ends of transactions found out",
     "failed durable write",
     "failed flush",
     "failed read",
     "failed write",
     "moves",
+    "offsets in transactions",
+    "producers fenced",
+    "records compacted",
     "records deleted",
+    "records of transactions read",
     "settings changed",
     "short transfer",
     "slow disk",
     "stalled socket",
     "stops cut off",
     "topics deleted",
+    "transactions aborted",
+    "transactions committed",
+    "transactions out of time",
 ];
 
 fn run(seed: u64) -> Report {
