@@ -102,9 +102,9 @@ fn it_goes_on_and_writes_the_tables(dir: &Path) {
     let tables = json(tables);
     assert_eq!(tables["missing"], Value::Array(Vec::new()));
     let cells = tables["cells"].as_array().expect("cells");
-    // Direct writes in three ways and three modes; sendfile of three, memory's one, auto's tail in
+    // Direct writes in four ways and three modes; sendfile of three, memory's one, auto's tail in
     // four modes.
-    assert_eq!(cells.len(), 3 + 3 + 3 + 1 + 4);
+    assert_eq!(cells.len(), 4 + 3 + 3 + 1 + 4);
     assert_eq!(cells[0], kept, "what was kept is not run again");
     for cell in cells {
         check(cell);

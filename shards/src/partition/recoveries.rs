@@ -1,20 +1,26 @@
-//! What the log says of recoveries: each that read much, and of the others their sum, once a second.
+//! What the log says of recoveries: the first few of a second and each that read much, and of the
+//! others their sum.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Ground, PartitionName};
 use odradek_engine::types::Offset;
 
-/// So many bytes are worth a line.
-const MUCH_BYTES: u64 = 16 << 20;
-const PAUSE: Duration = Duration::from_secs(1);
+use super::{Ground, PartitionName};
 
-/// Those that were not told of yet.
+/// So many in a second have a line each.
+const FEW: u64 = 8;
+/// So many bytes are worth a line in any case.
+const MUCH_BYTES: u64 = 16 << 20;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Those of the second that goes on.
 #[derive(Default)]
 pub struct Recoveries {
     partitions: Cell<u64>,
+    /// Of those without a line.
+    untold: Cell<u64>,
     bytes: Cell<u64>,
 }
 
@@ -28,33 +34,32 @@ impl Ground {
         bytes: u64,
         checkpoint: Option<Offset>,
     ) {
-        let (next, checkpoint) = (next.0, checkpoint.map(|offset| offset.0));
-        if bytes >= MUCH_BYTES {
+        let second = &self.recoveries;
+        let before = second.partitions.replace(second.partitions.get() + 1);
+        if before < FEW || bytes >= MUCH_BYTES {
             tracing::info!(
                 partition = %name,
                 read_bytes = bytes,
-                checkpoint,
-                "recovered up to offset {next}"
+                checkpoint = checkpoint.map(|offset| offset.0),
+                "recovered up to offset {}",
+                next.0
             );
-            return;
+        } else {
+            second.untold.set(second.untold.get() + 1);
+            second.bytes.set(second.bytes.get() + bytes);
         }
-        tracing::debug!(
-            partition = %name,
-            read_bytes = bytes,
-            checkpoint,
-            "recovered up to offset {next}"
-        );
-        let waiting = &self.recoveries;
-        waiting.bytes.set(waiting.bytes.get() + bytes);
-        if waiting.partitions.replace(waiting.partitions.get() + 1) > 0 {
+        if before > 0 {
             return;
         }
         let ground = self.clone();
         let task = async move {
-            ground.io.sleep(PAUSE).await;
-            let waiting = &ground.recoveries;
-            let (partitions, bytes) = (waiting.partitions.take(), waiting.bytes.take());
-            tracing::info!(partitions, read_bytes = bytes, "recovered");
+            ground.io.sleep(SECOND).await;
+            let second = &ground.recoveries;
+            second.partitions.set(0);
+            let (partitions, bytes) = (second.untold.take(), second.bytes.take());
+            if partitions > 0 {
+                tracing::info!(partitions, read_bytes = bytes, "recovered, too");
+            }
         };
         self.spawner.spawn(task).detach();
     }
