@@ -30,13 +30,18 @@ pub fn behind(broker: &Broker, peer: &Peer) -> bool {
 /// Waits until nothing is [behind]. On return the image may be looked at for where the next request
 /// goes.
 ///
+/// Once is enough, whatever moves meanwhile: nothing was sent since, and what has begun stays where it
+/// is. Were it waited for until nothing moves, a partition that moves again and again would never be
+/// written to. The lanes are empty then and begin anew: else each way that a request was passed on
+/// would be asked for ever after.
+///
 /// # Errors
 /// The node is stopping.
 pub(in crate::api) async fn in_order(broker: &Broker, peer: &Peer) -> Result<(), Refusal> {
-    while behind(broker, peer) {
-        let moves = broker.holdings.moves_seen();
+    if behind(broker, peer) {
         begun(&peer.aside).await?;
-        peer.aside.moves_seen.set(moves);
+        peer.aside.lanes.borrow_mut().clear();
+        peer.aside.moves_seen.set(broker.holdings.moves_seen());
     }
     Ok(())
 }
