@@ -55,7 +55,9 @@ class Coordinator:
 
         def ask():
             at, response = 4 + 4 + 2 + len(topic) + 4, self.call(ADD_PARTITIONS, version, body)
-            return [struct.unpack_from(">ih", response, at + 6 * n)[1] for n in range(len(partitions))]
+            # In whatever order Kafka's maps have them.
+            errors = dict(struct.unpack_from(">ih", response, at + 6 * n) for n in range(len(partitions)))
+            return [errors[partition] for partition in partitions]
         return settled(ask)
 
     def add_offsets(self, group, producer=None, version=2):
