@@ -8,13 +8,20 @@
 //!
 //! Source: Kafka `SkimpyOffsetMap`.
 
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use nix::sys::mman::{MmapAdvise, madvise};
 use siphasher::sip128::SipHasher24;
 
+use crate::bytes::PAGE;
 use crate::types::Offset;
 
 /// Memory of one entry, as in Kafka: 16 bytes of hash, 8 of offset.
 pub const SLOT_BYTES: usize = WORDS * 8;
 const WORDS: usize = 3;
+/// Smallest of the system's large pages.
+const LARGE_PAGE: usize = 2 << 20;
 
 /// See the module.
 pub struct KeyMap {
@@ -37,9 +44,11 @@ impl KeyMap {
         let slots = wanted.min(affordable).max(2);
         // One slot stays free: there a search for what is not here ends.
         let len_max = ((slots as f64 * load) as usize).clamp(1, slots - 1);
+        let mut words = vec![0; slots * WORDS];
+        ask_for_large_pages(&mut words);
         KeyMap {
             hasher: SipHasher24::new_with_keys(secret.0, secret.1),
-            words: vec![0; slots * WORDS],
+            words,
             slots,
             len: 0,
             len_max,
@@ -100,6 +109,19 @@ impl KeyMap {
         self.words[at + 2]
             .checked_sub(1)
             .map(|offset| Offset(offset as i64))
+    }
+}
+
+/// Each look into a map of a gigabyte is at another page: with small ones finding that page costs as
+/// much as the look.
+fn ask_for_large_pages(words: &mut [u64]) {
+    let bytes = words.as_mut_ptr_range();
+    let from = (bytes.start as usize).next_multiple_of(PAGE);
+    let len = (bytes.end as usize).saturating_sub(from) / PAGE * PAGE;
+    if let Some(from) = NonNull::new(from as *mut c_void).filter(|_| len >= LARGE_PAGE) {
+        // SAFETY: whole pages, all of them within the slice, which nobody else has; the advice
+        // changes nothing in them. Should the system have no large pages, they are memory as well.
+        let _ = unsafe { madvise(from, len, MmapAdvise::MADV_HUGEPAGE) };
     }
 }
 

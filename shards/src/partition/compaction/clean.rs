@@ -17,11 +17,10 @@ use super::exchange::discard;
 use super::output::Output;
 use super::pace::Pace;
 use crate::partition::side_files::{read_aborted, read_side};
-use crate::runtime::next_pass;
 
 /// Bytes of opened records that are gone over before the shard does what else is due: a fraction of
-/// a millisecond.
-const SLICE_BYTES: usize = 128 << 10;
+/// a millisecond, if batches are not larger.
+const SLICE_BYTES: usize = 32 << 10;
 /// Reads below this cost more than they take memory.
 const CHUNK_BYTES_MIN: usize = 64 << 10;
 
@@ -83,20 +82,26 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Work that is cut into slices.
+/// Work that is cut into slices, with as much time for others after each as it took. A request has
+/// several passes to go through: were there a slice in each, a batch of a megabyte in a slice would
+/// hold it up ten times as long.
 struct Slices<'a> {
     partition: &'a Partition,
     means: &'a Means<'a>,
     left: usize,
+    /// Nanoseconds.
+    worked: u64,
 }
 
 impl Slices<'_> {
-    /// So many bytes were gone over.
-    async fn spent(&mut self, bytes: usize) -> Result<(), CleanError> {
+    /// So many bytes were gone over, in so many nanoseconds.
+    async fn spent(&mut self, bytes: usize, worked: u64) -> Result<(), CleanError> {
         self.left = self.left.saturating_sub(bytes);
+        self.worked += worked;
         if self.left == 0 {
             self.left = SLICE_BYTES;
-            next_pass(&self.partition.ground.io).await;
+            let (io, worked) = (&self.partition.ground.io, std::mem::take(&mut self.worked));
+            io.sleep_until(io.now() + worked.max(1)).await;
             self.partition.go_on()?;
         }
         Ok(())
@@ -167,6 +172,7 @@ impl Partition {
             partition: self,
             means,
             left: SLICE_BYTES,
+            worked: 0,
         };
         let (indexer, indexed_bytes) = self
             .learn(&found, &extents, &aborted, means, &mut slices)
@@ -240,7 +246,7 @@ impl Partition {
             }
             let mut batches = self.batches(extent, until).await?;
             while !batches.ended() {
-                let position = batches.position();
+                let (position, began) = (batches.position(), io.now());
                 let indexed = match batches.next() {
                     None => {
                         let read = batches.fill(chunk(means)).await? as u64;
@@ -252,7 +258,7 @@ impl Partition {
                     Some(Err(error)) => Err(error),
                 };
                 match indexed.map_err(|error| damaged(extent, position, error))? {
-                    Indexed::Whole(looked_at) => slices.spent(looked_at).await?,
+                    Indexed::Whole(looked_at) => slices.spent(looked_at, io.now() - began).await?,
                     Indexed::Full if indexer.end() > found.from => {
                         return Ok((indexer, bytes_read));
                     }
@@ -288,7 +294,7 @@ impl Partition {
             let behind = group.get(number + 1).map_or(until, |next| next.base);
             let mut batches = self.batches(extent, behind).await?;
             while !batches.ended() {
-                let position = batches.position();
+                let (position, began) = (batches.position(), io.now());
                 let stays: Result<(BatchInfo, Option<BatchInfo>), RecordError> =
                     match batches.next() {
                         None => {
@@ -309,11 +315,13 @@ impl Partition {
                 if let Some(stays) = &stays {
                     output.added(stays)?;
                 }
+                let worked = io.now() - began;
                 let written = output.write().await?;
                 if written > 0 {
                     slices.moved(written).await?;
                 }
-                slices.spent(cleaner.looked_at().max(info.size)).await?;
+                let looked_at = cleaner.looked_at().max(info.size);
+                slices.spent(looked_at, worked).await?;
             }
         }
         let aborted = cleaner.take_kept_aborted();
