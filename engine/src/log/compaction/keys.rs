@@ -4,7 +4,8 @@
 //! nobody can make two keys that are taken for one. (Kafka takes MD5 without a secret.) Open
 //! addressing, linear probing, nothing is ever removed. An entry takes [`SLOT_BYTES`].
 //!
-//! Memory is asked for at once but touched only where entries come to lie.
+//! Memory is asked for at once but is there only once it is touched, by an entry or, piece by piece,
+//! [ahead of them](KeyMap::touch).
 //!
 //! Source: Kafka `SkimpyOffsetMap`.
 
@@ -68,6 +69,21 @@ impl KeyMap {
     /// Bytes of memory, touched or not.
     pub fn bytes(&self) -> usize {
         self.words.len() * 8
+    }
+
+    /// Sees to it that a piece of a large map's memory is there, from byte `from` on; gives where the
+    /// next begins. The system clears what is touched first: entries lie anywhere, so the first
+    /// thousand of them would have it clear all of a gigabyte at once.
+    pub fn touch(&mut self, from: usize) -> Option<usize> {
+        let next = from + LARGE_PAGE;
+        if next > self.bytes() {
+            return None;
+        }
+        for word in (from / 8..next / 8).step_by(PAGE / 8) {
+            // What is there stays, but the compiler must not know.
+            self.words[word] = std::hint::black_box(self.words[word]);
+        }
+        Some(next)
     }
 
     /// Where a key is, or the free slot where it would be.
@@ -156,6 +172,23 @@ mod tests {
             for key in 0..60u16 {
                 prop_assert_eq!(map.get(&key.to_be_bytes()), model.get(&key).copied());
             }
+        }
+    }
+
+    #[test]
+    fn touching_it_changes_nothing() {
+        let mut map = KeyMap::new(3 * LARGE_PAGE, 0.9, u64::MAX, (1, 2));
+        let keys = || (0..100_000u32).map(u32::to_be_bytes);
+        for (offset, key) in (0..).map(Offset).zip(keys()) {
+            assert!(map.put(&key, offset));
+        }
+        let (mut from, mut pieces) = (0, 0);
+        while let Some(next) = map.touch(from) {
+            (from, pieces) = (next, pieces + 1);
+        }
+        assert_eq!(pieces, map.bytes() / LARGE_PAGE);
+        for (offset, key) in (0..).map(Offset).zip(keys()) {
+            assert_eq!(map.get(&key), Some(offset));
         }
     }
 

@@ -235,8 +235,13 @@ impl Partition {
         let io = &self.ground.io;
         let most = found.to.0.saturating_sub(found.from.0).max(0) as u64;
         let secret = (io.random(), io.random());
-        let map = KeyMap::new(means.map_bytes, means.map_load, most, secret);
+        let mut map = KeyMap::new(means.map_bytes, means.map_load, most, secret);
         let map_bytes = map.bytes();
+        let (mut from, mut began) = (0, io.now());
+        while let Some(next) = map.touch(from) {
+            slices.spent(SLICE_BYTES, io.now() - began).await?;
+            (from, began) = (next, io.now());
+        }
         let mut indexer = Indexer::new(map, found.from, aborted.iter().copied());
         let mut bytes_read = 0;
         for (number, extent) in extents.iter().enumerate() {
