@@ -62,6 +62,13 @@ impl Walk<'_> {
         // here may be of an epoch that began in an earlier segment, with later ones behind it.
         self.found.epochs.truncate_from_end(self.found.next);
         if let Some(start) = start {
+            // Those that began in this segment before the checkpoint: an earlier segment that was read
+            // again knew nothing of them, and the batches here are not read.
+            for told in self.told.entries() {
+                if told.start_offset < self.found.next {
+                    self.found.epochs.assign(told.epoch, told.start_offset);
+                }
+            }
             self.undecided = Undecided::of(&start.producers);
             self.undecided_from = start.checkpoint.end.offset;
         }

@@ -142,6 +142,34 @@ fn a_segment_with_a_gap_gets_its_whole_index_when_it_rolls() {
     whole(&node, 115);
 }
 
+/// An earlier segment is read again, which tells nothing of epochs that began after it; the last one
+/// is not, below its checkpoint.
+#[test]
+fn epochs_below_the_checkpoint_outlive_the_reading_of_an_earlier_segment() {
+    let mut node = killed();
+    node.set("log.segment.bytes", "6400000");
+    node.run();
+    store(&node, 105..115);
+    node.kill();
+    node.run();
+    store(&node, 115..120);
+    wait_until("the checkpoint is written", || {
+        let found = checkpoints(&node);
+        found.iter().any(|(_, one)| one.end.offset.0 == 120)
+    });
+    node.kill();
+    let (base, index) = node.files(TOPIC, 0, "index").remove(0);
+    assert_eq!(base, 0);
+    fs::remove_file(index).expect("removed");
+    node.run();
+    whole(&node, 120);
+    // What is known of epochs is written with the first write.
+    store(&node, 120..121);
+    node.kill();
+    node.run();
+    whole(&node, 121);
+}
+
 #[test]
 fn a_damaged_state_file_is_survived() {
     let mut node = killed();
