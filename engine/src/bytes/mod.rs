@@ -13,10 +13,12 @@ mod lend;
 mod part;
 mod poison;
 mod pool;
+mod source;
 
 pub use lend::{Lender, LentBytes, Loan};
 pub use part::{Part, Parts, parts_len};
 pub use pool::{Block, Pool};
+pub use source::Source;
 
 /// Direct I/O alignment for memory, file position and length, bytes. 4 KiB satisfies every
 /// common logical block size (512 and 4096).

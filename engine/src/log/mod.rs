@@ -25,7 +25,7 @@ pub mod transactions;
 
 use std::collections::VecDeque;
 
-use crate::bytes::Pool;
+use crate::bytes::{Pool, Source};
 use crate::record::{BatchHeader, BatchInfo, HEADER_BYTES, Origin, RecordError, Stamp, stamp};
 use crate::types::{Epoch, Offset, Position, Timestamp};
 
@@ -211,16 +211,16 @@ impl Log {
         self.segments.back_mut().expect("an active segment")
     }
 
-    /// Appends one checked batch. `info` is of these very bytes; the stamp goes into the copy
-    /// that the tail keeps.
+    /// Appends one checked batch. `info` is of these very bytes; the stamp goes into a copy of the
+    /// header. Of a large batch the tail may keep the memory (see [`Tail::append_from`]).
     ///
     /// On return the batch is in memory, visible to nobody: writing it is [`Log::plan_write`]'s.
     ///
     /// # Errors
     /// Only if `info` is not of these bytes.
-    pub fn append(
+    pub fn append<'a>(
         &mut self,
-        bytes: &[u8],
+        batch: impl Into<Source<'a>>,
         info: &BatchInfo,
         origin: Origin,
         epoch: Epoch,
@@ -232,7 +232,7 @@ impl Log {
             Decision::Duplicate(mark) => return Ok(Appended::Duplicate(mark)),
             Decision::Refuse(error) => return Ok(Appended::Refused(error)),
         }
-        let stamped = self.store(bytes, info, epoch, append_time, now)?;
+        let stamped = self.store(batch.into(), info, epoch, append_time, now)?;
         if stamped.has_producer_id() {
             self.producers.applied(&stamped, now);
         }
@@ -242,7 +242,7 @@ impl Log {
     /// Stamps a batch and puts it at the end.
     fn store(
         &mut self,
-        bytes: &[u8],
+        batch: Source<'_>,
         info: &BatchInfo,
         epoch: Epoch,
         append_time: Option<Timestamp>,
@@ -251,7 +251,8 @@ impl Log {
         if self.must_roll(info, now) {
             self.roll();
         }
-        let mut header = *BatchHeader::view(bytes).ok_or(RecordError::Length { length: 0 })?;
+        let mut header =
+            *BatchHeader::view(batch.bytes()).ok_or(RecordError::Length { length: 0 })?;
         let stamped = stamp(
             &mut header,
             info,
@@ -273,7 +274,8 @@ impl Log {
         active.latest = index.latest();
         let end = active.size;
         self.tail.append(header.as_bytes());
-        self.tail.append(&bytes[HEADER_BYTES..stamped.size]);
+        let records = stamped.size - HEADER_BYTES;
+        self.tail.append_from(batch.part(HEADER_BYTES, records));
         self.recent.push_back(Recent {
             base: stamped.base_offset,
             next: stamped.next_offset(),
@@ -284,6 +286,11 @@ impl Log {
         self.epochs.assign(epoch, stamped.base_offset);
         self.next = stamped.next_offset();
         Ok(stamped)
+    }
+
+    /// Where in the active segment the next batch goes, unless that is rolled before it.
+    pub fn append_position(&self) -> u64 {
+        self.segments.back().map_or(0, |active| active.size)
     }
 
     /// Whether bytes wait to be written.

@@ -13,11 +13,15 @@
 //!
 //! Absent on purpose: what the bytes mean, and I/O.
 
+mod adopt;
+
 use std::collections::VecDeque;
 
 use crate::bytes::{Block, PAGE, Part, Parts, Pool, page_ceil, page_floor};
 use crate::mutant::{self, Mutant};
 use crate::types::Offset;
+
+pub use adopt::ADOPTED_BYTES_MIN;
 
 /// Most bytes of one write.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
@@ -38,6 +42,8 @@ struct Extent {
     /// Where in the block it starts.
     at: usize,
     len: usize,
+    /// Where in the block what may be appended to it ends.
+    limit: usize,
     sealed: bool,
 }
 
@@ -47,7 +53,7 @@ impl Extent {
     }
 
     fn room(&self) -> usize {
-        self.block.capacity() - self.at - self.len
+        self.limit - self.at - self.len
     }
 }
 
@@ -190,8 +196,11 @@ impl Tail {
             .extents
             .back()
             .filter(|last| last.segment == end.segment && last.end() == end.pos);
-        // The rest of the last block serves if what is wanted fits, or most of it.
-        let rest = self.extents.back().map(|last| {
+        // The last that is not adopted; between two of those there is always one.
+        let mut own = self.extents.iter().rev().take(2);
+        let own = own.find(|last| last.limit == last.block.capacity());
+        // The rest of its block serves if what is wanted fits.
+        let rest = own.map(|last| {
             let at = page_ceil((last.at + last.len) as u64) as usize;
             (last.block.clone(), at)
         });
@@ -203,7 +212,7 @@ impl Tail {
             Some(reused) => reused,
             // Grows with use: a quiet partition holds a page or four, a busy one whole blocks.
             None => {
-                let recent = self.extents.back().map_or(0, |last| last.block.capacity());
+                let recent = own.map_or(0, |last| last.block.capacity());
                 let want = wanted.max((recent * 2).min(256 << 10)).max(PAGE);
                 (self.take(want), 0)
             }
@@ -221,12 +230,14 @@ impl Tail {
                 kept.fill(0);
             }
         }
+        let limit = block.capacity();
         self.extents.push_back(Extent {
             segment: end.segment,
             pos,
             block,
             at,
             len: carried,
+            limit,
             sealed: false,
         });
     }
@@ -454,14 +465,18 @@ impl Tail {
         if !on_disk || self.extents.len() == 1 {
             return None;
         }
-        let gone = self.extents.pop_front()?;
-        let shared = self
-            .extents
-            .front()
-            .is_some_and(|next| next.block.same(&gone.block));
+        Some(self.drop_oldest())
+    }
+
+    /// Drops the oldest extent. Gives the bytes freed.
+    fn drop_oldest(&mut self) -> usize {
+        let gone = self.extents.pop_front().expect("an extent");
+        // With a block of somebody else's between two that share one.
+        let mut next = self.extents.iter().take(2);
+        let shared = next.any(|next| next.block.same(&gone.block));
         let freed = if shared { 0 } else { gone.block.capacity() };
         self.bytes -= freed;
-        Some(freed)
+        freed
     }
 
     /// Lets go of what is held of segments before `segment`, all of which is on disk.
@@ -471,13 +486,10 @@ impl Tail {
             .front()
             .is_some_and(|oldest| oldest.segment < segment)
         {
-            let oldest = self.extents.pop_front().expect("it was looked at");
+            let oldest = self.extents.front().expect("it was looked at");
             let end = (oldest.segment, oldest.end());
             assert!(end <= (self.written.segment, self.written.pos), "on disk");
-            let next = self.extents.front();
-            if !next.is_some_and(|next| next.block.same(&oldest.block)) {
-                self.bytes -= oldest.block.capacity();
-            }
+            self.drop_oldest();
         }
     }
 

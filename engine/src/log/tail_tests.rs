@@ -1,5 +1,5 @@
 use super::*;
-use crate::bytes::parts_len;
+use crate::bytes::{Source, parts_len};
 
 fn flat(parts: &[Part]) -> Vec<u8> {
     parts
@@ -38,6 +38,65 @@ impl Disk {
     }
 }
 
+/// Bytes as they were received: in a block of their own, so many bytes into a page.
+fn received(pool: &Pool, skew: usize, bytes: &[u8]) -> Block {
+    let block = pool.take(skew + bytes.len());
+    // SAFETY: the block is new.
+    unsafe { block.bytes_mut(skew, bytes.len()) }.copy_from_slice(bytes);
+    block
+}
+
+/// What the blocks of a tail take.
+fn taken(tail: &Tail) -> usize {
+    let mut blocks: Vec<&Block> = Vec::new();
+    for extent in &tail.extents {
+        if !blocks.iter().any(|block| block.same(&extent.block)) {
+            blocks.push(&extent.block);
+        }
+    }
+    blocks.iter().map(|block| block.capacity()).sum()
+}
+
+#[test]
+fn a_large_batch_that_lies_as_in_the_file_is_not_copied() {
+    let pool = Pool::new();
+    let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
+    let mut expected = vec![1; 5_000];
+    tail.append(&expected);
+    let bytes: Vec<u8> = (0..1_000_000u32).map(|i| i as u8).collect();
+    for (number, skew) in [5_000 % PAGE, 7].into_iter().enumerate() {
+        let block = received(&pool, skew, &bytes);
+        tail.append_from(Source::new(block.bytes(skew, bytes.len()), Some(&block)));
+        let from = expected.len() as u64;
+        expected.extend_from_slice(&bytes);
+        let parts = tail.memory(Offset(0), from, expected.len() as u64);
+        let parts = parts.expect("in memory");
+        assert_eq!(flat(&parts), bytes);
+        let kept = |part: &Part| matches!(part, Part::Block { block: of, .. } if of.same(&block));
+        let kept: usize = parts.iter().filter(|part| kept(part)).map(Part::len).sum();
+        match number {
+            0 => assert!(
+                kept > bytes.len() - 2 * PAGE,
+                "{kept} bytes were not copied"
+            ),
+            _ => assert_eq!(kept, 0, "it lay elsewhere in its page"),
+        }
+        assert_eq!(tail.bytes(), taken(&tail));
+    }
+    // What lies behind it in its block is not the tail's.
+    let skew = (expected.len()) % PAGE;
+    let behind = [&bytes[..], &[7; 100]].concat();
+    let block = received(&pool, skew, &behind);
+    tail.append_from(Source::new(block.bytes(skew, bytes.len()), Some(&block)));
+    expected.extend_from_slice(&bytes);
+    while let Some(plan) = tail.plan(8) {
+        let (from, to) = (plan.pos as usize, plan.end as usize);
+        assert!(flat(&plan.parts)[..to - from] == expected[from..to]);
+    }
+    tail.append(&[9; 200]);
+    assert_eq!(block.bytes(skew, behind.len()), behind);
+}
+
 #[test]
 fn random_appends_reach_the_disk_whole_in_any_order_of_completion() {
     for seed in 1..40u64 {
@@ -64,6 +123,15 @@ fn random_appends_reach_the_disk_whole_in_any_order_of_completion() {
                     tail.append(&bytes);
                     expected.extend_from_slice(&bytes);
                 }
+                2 if next(8) == 0 => {
+                    // Received at the right place, more often than not.
+                    let skew = (expected.len() + next(10) as usize / 9) % PAGE;
+                    let len = [150_000, 250_000, 1_000_000][next(3) as usize] + next(20_000);
+                    let bytes: Vec<u8> = (0..len).map(|i| (i + step) as u8).collect();
+                    let block = received(&pool, skew, &bytes);
+                    tail.append_from(Source::new(block.bytes(skew, bytes.len()), Some(&block)));
+                    expected.extend_from_slice(&bytes);
+                }
                 2 => {
                     while let Some(plan) = tail.plan(8) {
                         disk.start(plan);
@@ -82,6 +150,7 @@ fn random_appends_reach_the_disk_whole_in_any_order_of_completion() {
                     tail.evict();
                 }
             }
+            assert_eq!(tail.bytes(), taken(&tail), "seed {seed}, step {step}");
             if let Some(start) = tail.memory_start(segment) {
                 let end = expected.len() as u64;
                 if start < end {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use odradek_engine::bytes::Block;
 use odradek_wire::{Message, Reader, Writer};
 
 use super::broker::Broker;
@@ -21,6 +22,8 @@ pub struct Call<'a> {
     pub client_id: Option<&'a str>,
     /// The request after its header.
     pub body: &'a [u8],
+    /// What it was received into, if that is its own.
+    pub block: Option<&'a Block>,
 }
 
 /// A handler's future.

@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
+use odradek_engine::bytes::Block;
 use odradek_wire::Reader;
 use odradek_wire::request_header::RequestHeader;
 
 use super::{API_VERSIONS_KEY, Broker, Call, Peer, table};
 use crate::net::{Refusal, Unserved};
 
-/// The row that a request is for, and the request as a handler takes it.
+/// The row that a request is for, and the request as a handler takes it; `block` is what it was
+/// received into, if that is its own.
 ///
 /// # Errors
 /// A header that is malformed, an API or a version that is not served.
@@ -16,6 +18,7 @@ pub fn read<'a>(
     broker: &'a Rc<Broker>,
     peer: &'a Rc<Peer>,
     request: &'a [u8],
+    block: Option<&'a Block>,
 ) -> Result<(&'static table::Row, Call<'a>), Unserved> {
     let mut reader = Reader::new(request);
     let api_key = reader.i16()?;
@@ -38,6 +41,7 @@ pub fn read<'a>(
         correlation_id: header.correlation_id,
         client_id: header.client_id,
         body: &request[reader.position()..],
+        block,
     };
     Ok((row, call))
 }

@@ -66,7 +66,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
-mod produce;
+pub mod produce;
 mod push_telemetry;
 mod sync_group;
 mod txn_offset_commit;

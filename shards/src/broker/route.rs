@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::api::{Broker, Outcome, Peer, Produced, across, header, table, throttle};
+use crate::api::{Broker, Outcome, Peer, Produced, across, header, produce, table, throttle};
 use crate::net::{HandOver, Request, Service, Unserved};
 use crate::quotas::Kind;
 
@@ -36,12 +36,16 @@ impl Service for Broker {
         Some(outcome)
     }
 
+    fn place(&self, head: &[u8]) -> usize {
+        produce::place(self, head).unwrap_or(0)
+    }
+
     async fn handle(
         self: &Rc<Self>,
         peer: &Rc<Peer>,
         request: &Request<'_>,
     ) -> Result<Outcome, Unserved> {
-        let (row, call) = header::read(self, peer, request.bytes())?;
+        let (row, call) = header::read(self, peer, request.bytes(), request.block())?;
         let (api_key, version) = (call.api_key, call.version);
         let handled = match self.quotas.any() {
             false => across::answer(row, call, request).await,

@@ -232,7 +232,7 @@ async fn read_all<S: Service>(
             source = Source::Idle(frames);
             continue;
         }
-        let frame = frames.next().await?;
+        let frame = frames.next(|head| server.service.place(head)).await?;
         let request = frames.request(&frame);
         let produce = request.bytes().first_chunk::<2>() == Some(&PRODUCE);
         if produce {

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use odradek_engine::bytes::Block;
+use odradek_engine::bytes::{Block, PAGE};
 use odradek_engine::io::{Errno, Handle, Io, Provided, Received};
 
 use super::admission::{Admission, Reserved};
@@ -66,7 +66,8 @@ impl Held {
 pub enum Frame {
     /// Within what the stream holds: so many bytes, to be consumed.
     Held(usize),
-    Block(Block, usize, Reserved),
+    /// So many bytes of a block, from the first number on.
+    Block(Block, usize, usize, Reserved),
 }
 
 /// The length of the request that `bytes` begin with, if they reach so far.
@@ -140,15 +141,16 @@ impl Frames {
         self.held.advance(4 + length);
     }
 
-    /// The next request.
-    pub async fn next(&mut self) -> Result<Frame, FrameError> {
+    /// The next request. Where it is not here whole, `place` is shown what is here of it and tells
+    /// where in a page it is to lie.
+    pub async fn next(&mut self, place: impl Fn(&[u8]) -> usize) -> Result<Frame, FrameError> {
         loop {
             if let Some(length) = self.length()? {
                 if self.held.bytes().len() >= 4 + length {
                     self.held.advance(4);
                     return Ok(Frame::Held(length));
                 }
-                return self.rest(length).await;
+                return self.rest(length, place).await;
             }
             if self.held.bytes().is_empty() {
                 self.arrive().await?;
@@ -191,15 +193,20 @@ impl Frames {
 
     /// Receives the rest of a request of `length` bytes into a block of its own, as far as there
     /// is room for it.
-    async fn rest(&mut self, length: usize) -> Result<Frame, FrameError> {
+    async fn rest(
+        &mut self,
+        length: usize,
+        place: impl Fn(&[u8]) -> usize,
+    ) -> Result<Frame, FrameError> {
         self.held.advance(4);
+        let start = place(self.held.bytes()) % PAGE;
         let mut reserved = Reserved::new(&self.admission, self.socket, self.io.now());
         reserved.grow(&self.io, length).await;
-        let block = self.io.pool().try_take(length.max(1));
+        let block = self.io.pool().try_take((start + length).max(1));
         let mut block = block.ok_or(FrameError::Memory(length))?;
         let mut have = self.held.bytes().len();
         // SAFETY: the block is new.
-        unsafe { block.bytes_mut(0, have) }.copy_from_slice(self.held.bytes());
+        unsafe { block.bytes_mut(start, have) }.copy_from_slice(self.held.bytes());
         self.held = Held::Nothing;
         while have < length {
             if have >= reserved.granted() {
@@ -208,7 +215,7 @@ impl Frames {
             let wanted = reserved.granted().min(length) - have;
             let (got, back) = self
                 .io
-                .receive_into(self.socket, block, have, wanted, true)
+                .receive_into(self.socket, block, start + have, wanted, true)
                 .await;
             block = back;
             let got = got?;
@@ -223,15 +230,15 @@ impl Frames {
             self.activity.touch(self.io.now());
         }
         reserved.complete();
-        Ok(Frame::Block(block, length, reserved))
+        Ok(Frame::Block(block, start, length, reserved))
     }
 
     /// A frame's request.
     pub fn request<'a>(&'a self, frame: &'a Frame) -> Request<'a> {
         match frame {
             Frame::Held(len) => Request::fleeting(&self.held.bytes()[..*len], &self.admission),
-            Frame::Block(block, len, reserved) => {
-                Request::received(block, *len, reserved, &self.admission)
+            Frame::Block(block, start, len, reserved) => {
+                Request::received(block, *start, *len, reserved, &self.admission)
             }
         }
     }

@@ -11,7 +11,7 @@ use super::admission::{Admission, Reserved, Room};
 pub struct Request<'a> {
     bytes: &'a [u8],
     /// Where they were received, if that is a place of their own.
-    place: Option<(&'a Block, &'a Reserved)>,
+    place: Option<(&'a Block, usize, &'a Reserved)>,
     admission: &'a Rc<Admission>,
 }
 
@@ -25,16 +25,17 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The first bytes of a block of their own.
+    /// `length` bytes of a block of their own, from `start` on.
     pub(super) fn received(
         block: &'a Block,
+        start: usize,
         length: usize,
         reserved: &'a Reserved,
         admission: &'a Rc<Admission>,
     ) -> Self {
         Request {
-            bytes: block.bytes(0, length),
-            place: Some((block, reserved)),
+            bytes: block.bytes(start, length),
+            place: Some((block, start, reserved)),
             admission,
         }
     }
@@ -45,12 +46,18 @@ impl<'a> Request<'a> {
         self.bytes
     }
 
+    /// The block that holds them, if they have one of their own: nobody writes to it any more.
+    #[inline]
+    pub fn block(&self) -> Option<&'a Block> {
+        self.place.map(|(block, ..)| block)
+    }
+
     /// Keeps the request for longer than its handler: where it is, or copied once there is room
     /// for that. Its room among the shard's requests is given back when [`Kept::room`] is dropped.
     pub async fn keep(&self, io: &Io) -> Kept {
         match self.place {
-            Some((block, reserved)) => Kept {
-                part: Part::block(block, 0, self.bytes.len()),
+            Some((block, start, reserved)) => Kept {
+                part: Part::block(block, start, self.bytes.len()),
                 room: reserved.take(),
             },
             None => Kept {

@@ -40,6 +40,10 @@ pub trait Service: 'static {
         request: &[u8],
     ) -> Option<Outcome<Self::Pledge>>;
 
+    /// Where in a page the first byte of a request should be received, seen what is here of it
+    /// (after its length), so that what it brings need not be copied. 0 if that is all the same.
+    fn place(&self, head: &[u8]) -> usize;
+
     /// Answers one request: its bytes after its length.
     ///
     /// # Errors

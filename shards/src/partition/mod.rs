@@ -47,7 +47,7 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use odradek_engine::bytes::Block;
+use odradek_engine::bytes::{Block, Source};
 use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::checkpoint::Checkpoint;
@@ -294,9 +294,9 @@ impl Partition {
 
     /// Appends one checked batch; see [`Log::append`]. On return it is in memory only: wait for
     /// a mark before acknowledging it.
-    pub fn append(
+    pub fn append<'a>(
         &self,
-        bytes: &[u8],
+        batch: impl Into<Source<'a>>,
         info: &BatchInfo,
         origin: Origin,
         append_time: Option<Timestamp>,
@@ -307,7 +307,7 @@ impl Partition {
         let epoch = state.epoch;
         let appended = state
             .log
-            .append(bytes, info, origin, epoch, append_time, now)
+            .append(batch, info, origin, epoch, append_time, now)
             .map_err(AppendError::Record)?;
         if matches!(appended, Appended::Stored(_)) {
             self.account(&mut state);
@@ -315,6 +315,11 @@ impl Partition {
             self.kick(&mut state);
         }
         Ok(appended)
+    }
+
+    /// See [`Log::append_position`].
+    pub fn append_position(&self) -> u64 {
+        self.state.borrow().log.append_position()
     }
 
     /// A wait until everything before `offset` has reached `mark`.

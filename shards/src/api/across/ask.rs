@@ -206,7 +206,7 @@ pub(in crate::api) fn read<'a>(
     peer: &'a Rc<Peer>,
     carried: &'a Carried,
 ) -> Result<(&'static Row, Call<'a>), Refusal> {
-    header::read(broker, peer, carried.bytes()).map_err(|unserved| match unserved {
+    header::read(broker, peer, carried.bytes(), None).map_err(|unserved| match unserved {
         Unserved::Refused { refusal, .. } => refusal,
         Unserved::Header(error) => error.into(),
         Unserved::UnknownApi(_) => Refusal::Closed("the API is not served"),

@@ -165,7 +165,10 @@ fn scatter<'a>(
                 .collect()
         };
         let own = theirs(here);
-        let own = take(call.broker, asked, call.version, |number| own[number]).await;
+        let own = take(call.broker, asked, call.version, call.block, |number| {
+            own[number]
+        })
+        .await;
         let deadline = deadline(call.broker.io.now(), asked.acks, asked.timeout_ms);
         let mut far = Vec::new();
         for shard in distinct(owners).into_iter().filter(|shard| *shard != here) {

@@ -9,6 +9,8 @@
 
 use std::rc::Rc;
 
+use odradek_engine::bytes::PAGE;
+use odradek_engine::log::tail::ADOPTED_BYTES_MIN;
 use odradek_engine::types::{Offset, Timestamp};
 use odradek_wire::{EncodeError, ErrorCode, Reader, Uuid, Writer};
 
@@ -22,12 +24,18 @@ use crate::partition::{Failed, Mark};
 /// First version whose fields are compact and tagged.
 const FLEXIBLE: i16 = 9;
 
-/// The request.
-struct Lone<'a> {
+/// What comes before the records.
+struct Opening<'a> {
+    transactional: bool,
     acks: i16,
     timeout_ms: i32,
     topic: TopicKey<'a>,
     index: i32,
+}
+
+/// The request.
+struct Lone<'a> {
+    opening: Opening<'a>,
     records: &'a [u8],
 }
 
@@ -50,7 +58,10 @@ pub struct Produced {
 /// Takes a request if there is nothing unusual about it. If not, nothing has happened.
 pub(in crate::api) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
     let (version, correlation_id, body) = header(request)?;
-    let request = parse(body, version)?;
+    let Lone {
+        opening: request,
+        records,
+    } = parse(body, version)?;
     let target = broker.holdings.target(request.topic, request.index)?;
     let partition = &target.hosted.partition;
     let now = Timestamp(broker.io.wall_clock());
@@ -62,7 +73,7 @@ pub(in crate::api) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
     } = append(
         broker,
         &target.hosted,
-        request.records,
+        records.into(),
         Membership::None,
         now,
     )
@@ -87,6 +98,42 @@ pub(in crate::api) fn take(broker: &Broker, request: &[u8]) -> Option<Outcome> {
     }))
 }
 
+/// Where in a page a request should be received, seen its first bytes: where its first batch will
+/// lie in its page of the file if nothing else is appended before it. What is appended by others
+/// meanwhile, or a roll, make it a wrong guess.
+pub fn place(broker: &Broker, head: &[u8]) -> Option<usize> {
+    let (version, _, body) = header(head)?;
+    let found = records_at(body, version).filter(|found| found.length >= ADOPTED_BYTES_MIN)?;
+    let Opening { topic, index, .. } = found.opening;
+    let target = broker.holdings.target(topic, index)?;
+    let position = target.hosted.partition.append_position() as usize % PAGE;
+    let before = (head.len() - body.len() + found.at) % PAGE;
+    Some((position + PAGE - before) % PAGE)
+}
+
+/// Records whose beginning is here.
+struct RecordsAt<'a> {
+    opening: Opening<'a>,
+    /// Where in the body.
+    at: usize,
+    /// Their bytes, or one more.
+    length: usize,
+}
+
+fn records_at(body: &[u8], version: i16) -> Option<RecordsAt<'_>> {
+    let mut reader = Reader::new(body);
+    let opening = opening(&mut reader, version)?;
+    let length = match version >= FLEXIBLE {
+        true => reader.uvarint().ok()? as usize,
+        false => usize::try_from(reader.i32().ok()?).ok()?,
+    };
+    Some(RecordsAt {
+        opening,
+        at: reader.position(),
+        length,
+    })
+}
+
 /// A request's version, correlation id and body.
 fn header(request: &[u8]) -> Option<(i16, i32, &[u8])> {
     let mut reader = Reader::new(request);
@@ -104,39 +151,44 @@ fn header(request: &[u8]) -> Option<(i16, i32, &[u8])> {
     Some((version, correlation_id, reader.rest()))
 }
 
-fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
+/// Reads a body that names one partition, up to its records.
+fn opening<'a>(reader: &mut Reader<'a>, version: i16) -> Option<Opening<'a>> {
     let flexible = version >= FLEXIBLE;
-    let mut reader = Reader::new(body);
     let one = |reader: &mut Reader<'_>| match flexible {
         true => reader.uvarint().ok() == Some(2),
         false => reader.i32().ok() == Some(1),
     };
-    let untagged = |reader: &mut Reader<'_>| !flexible || reader.uvarint().ok() == Some(0);
-    if reader.str_opt(flexible, "").ok()?.is_some() {
-        return None;
-    }
+    let transactional = reader.str_opt(flexible, "").ok()?.is_some();
     let acks = reader.i16().ok().filter(|acks| (-1..=1).contains(acks))?;
     let timeout_ms = reader.i32().ok()?;
-    if !one(&mut reader) {
+    if !one(reader) {
         return None;
     }
     let topic = match version >= BY_ID {
         true => TopicKey::Id(reader.uuid().ok()?),
         false => TopicKey::Name(reader.str(flexible, "").ok()?),
     };
-    if !one(&mut reader) {
+    if !one(reader) {
         return None;
     }
     let index = reader.i32().ok()?;
-    let records = reader.records_opt(flexible, "").ok()?.bytes()?;
-    let ends = (0..3).all(|_| untagged(&mut reader));
-    (ends && reader.remaining() == 0).then_some(Lone {
+    Some(Opening {
+        transactional,
         acks,
         timeout_ms,
         topic,
         index,
-        records,
     })
+}
+
+fn parse(body: &[u8], version: i16) -> Option<Lone<'_>> {
+    let flexible = version >= FLEXIBLE;
+    let mut reader = Reader::new(body);
+    let untagged = |reader: &mut Reader<'_>| !flexible || reader.uvarint().ok() == Some(0);
+    let opening = opening(&mut reader, version).filter(|opening| !opening.transactional)?;
+    let records = reader.records_opt(flexible, "").ok()?.bytes()?;
+    let ends = (0..3).all(|_| untagged(&mut reader));
+    (ends && reader.remaining() == 0).then_some(Lone { opening, records })
 }
 
 /// What the client is told.
@@ -321,12 +373,38 @@ mod tests {
     }
 
     #[test]
+    fn the_records_of_a_request_that_has_just_begun_are_found() {
+        let records = [7; 300];
+        for version in 3..=13 {
+            for transaction in [None, Some("transaction")] {
+                let mut request = request(1, 1, transaction);
+                request.topic_data[0].partition_data[0].records = Records::Bytes(&records);
+                let body = encoded(&request, version);
+                let at = body.windows(300).position(|bytes| bytes == records);
+                let at = at.expect("the records");
+                for here in at..body.len() {
+                    let found = records_at(&body[..here], version).expect("all before them");
+                    assert_eq!((found.at, found.opening.index), (at, 3));
+                    assert!((300..=301).contains(&found.length));
+                }
+                for here in 0..at {
+                    assert!(
+                        records_at(&body[..here], version).is_none(),
+                        "cut at {here}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn requests_for_one_partition_are_read_and_others_left() {
         for version in 3..=13 {
             let body = encoded(&request(1, 1, None), version);
             let read = parse(&body, version).expect("one partition");
-            assert_eq!((read.acks, read.timeout_ms, read.index), (1, 30_000, 3));
             assert_eq!(read.records, b"records");
+            let read = read.opening;
+            assert_eq!((read.acks, read.timeout_ms, read.index), (1, 30_000, 3));
             match read.topic {
                 TopicKey::Id(id) => assert!(version >= BY_ID && id == Uuid([7; 16])),
                 TopicKey::Name(name) => assert!(version < BY_ID && name == "orders"),

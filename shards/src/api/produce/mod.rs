@@ -12,6 +12,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use odradek_engine::bytes::{Block, Source};
 use odradek_engine::log::Appended;
 use odradek_engine::record::{Depth, Origin, RecordError, keyless, recompress, validate_produce};
 use odradek_engine::types::{Offset, Timestamp};
@@ -19,7 +20,7 @@ use odradek_wire::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
-use odradek_wire::{ErrorCode, Message, Records, Uuid};
+use odradek_wire::{ErrorCode, Message, Uuid};
 
 use self::open::{Joined, Membership};
 use super::{Broker, Call, Outcome, Refusal, Reply, encode_reply, topics};
@@ -27,6 +28,7 @@ use crate::catalog::{Hosted, Topic};
 use crate::partition::{AppendError, Failed, Mark, Wait};
 pub(super) use across::{across, onwards};
 pub use lone::Produced;
+pub use lone::place;
 pub(super) use lone::take as at_once;
 
 pub(super) const KEY: i16 = 0;
@@ -81,7 +83,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
 /// Answers a request whose partitions are all this shard's, or nobody's.
 async fn here(call: &Call<'_>, request: &ProduceRequest<'_>) -> Result<Outcome, Refusal> {
     let broker = call.broker;
-    let mut taken = take(broker, request, call.version, |_| true).await;
+    let mut taken = take(broker, request, call.version, call.block, |_| true).await;
     let acks = request.acks;
     if acks == 0 {
         return match taken.iter().any(Taken::failed) {
@@ -145,6 +147,7 @@ async fn take(
     broker: &Rc<Broker>,
     request: &ProduceRequest<'_>,
     version: i16,
+    block: Option<&Block>,
     mine: impl Fn(usize) -> bool,
 ) -> Vec<Taken> {
     let image = broker.image();
@@ -186,7 +189,8 @@ async fn take(
                     if open.is_none() && !std::mem::replace(&mut opened, true) {
                         open_all(broker, request, by_id).await;
                     }
-                    let batch = (&one.records, membership);
+                    let records = one.records.bytes().unwrap_or(&[]);
+                    let batch = (Source::new(records, block), membership);
                     store(broker, topic, one.index, open, batch, acks, now).await
                 }
                 (error, _) => {
@@ -247,7 +251,7 @@ async fn store(
     topic: &Topic,
     index: i32,
     open: Option<Rc<Hosted>>,
-    (records, membership): (&Records<'_>, Membership),
+    (records, membership): (Source<'_>, Membership),
     acks: i16,
     now: Timestamp,
 ) -> Taken {
@@ -264,7 +268,6 @@ async fn store(
         },
     };
     let mut wait = None;
-    let records = records.bytes().unwrap_or(&[]);
     match append(broker, &hosted, records, membership, now) {
         Ok(Stored {
             base_offset,
@@ -285,7 +288,7 @@ async fn store(
             answer.error = error;
             answer.why = why;
             if error == ErrorCode::InvalidRecord && hosted.config.compacts() {
-                refuse_keyless(&mut answer, &topic.name, records);
+                refuse_keyless(&mut answer, &topic.name, records.bytes());
             }
             answer.leader = broker.leader_of(topic.id, index);
         }
@@ -337,7 +340,7 @@ type Refused = (ErrorCode, Option<String>);
 fn append(
     broker: &Broker,
     hosted: &Hosted,
-    records: &[u8],
+    records: Source<'_>,
     membership: Membership,
     now: Timestamp,
 ) -> Result<Stored, Refused> {
@@ -350,7 +353,7 @@ fn append(
             Some(error.to_string()),
         )
     };
-    let info = validate_produce(records, &rules, depth, &mut scratch).map_err(refuse)?;
+    let info = validate_produce(records.bytes(), &rules, depth, &mut scratch).map_err(refuse)?;
     if info.is_transactional() {
         membership.check(&hosted.partition, &info)?;
     }
@@ -366,9 +369,9 @@ fn append(
                 }
             );
             let out = &mut recompressed;
-            let info = recompress(records, &info, to, &rules, keys, &mut scratch, out);
+            let info = recompress(records.bytes(), &info, to, &rules, keys, &mut scratch, out);
             let info = info.map_err(refuse)?;
-            (recompressed.as_slice(), info)
+            (Source::from(&recompressed), info)
         }
     };
     let appended = hosted
