@@ -9,23 +9,30 @@ use super::{Ground, Partition, State};
 /// Entries below which stale ones are left alone.
 const STALE_MIN: usize = 1024;
 
+/// What a partition took at one time.
+struct Taken {
+    by: Weak<Partition>,
+    /// How often it had rested by then: what it took before it rested is gone.
+    rested: u32,
+    bytes: usize,
+}
+
 /// Partitions in the order in which they took memory.
 #[derive(Default)]
 pub struct Tails {
-    /// Each with how often it had rested by then: what it took before it rested is gone.
-    queue: VecDeque<(Weak<Partition>, u32)>,
+    queue: VecDeque<Taken>,
     /// Entries past which stale ones are taken out.
     sweep_at: usize,
 }
 
 impl Tails {
-    fn push(&mut self, partition: &Weak<Partition>, rested: u32) {
-        self.queue.push_back((partition.clone(), rested));
+    fn push(&mut self, taken: Taken) {
+        self.queue.push_back(taken);
         if self.queue.len() > self.sweep_at.max(STALE_MIN) {
-            self.queue.retain(|(partition, rested)| {
-                let partition = partition.upgrade();
+            self.queue.retain(|taken| {
+                let partition = taken.by.upgrade();
                 partition.is_some_and(|it| match it.state.try_borrow() {
-                    Ok(state) => state.rested == *rested,
+                    Ok(state) => state.rested == taken.rested,
                     // It is the one that takes memory now.
                     Err(_) => true,
                 })
@@ -45,7 +52,11 @@ impl Partition {
             .tail_bytes
             .set(ground.tail_bytes.get() + now - before);
         if now > before {
-            ground.tails.borrow_mut().push(&self.me, state.rested);
+            ground.tails.borrow_mut().push(Taken {
+                by: self.me.clone(),
+                rested: state.rested,
+                bytes: now - before,
+            });
         }
     }
 }
@@ -57,16 +68,16 @@ impl Ground {
         while self.tail_bytes.get() > self.tail_bytes_max && tries > 0 {
             tries -= 1;
             let oldest = self.tails.borrow_mut().queue.pop_front();
-            let Some((oldest, rested)) = oldest else {
+            let Some(mut oldest) = oldest else {
                 break;
             };
-            let Some(partition) = oldest.upgrade() else {
+            let Some(partition) = oldest.by.upgrade() else {
                 continue;
             };
             let Ok(mut state) = partition.state.try_borrow_mut() else {
                 continue;
             };
-            if state.rested != rested {
+            if state.rested != oldest.rested {
                 continue;
             }
             let keep = state.progress.durable();
@@ -80,10 +91,14 @@ impl Ground {
                 partition.write_all(&mut state);
             }
             // What could not be let go now (not written yet) is asked again later.
-            if freed.is_none() && held > 64 << 10 {
-                tails.queue.push_back((oldest, rested));
-            } else if freed == Some(0) {
-                tails.queue.push_front((oldest, rested));
+            match freed {
+                None if held > 64 << 10 => tails.queue.push_back(oldest),
+                None => {}
+                Some(freed) if freed < oldest.bytes => {
+                    oldest.bytes -= freed;
+                    tails.queue.push_front(oldest);
+                }
+                Some(_) => {}
             }
         }
     }

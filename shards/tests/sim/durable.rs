@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use odradek_engine::bytes::{PAGE, Pool};
+use odradek_engine::bytes::{PAGE, Pool, Source};
 use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::io::{Io, SegmentFile};
@@ -106,7 +106,13 @@ pub fn append(partition: &Partition, len: usize) {
     let bytes = builder.build().expect("a batch");
     let info = validate(&bytes, &Rules::NODE).expect("valid");
     let now = Timestamp(1);
-    let appended = partition.append(&bytes, &info, Origin::Node, None, now);
+    // As a large request is received: where it will lie in its page.
+    let skew = partition.append_position() as usize % PAGE;
+    let block = partition.io().pool().take(skew + bytes.len());
+    // SAFETY: the block is new.
+    unsafe { block.bytes_mut(skew, bytes.len()) }.copy_from_slice(&bytes);
+    let source = Source::new(block.bytes(skew, bytes.len()), Some(&block));
+    let appended = partition.append(source, &info, Origin::Node, None, now);
     appended.expect("appended");
 }
 
@@ -119,7 +125,7 @@ pub async fn write(io: Io, spawner: Spawner, partition: Rc<Partition>, mut rng: 
             partition.watch(&reader);
         }
         for _ in 0..rng.range(1, 3) {
-            let most = rng.pick(&[100, 5_000, 100_000]);
+            let most = rng.pick(&[100, 5_000, 100_000, 260_000]);
             append(&partition, rng.range(1, most) as usize);
         }
         if rng.one_in(8) {
