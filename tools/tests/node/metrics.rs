@@ -67,7 +67,7 @@ pub fn sum(series: &BTreeMap<String, f64>, start: &str) -> f64 {
     matching.map(|(_, value)| value).sum()
 }
 
-fn commit(node: &TestNode, group: &str, topic: &str, partition: i32, offset: i64) {
+pub fn commit(node: &TestNode, group: &str, topic: &str, partition: i32, offset: i64) {
     wait_until("the group has a coordinator", || {
         let find = FindCoordinatorRequest {
             key: group,
@@ -134,6 +134,12 @@ fn what_happened_is_counted() {
     assert!(of("odradek_request_seconds_sum", "Produce") > 0.0);
     assert!(sum(&now, "odradek_written_bytes_total{") > 20_000.0);
     assert!(sum(&now, "odradek_shard_cpu_seconds_total{") > 0.0);
+    // What was written came through buffers, and those that nobody has are kept for the next.
+    assert!(sum(&now, "odradek_pool_lent_bytes{") > 0.0);
+    assert!(sum(&now, "odradek_pool_kept_bytes{") > 0.0);
+    let (_, page) = get(&node, "/metrics");
+    let busy = "busy fraction: rate(odradek_shard_cpu_seconds_total[1m])";
+    assert!(page.contains(busy), "{page}");
     assert!(sum(&now, "odradek_connections_accepted_total{") >= 5.0);
     for index in 0..4 {
         let at = |name: &str| now[&format!("{name}{{topic=\"t\",partition=\"{index}\"}}")];
