@@ -62,12 +62,16 @@ fn a_full_disk_loses_nothing_and_heals() {
         assert_eq!(error, ErrorCode::KafkaStorageError);
         node.logged("free space");
         if round == 0 {
-            // Each of many partitions finds it full, again and again: that is one line a second.
-            for number in 0..10 * MANY {
-                let record = batch(&[&value(0)]);
-                let produced = client.produce("many", number % MANY, -1, &record);
-                assert_eq!(produced.error, ErrorCode::KafkaStorageError, "{number}");
-            }
+            // Each of many partitions finds it full, again and again: that is one line a second,
+            // and one that says how many were kept back.
+            wait_until("lines are kept back", || {
+                for index in 0..MANY {
+                    let produced = client.produce("many", index, -1, &batch(&[&value(0)]));
+                    assert_eq!(produced.error, ErrorCode::KafkaStorageError, "{index}");
+                }
+                node.log()
+                    .contains("more lines like the next were kept back")
+            });
             node.seldom("free space", 1);
         }
         // While it is full: all that is there is read, and other clients are served.

@@ -9,10 +9,11 @@ use odradek_wire::describe_transactions::{
 use odradek_wire::list_transactions::{ListTransactionsRequest, ListTransactionsResponse};
 
 use self::steps::{
-    PARTITIONS, Producer, ask, committed, read_committed, stable_end, start, wait_for_stable,
+    PARTITIONS, Producer, TOPIC, ask, committed, read_committed, stable_end, start, wait_for_stable,
 };
 use crate::commands::done;
 use crate::common::wait_until;
+use crate::metrics::commit;
 
 #[test]
 fn a_transaction_over_all_shards_commits_and_another_aborts() {
@@ -81,6 +82,7 @@ fn what_was_decided_survives_a_kill_and_what_was_open_stays_open() {
     }
     // It goes on where it was.
     open.client = node.client();
+    commit(&node, "group", TOPIC, 0, 6);
     assert_eq!(open.commit_offset("group", 7), 0);
     open.end(true);
     wait_for_stable(&mut reader, 1, 4);
