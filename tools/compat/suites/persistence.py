@@ -158,7 +158,7 @@ def kills_and_stops_in_a_row(env):
 
 
 def _under_load(env, end):
-    """An idempotent producer and a group member keep going while the node goes and returns:
+    """An idempotent producer and a group member keep going while the node goes (`end(node, round)`) and returns:
     nothing acknowledged is lost, nothing comes twice, the order holds."""
     node = env.own_node()
     topic, group = env.name(), env.name("g")
@@ -203,10 +203,10 @@ def _under_load(env, end):
             found[message.partition(), message.offset()] = message.value()
 
     try:
-        for _ in range(2):
+        for round_ in range(2):
             before = len(found)
             wait_until("records flow", lambda: poll() or len(found) > before + 300)
-            end(node)
+            end(node, round_)
             node.start()
         before = len(found)
         wait_until("records flow again", lambda: poll() or len(found) > before + 300)
@@ -224,12 +224,17 @@ def _under_load(env, end):
 
 @test(needs=["python"], limit_s=150)
 def clean_restart_under_load(env):
-    _under_load(env, lambda node: node.stop())
+    """Each time with another number of shards: the clients find out for themselves."""
+    def end(node, round_):
+        node.stop()
+        if env.kind != "kafka":
+            node.resize((1, 3)[round_])
+    _under_load(env, end)
 
 
 @test(needs=["python"], limit_s=150)
 def kill_9_under_load(env):
-    _under_load(env, lambda node: node.kill())
+    _under_load(env, lambda node, _: node.kill())
 
 
 @test(needs=["python"], limit_s=90)
