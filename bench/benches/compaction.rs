@@ -112,7 +112,8 @@ fn keys(c: &mut Criterion) {
             let mut map = map(keys);
             assert!(map.bytes() as u64 <= (keys as f64 / 0.9) as u64 * SLOT_BYTES as u64 + 96);
             for key in 0..keys {
-                assert!(map.put(&key.to_be_bytes(), Offset(key as i64)));
+                let hash = map.hash(&key.to_be_bytes());
+                assert!(map.put(hash, Offset(key as i64)));
             }
             map.len()
         });
