@@ -112,7 +112,22 @@ fn keys(c: &mut Criterion) {
             let mut map = map(keys);
             assert!(map.bytes() as u64 <= (keys as f64 / 0.9) as u64 * SLOT_BYTES as u64 + 96);
             for key in 0..keys {
-                assert!(map.put(&key.to_be_bytes(), Offset(key as i64)));
+                let hash = map.hash(&key.to_be_bytes());
+                assert!(map.put(hash, Offset(key as i64)));
+            }
+            map.len()
+        });
+    });
+    group.bench_function(format!("{keys} keys, 16 announced at a time"), |b| {
+        b.iter(|| {
+            let mut map = map(keys);
+            for first in (0..keys).step_by(16) {
+                let some = first..keys.min(first + 16);
+                let hashes = some.map(|key| (key, map.hash(&key.to_be_bytes())));
+                let hashes: Vec<_> = hashes.inspect(|(_, hash)| map.fetch(*hash)).collect();
+                for (key, hash) in hashes {
+                    assert!(map.put(hash, Offset(key as i64)));
+                }
             }
             map.len()
         });

@@ -42,6 +42,7 @@ struct Inner {
     flying: Cell<usize>,
     timers: RefCell<Timers>,
     completed: RefCell<Vec<Completion>>,
+    polls: Cell<u64>,
     now: Cell<u64>,
     /// Wall-clock time of this pass, once somebody has asked.
     wall: Cell<Option<i64>>,
@@ -63,6 +64,7 @@ impl Io {
             flying: Cell::new(0),
             timers: RefCell::default(),
             completed: RefCell::default(),
+            polls: Cell::new(0),
             now: Cell::new(now),
             wall: Cell::new(None),
             pool,
@@ -221,6 +223,17 @@ impl Io {
     /// Monotonic time as of this pass, nanoseconds.
     pub fn now(&self) -> u64 {
         self.0.now.get()
+    }
+
+    /// How often the executor has polled a task, this poll included. Who knows how many of them were
+    /// its own knows whether others had something to do.
+    pub fn polls(&self) -> u64 {
+        self.0.polls.get()
+    }
+
+    /// The executor polls a task.
+    pub(crate) fn count_poll(&self) {
+        self.0.polls.set(self.0.polls.get().wrapping_add(1));
     }
 
     /// Monotonic time as of this call, nanoseconds: for measuring within a pass.

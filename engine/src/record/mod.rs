@@ -41,7 +41,7 @@ pub use open::{Depth, OpenBatch, keyless, validate_produce};
 pub use partitioner::{murmur2, partition_of_key};
 pub use recompress::{Target as CompressionTarget, recompress};
 pub use records::{Headers, Record, RecordIter};
-pub use retain::{Retained, write_emptied};
+pub use retain::{Retained, Writing, write_emptied};
 pub use split::{Batches, batch_end, headers, sole_batch};
 pub use stamp::{Stamp, stamp};
 pub use validate::{BatchInfo, Origin, Rules, TimestampRule, validate, validate_header};

@@ -78,7 +78,7 @@ impl<'a> RecordIter<'a> {
     }
 
     /// The next record and the bytes that it takes, its length included.
-    pub(super) fn next_with_size(&mut self) -> Option<Result<(Record<'a>, usize), RecordError>> {
+    pub(crate) fn next_with_size(&mut self) -> Option<Result<(Record<'a>, usize), RecordError>> {
         let before = self.bytes.len();
         let record = self.next()?;
         let size = before - self.bytes.len();

@@ -4,8 +4,14 @@
 //! for byte, with their deltas, in the batch's codec; only where a delete horizon is set, which
 //! takes the base timestamp's place (KIP-534), are their timestamp deltas written anew.
 //!
+//! A batch may be long, and who goes over it may have others to let go on in between: records are
+//! [added](Retained::add) one by one, and written [piece by piece](Writing::step). Only compressing is
+//! done at once.
+//!
 //! Source: Kafka `MemoryRecords.filterTo`, `buildRetainedRecordsInto`,
 //! `DefaultRecordBatch.writeEmptyHeader`.
+
+use std::task::Poll;
 
 use super::varint::{read_i32, read_i64, size_i64, take, write_i32, write_i64};
 use super::{
@@ -14,11 +20,16 @@ use super::{
 };
 use crate::types::Timestamp;
 
+/// Bytes that are written at one stretch, about: some ten microseconds.
+const PIECE_BYTES: usize = 32 << 10;
+
 /// Records that stay, as runs of bytes of the opened batch. Can be used again.
 #[derive(Clone, Debug, Default)]
 pub struct Retained {
     /// From, to.
     runs: Vec<(usize, usize)>,
+    /// Behind the last record that was added.
+    end: usize,
     count: i32,
     latest: Option<Timestamp>,
     tombstones: bool,
@@ -26,37 +37,29 @@ pub struct Retained {
 }
 
 impl Retained {
-    /// Looks at every record; those stay for which `keep` says so.
-    ///
-    /// # Errors
-    /// The first record that is malformed.
-    pub fn select(
-        &mut self,
-        batch: &OpenBatch<'_>,
-        mut keep: impl FnMut(&Record<'_>) -> bool,
-    ) -> Result<(), RecordError> {
+    /// Nothing of the next batch stays so far.
+    pub fn clear(&mut self) {
         self.runs.clear();
-        (self.count, self.latest) = (0, None);
+        (self.end, self.count, self.latest) = (0, 0, None);
         (self.tombstones, self.dropped) = (false, false);
-        let mut at = 0;
-        let mut records = batch.records();
-        while let Some(next) = records.next_with_size() {
-            let (record, size) = next?;
-            let from = at;
-            at += size;
-            if !keep(&record) {
-                self.dropped = true;
-                continue;
-            }
-            self.count += 1;
-            self.tombstones |= record.value.is_none();
-            self.latest = self.latest.max(Some(batch.timestamp_of(&record)));
-            match self.runs.last_mut().filter(|(_, to)| *to == from) {
-                Some((_, to)) => *to = at,
-                None => self.runs.push((from, at)),
-            }
+    }
+
+    /// The batch's next record, of so many bytes, and whether it stays.
+    #[inline]
+    pub fn add(&mut self, batch: &OpenBatch<'_>, record: &Record<'_>, size: usize, stays: bool) {
+        let from = self.end;
+        self.end += size;
+        if !stays {
+            self.dropped = true;
+            return;
         }
-        Ok(())
+        self.count += 1;
+        self.tombstones |= record.value.is_none();
+        self.latest = self.latest.max(Some(batch.timestamp_of(record)));
+        match self.runs.last_mut().filter(|(_, to)| *to == from) {
+            Some((_, to)) => *to = self.end,
+            None => self.runs.push((from, self.end)),
+        }
     }
 
     /// How many stay.
@@ -74,36 +77,24 @@ impl Retained {
         self.dropped
     }
 
-    /// Appends the batch with the records that stay, at least one, to `out`. `horizon`: the delete
-    /// horizon that it gets; it has none so far. `scratch` is cleared and can be used again.
-    ///
-    /// # Errors
-    /// [`RecordError::Record`] when a timestamp is too far from the horizon.
+    /// Begins to append the batch with the records that stay, at least one, to `out`. `horizon`: the
+    /// delete horizon that it gets; it has none so far. `scratch` is cleared and can be used again.
     pub fn write(
         &self,
         batch: &OpenBatch<'_>,
         horizon: Option<Timestamp>,
         scratch: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<BatchInfo, RecordError> {
-        let (info, records) = (&batch.info, batch.records_stored());
+    ) -> Writing {
+        let info = &batch.info;
         scratch.clear();
-        for &(from, to) in &self.runs {
-            let run = &records[from..to];
-            match horizon {
-                None => scratch.extend_from_slice(run),
-                Some(horizon) => rebase(run, info.base_timestamp, horizon, scratch)?,
-            }
-        }
         let start = out.len();
         out.resize(start + HEADER_BYTES, 0);
-        info.compression.compress(scratch, out);
         let attributes = match horizon {
             Some(_) => info.attributes.with_delete_horizon(true),
             None => info.attributes,
         };
         let info = BatchInfo {
-            size: out.len() - start,
             attributes,
             record_count: self.count,
             base_timestamp: horizon.unwrap_or(info.base_timestamp),
@@ -113,8 +104,80 @@ impl Retained {
             },
             ..*info
         };
-        seal(&info, &mut out[start..]);
-        Ok(info)
+        Writing {
+            start,
+            info,
+            horizon,
+            run: 0,
+            done: 0,
+            // What of the header it covers does not tell the size, which is not known yet.
+            crc: BatchHeader::of(&info).crc_start(),
+        }
+    }
+}
+
+/// A batch that is being written; see [`Retained::write`].
+#[derive(Debug)]
+pub struct Writing {
+    /// Of the batch in `out`.
+    start: usize,
+    /// As it will be, but for its size.
+    info: BatchInfo,
+    horizon: Option<Timestamp>,
+    /// The run that is written next, and how many of its bytes were.
+    run: usize,
+    done: usize,
+    crc: u32,
+}
+
+impl Writing {
+    /// Writes on, a piece, with what [`Retained::write`] was given; gives the batch once it is whole.
+    ///
+    /// # Errors
+    /// [`RecordError::Record`] when a timestamp is too far from the horizon.
+    pub fn step(
+        &mut self,
+        retained: &Retained,
+        batch: &OpenBatch<'_>,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Poll<BatchInfo>, RecordError> {
+        let plain = self.info.compression == Compression::None;
+        let into = if plain { &mut *out } else { &mut *scratch };
+        let before = into.len();
+        while let Some(&(from, to)) = retained.runs.get(self.run)
+            && into.len() - before < PIECE_BYTES
+        {
+            let rest = &batch.records_stored()[from + self.done..to];
+            let took = match self.horizon {
+                None => {
+                    let took = rest.len().min(PIECE_BYTES);
+                    into.extend_from_slice(&rest[..took]);
+                    took
+                }
+                Some(horizon) => rebase(rest, batch.info.base_timestamp, horizon, into)?,
+            };
+            self.done += took;
+            if took == rest.len() {
+                (self.run, self.done) = (self.run + 1, 0);
+            }
+        }
+        if plain {
+            self.crc = crc32c::crc32c_append(self.crc, &out[before..]);
+        }
+        if self.run < retained.runs.len() {
+            return Ok(Poll::Pending);
+        }
+        if !plain {
+            self.info.compression.compress(scratch, out);
+            let records = &out[self.start + HEADER_BYTES..];
+            self.crc = crc32c::crc32c_append(self.crc, records);
+        }
+        self.info.size = out.len() - self.start;
+        let mut header = BatchHeader::of(&self.info);
+        header.set_crc(self.crc);
+        out[self.start..self.start + HEADER_BYTES].copy_from_slice(header.as_bytes());
+        Ok(Poll::Ready(self.info))
     }
 }
 
@@ -131,36 +194,30 @@ pub fn write_emptied(info: &BatchInfo, out: &mut Vec<u8>) -> BatchInfo {
         base_timestamp: Timestamp::NONE,
         ..*info
     };
-    let start = out.len();
-    out.resize(start + HEADER_BYTES, 0);
-    seal(&info, &mut out[start..]);
+    let mut header = BatchHeader::of(&info);
+    header.set_crc(header.crc_start());
+    out.extend_from_slice(header.as_bytes());
     info
 }
 
-/// Writes the header of a batch, and its CRC.
-fn seal(info: &BatchInfo, batch: &mut [u8]) {
-    let (front, records) = batch.split_at_mut(HEADER_BYTES);
-    let mut header = BatchHeader::of(info);
-    header.set_crc(crc32c::crc32c_append(header.crc_start(), records));
-    front.copy_from_slice(header.as_bytes());
-}
-
-/// Appends records with their timestamps relative to another base.
+/// Appends records with their timestamps relative to another base, a piece of them. Gives how many
+/// bytes they took.
 fn rebase(
-    mut run: &[u8],
+    records: &[u8],
     from: Timestamp,
     to: Timestamp,
     out: &mut Vec<u8>,
-) -> Result<(), RecordError> {
+) -> Result<usize, RecordError> {
     let shift = from.checked_since(to);
-    while !run.is_empty() {
-        let moved = shift.and_then(|shift| rebase_one(&mut run, shift, out));
+    let (mut rest, before) = (records, out.len());
+    while !rest.is_empty() && out.len() - before < PIECE_BYTES {
+        let moved = shift.and_then(|shift| rebase_one(&mut rest, shift, out));
         moved.ok_or(RecordError::Record {
             index: 0,
             what: "its timestamp is out of range of the delete horizon",
         })?;
     }
-    Ok(())
+    Ok(records.len() - rest.len())
 }
 
 fn rebase_one(run: &mut &[u8], shift: i64, out: &mut Vec<u8>) -> Option<()> {
@@ -205,8 +262,7 @@ mod tests {
         builder.build().expect("a batch")
     }
 
-    /// Offset, timestamp, key and value of each record, as a consumer sees them.
-    /// Offset, time, key and value.
+    /// Offset, time, key and value of a record, as a consumer sees it.
     type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>);
 
     fn seen(bytes: &[u8]) -> Vec<Seen> {
@@ -238,12 +294,21 @@ mod tests {
                     let (mut scratch, mut out) = (Vec::new(), vec![1, 2, 3]);
                     let open = OpenBatch::open(&bytes, info, &mut scratch).expect("opens");
                     let mut retained = Retained::default();
-                    let odd = |record: &Record<'_>| record.offset_delta % 3 != 1;
-                    retained.select(&open, odd).expect("well-formed");
+                    retained.clear();
+                    let mut records = open.records();
+                    while let Some(next) = records.next_with_size() {
+                        let (record, size) = next.expect("well-formed");
+                        retained.add(&open, &record, size, record.offset_delta % 3 != 1);
+                    }
                     assert!(retained.dropped() && !retained.tombstones());
                     let mut kept = Vec::new();
-                    let new = retained.write(&open, horizon, &mut kept, &mut out);
-                    let new = new.expect("written");
+                    let mut writing = retained.write(&open, horizon, &mut kept, &mut out);
+                    let new = loop {
+                        let step = writing.step(&retained, &open, &mut kept, &mut out);
+                        if let Poll::Ready(new) = step.expect("written") {
+                            break new;
+                        }
+                    };
                     assert_eq!(validate(&out[3..], &Rules::LOG), Ok(new));
                     let mut expected = seen(&bytes);
                     expected.retain(|(offset, ..)| (offset - 1_000) % 3 != 1);

@@ -162,6 +162,7 @@ impl Executor {
         let Some(runnable) = self.next() else {
             return false;
         };
+        self.io.count_poll();
         self.stall.watch(&self.io, || {
             runnable.run();
         });
@@ -174,7 +175,8 @@ impl Executor {
         let wait = if idle {
             self.io
                 .next_deadline()
-                .map(|at| Duration::from_nanos(at.saturating_sub(self.io.now())))
+                // Not as of this pass: it may have lasted, and a sleep takes longer than it is asked.
+                .map(|at| Duration::from_nanos(at.saturating_sub(self.io.clock())))
         } else {
             Some(Duration::ZERO)
         };

@@ -11,11 +11,13 @@ use odradek_engine::types::Timestamp;
 use crate::api::Broker;
 use crate::catalog::Hosted;
 use crate::config::Settings;
-use crate::partition::{CleanError, Cleaned, Means, Pace};
+use crate::partition::{CleanError, Cleaned, Means, Pace, Share};
 use crate::runtime::next_pass;
 
 /// Partitions that are looked at in one pass.
 const PER_PASS: usize = 128;
+/// A shard that has had something to clean for so long, without a pause, does not keep up; nanoseconds.
+const PATIENCE: u64 = 300_000_000_000;
 /// Between two looks at the least, whatever is set: a look costs, too.
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 /// A shard's part of the keys' memory, at least, bytes: as Kafka asks for each of its threads.
@@ -28,12 +30,23 @@ pub(super) async fn compact_forever(broker: Rc<Broker>) {
         let backoff = broker.holdings.settings().log_cleaner_backoff_ms;
         let backoff = Duration::from_millis(backoff.unsigned_abs());
         broker.io.sleep(backoff.max(BACKOFF_MIN)).await;
+        let began = broker.io.now();
         while let Some((hosted, found)) = dirtiest(&broker).await {
             let settings = broker.holdings.settings();
-            if !clean(&broker, &settings, &hosted, found, &pace).await {
+            let share = share(&found, broker.io.now() - began);
+            if !clean(&broker, &settings, &hosted, found, &pace, share).await {
                 break;
             }
         }
+    }
+}
+
+/// What a cleaning may take from clients: more if it is overdue, or if it would not keep up with what is
+/// written, because there has been something to clean for so long, nanoseconds.
+fn share(found: &Candidate, cleaned_for: u64) -> Share {
+    match found.overdue_ms > 0 || cleaned_for > PATIENCE {
+        true => Share::Half,
+        false => Share::Small,
     }
 }
 
@@ -100,16 +113,18 @@ async fn clean(
     hosted: &Hosted,
     found: Candidate,
     pace: &Pace,
+    share: Share,
 ) -> bool {
     let shards = broker.mail.shards().max(1);
-    let share = settings.log_cleaner_dedupe_buffer_size.max(0) as usize / shards as usize;
+    let memory = settings.log_cleaner_dedupe_buffer_size.max(0) as usize / shards as usize;
     pace.limit(settings.log_cleaner_io_max_bytes_per_second / f64::from(shards));
     let means = Means {
-        map_bytes: share.max(MAP_BYTES_MIN),
+        map_bytes: memory.max(MAP_BYTES_MIN),
         map_load: settings.log_cleaner_io_buffer_load_factor,
         // Kafka's buffer is for reading and for writing.
         chunk_bytes: settings.log_cleaner_io_buffer_size.max(0) as usize / 2,
         pace,
+        share,
     };
     let (partition, began) = (&hosted.partition, broker.io.now());
     let now = Timestamp(broker.io.wall_clock());

@@ -59,7 +59,7 @@ use odradek_engine::types::{Epoch, Offset, Timestamp};
 use self::ahead::Ahead;
 pub use self::aside::Aside;
 use self::compaction::Compaction;
-pub use self::compaction::{CleanError, Cleaned, Means, Pace};
+pub use self::compaction::{CleanError, Cleaned, Means, Pace, Share};
 pub use self::copy::{CopyError, LogCopy};
 pub use self::habits::Habits;
 pub use self::hand_over::HandOver;

@@ -3,7 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use odradek_engine::task::Executor;
 use odradek_engine::types::{Epoch, Offset, Timestamp};
 use odradek_shards::broker::Broker;
 use odradek_shards::partition::{
-    CleanError, Ground, Mark, Means, Opening, Pace, Partition, PartitionName,
+    CleanError, Ground, Mark, Means, Opening, Pace, Partition, PartitionName, Share,
 };
 use odradek_sim::plan::Rng;
 
@@ -147,6 +149,7 @@ async fn compact(partition: &Partition, map_bytes: usize) -> Result<(), CleanErr
         map_load: 0.9,
         chunk_bytes: 0,
         pace: &pace,
+        share: Share::Small,
     };
     loop {
         let found = partition.cleanable(&RULES, Timestamp(5)).await;
@@ -335,4 +338,58 @@ fn a_node_compacts_its_compacted_topics() {
         check(&read_all(&partition, &written).await, &written, end);
         assert_eq!(written.borrow().keys().next_back(), Some(&(end - 1)));
     });
+}
+
+/// How often a cleaning goes on after having let others go on, where a batch has so many records of so
+/// many bytes.
+fn turns_of_a_cleaning(records: u32, bytes: usize) -> u64 {
+    let world = SimWorld::new(3);
+    world.make_dir("/data");
+    let io = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
+    let executor = Executor::new(io.clone());
+    let ground = ground(&io, &executor.spawner(), &mut Rng::new(3));
+    executor.run(async move {
+        let partition = open(&ground, 0).await;
+        for records in [records, 1] {
+            let mut builder = BatchBuilder::new();
+            for key in 0..records {
+                let value = vec![0; bytes];
+                let key = key.to_be_bytes();
+                builder
+                    .append(Timestamp(1), Some(&key), Some(&value), &[])
+                    .expect("a record");
+            }
+            let bytes = builder.build().expect("a batch");
+            let info = validate(&bytes, &Rules::NODE).expect("valid");
+            let appended = partition.append(&bytes, &info, Origin::Node, None, Timestamp(1));
+            appended.expect("appended");
+            let end = partition.standing().next;
+            let stored = partition.wait(Mark::Visible, end).done().await;
+            stored.expect("stored");
+        }
+        io.sleep(Duration::from_millis(50)).await;
+        let mut cleaning = pin!(compact(&partition, 1 << 20));
+        let mut polls = 0;
+        poll_fn(|context| {
+            polls += 1;
+            cleaning.as_mut().poll(context)
+        })
+        .await
+        .expect("cleaned");
+        polls
+    })
+}
+
+/// However many records a batch has: between some hundreds others go on.
+#[test]
+fn a_long_batch_is_gone_over_in_stretches() {
+    const RECORDS: u32 = 20_000;
+    let many = turns_of_a_cleaning(RECORDS, 10);
+    // As much to read and to write.
+    let one = turns_of_a_cleaning(1, RECORDS as usize * 20);
+    let stretches = 2 * (u64::from(RECORDS) / 1_024 - 1);
+    assert!(
+        many >= one + stretches,
+        "{many} turns for {RECORDS} records, {one} for one of their size"
+    );
 }

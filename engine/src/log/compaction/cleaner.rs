@@ -3,11 +3,17 @@
 //! Source: Kafka `Cleaner.cleanInto`, `shouldRetainRecord`, `shouldDiscardBatch`;
 //! `MemoryRecords.filterTo`.
 
+use std::task::Poll;
+
+use smallvec::SmallVec;
+
 use super::index::control_kind;
-use super::{KeyMap, Transactions};
+use super::{KeyHash, KeyMap, STEP_RECORDS, Transactions};
 use crate::log::Aborted;
 use crate::mutant::{self, Mutant};
-use crate::record::{BatchInfo, OpenBatch, RecordError, Retained, write_emptied};
+use crate::record::{
+    BatchInfo, OpenBatch, Record, RecordError, RecordIter, Retained, Writing, write_emptied,
+};
 use crate::types::{Map, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 /// How long tombstones and markers stay.
@@ -49,7 +55,6 @@ pub struct Cleaner {
     retained: Retained,
     opened: Vec<u8>,
     kept: Vec<u8>,
-    looked_at: usize,
     stats: Stats,
 }
 
@@ -72,7 +77,6 @@ impl Cleaner {
             retained: Retained::default(),
             opened: Vec::new(),
             kept: Vec::new(),
-            looked_at: 0,
             stats: Stats::default(),
         }
     }
@@ -82,52 +86,24 @@ impl Cleaner {
         self.stats
     }
 
-    /// Bytes of the last batch's records as they are when opened, if they were.
-    pub fn looked_at(&self) -> usize {
-        self.looked_at
-    }
-
     /// See [`Transactions::take_kept`].
     pub fn take_kept_aborted(&mut self) -> Vec<Aborted> {
         self.transactions.take_kept()
     }
 
-    /// The next batch of the log, checked, as [`validate`](crate::record::validate()) gave it:
-    /// appends what stays of it to `out`, and gives that batch, if any stays. `last`: it is the last
-    /// of its segments, and stays without records if need be, so that their end is told.
+    /// The next batch of the log, checked, as [`validate`](crate::record::validate()) gave it. What
+    /// stays of it is appended to `out` [step by step](Cleaning::step). `last`: it is the last of its
+    /// segments, and stays without records if need be, so that their end is told.
     ///
     /// # Errors
-    /// The batch's, when it cannot be opened; `out` is as before.
-    pub fn batch(
-        &mut self,
-        bytes: &[u8],
+    /// The batch's, when it cannot be opened.
+    pub fn begin<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
         info: &BatchInfo,
         last: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<BatchInfo>, RecordError> {
-        let start = out.len();
-        self.looked_at = 0;
-        let stays = self.decide(bytes, info, last, out);
-        if stays.is_err() {
-            out.truncate(start);
-        }
-        let stats = &mut self.stats;
-        stats.bytes_read += info.size as u64;
-        stats.bytes_written += (out.len() - start) as u64;
-        stats.records_read += info.record_count.unsigned_abs() as u64;
-        if let Ok(Some(stays)) = &stays {
-            stats.records_written += stays.record_count.unsigned_abs() as u64;
-        }
-        stays
-    }
-
-    fn decide(
-        &mut self,
-        bytes: &[u8],
-        info: &BatchInfo,
-        last: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<BatchInfo>, RecordError> {
+        out: &'a mut Vec<u8>,
+    ) -> Result<Cleaning<'a>, RecordError> {
         let marker = info.is_control();
         let free = if marker {
             let kind = control_kind(bytes, info, &mut self.opened)?;
@@ -139,45 +115,50 @@ impl Cleaner {
         let horizon = info.attributes.has_delete_horizon();
         let over = horizon && info.base_timestamp <= self.retention.now;
         let emptied = last || self.is_last_of_its_producer(info);
-        let without_records = |out: &mut Vec<u8>| Ok(emptied.then(|| write_emptied(info, out)));
-        if free && (!marker || over) || info.record_count == 0 {
-            return without_records(out);
-        }
-        if info.base_offset >= self.end && !marker {
-            return Ok(Some(verbatim(bytes, info, out)));
-        }
-        let open = OpenBatch::open(bytes, *info, &mut self.opened)?;
-        self.looked_at = open.records_bytes();
-        let (map, end, keyless) = (&self.map, self.end, &mut self.stats.keyless);
-        self.retained.select(&open, |record| {
-            let offset = open.offset_of(record);
-            if marker || offset >= end {
-                return true;
+        let stage = if free && (!marker || over) || info.record_count == 0 {
+            Stage::WithoutRecords
+        } else if info.base_offset >= self.end && !marker {
+            Stage::Verbatim
+        } else {
+            let open = OpenBatch::open(bytes, *info, &mut self.opened)?;
+            self.retained.clear();
+            Stage::Selecting(open, open.records())
+        };
+        Ok(Cleaning {
+            map: &self.map,
+            end: self.end,
+            retention: self.retention,
+            retained: &mut self.retained,
+            kept: &mut self.kept,
+            stats: &mut self.stats,
+            bytes,
+            info: *info,
+            start: out.len(),
+            out,
+            free,
+            over,
+            emptied,
+            stage,
+        })
+    }
+
+    /// The same at one stretch; gives what stays, if any does.
+    ///
+    /// # Errors
+    /// Also what a step ends with.
+    pub fn batch(
+        &mut self,
+        bytes: &[u8],
+        info: &BatchInfo,
+        last: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<BatchInfo>, RecordError> {
+        let mut cleaning = self.begin(bytes, info, last, out)?;
+        loop {
+            if let Poll::Ready(stays) = cleaning.step()? {
+                return Ok(stays);
             }
-            let Some(key) = record.key else {
-                *keyless += 1;
-                return false;
-            };
-            let latest = map.get(key).is_none_or(|latest| offset >= latest);
-            let forgotten = offset.0 % 8 == 0 && mutant::is(Mutant::ForgetNewest);
-            let latest = latest && !forgotten;
-            latest && (record.value.is_some() || !over)
-        })?;
-        if self.retained.count() == 0 {
-            return without_records(out);
         }
-        let begins = (self.retained.tombstones() || marker && free) && !horizon;
-        if !begins && !self.retained.dropped() {
-            return Ok(Some(verbatim(bytes, info, out)));
-        }
-        let Retention {
-            now,
-            delete_retention_ms,
-        } = self.retention;
-        let horizon = begins.then(|| Timestamp(now.0.saturating_add(delete_retention_ms)));
-        self.retained
-            .write(&open, horizon, &mut self.kept, out)
-            .map(Some)
     }
 
     /// Whether its last sequence, or a marker's epoch, is what the producer is known by.
@@ -191,7 +172,141 @@ impl Cleaner {
     }
 }
 
-fn verbatim(bytes: &[u8], info: &BatchInfo, out: &mut Vec<u8>) -> BatchInfo {
-    out.extend_from_slice(&bytes[..info.size]);
-    *info
+/// A batch that is gone over; see [`Cleaner::begin`]. When it is let go of before its end, what it has
+/// appended is half a batch.
+pub struct Cleaning<'a> {
+    map: &'a KeyMap,
+    end: Offset,
+    retention: Retention,
+    retained: &'a mut Retained,
+    kept: &'a mut Vec<u8>,
+    stats: &'a mut Stats,
+    bytes: &'a [u8],
+    info: BatchInfo,
+    out: &'a mut Vec<u8>,
+    /// Of what is appended to `out`.
+    start: usize,
+    /// Its transaction does not need it.
+    free: bool,
+    /// Its delete horizon is.
+    over: bool,
+    /// It stays even without records.
+    emptied: bool,
+    stage: Stage<'a>,
 }
+
+enum Stage<'a> {
+    WithoutRecords,
+    Verbatim,
+    Selecting(OpenBatch<'a>, RecordIter<'a>),
+    Writing(OpenBatch<'a>, Writing),
+}
+
+impl<'a> Cleaning<'a> {
+    /// Goes over some records more, [`STEP_RECORDS`] at most, or writes a piece of what stays. Gives
+    /// the batch that stays, if any does, once it stands in `out`.
+    ///
+    /// # Errors
+    /// The first record that is malformed; `out` is as before the batch.
+    pub fn step(&mut self) -> Result<Poll<Option<BatchInfo>>, RecordError> {
+        let step = self.go_on();
+        match &step {
+            Err(_) => self.out.truncate(self.start),
+            Ok(Poll::Ready(stays)) => {
+                let stats = &mut *self.stats;
+                stats.bytes_read += self.info.size as u64;
+                stats.bytes_written += (self.out.len() - self.start) as u64;
+                stats.records_read += self.info.record_count.unsigned_abs() as u64;
+                if let Some(stays) = stays {
+                    stats.records_written += stays.record_count.unsigned_abs() as u64;
+                }
+            }
+            Ok(Poll::Pending) => {}
+        }
+        step
+    }
+
+    fn go_on(&mut self) -> Result<Poll<Option<BatchInfo>>, RecordError> {
+        match &mut self.stage {
+            Stage::WithoutRecords => Ok(Poll::Ready(self.without_records())),
+            Stage::Verbatim => Ok(Poll::Ready(Some(self.verbatim()))),
+            Stage::Selecting(open, records) => {
+                let open = *open;
+                let mut group = Group::new();
+                for _ in 0..STEP_RECORDS {
+                    let Some(next) = records.next_with_size() else {
+                        break;
+                    };
+                    let (record, size) = next?;
+                    let asked = !self.info.is_control() && open.offset_of(&record) < self.end;
+                    let key = record.key.filter(|_| asked).map(|key| {
+                        let key = self.map.hash(key);
+                        self.map.fetch(key);
+                        key
+                    });
+                    group.push((record, size, key));
+                }
+                if group.is_empty() {
+                    return Ok(self.selected(open));
+                }
+                for (record, size, key) in group {
+                    let stays = self.stays(&open, &record, key);
+                    self.retained.add(&open, &record, size, stays);
+                }
+                Ok(Poll::Pending)
+            }
+            Stage::Writing(open, writing) => {
+                let step = writing.step(self.retained, open, self.kept, self.out)?;
+                Ok(step.map(Some))
+            }
+        }
+    }
+
+    fn stays(&mut self, open: &OpenBatch<'_>, record: &Record<'_>, key: Option<KeyHash>) -> bool {
+        let offset = open.offset_of(record);
+        if self.info.is_control() || offset >= self.end {
+            return true;
+        }
+        let Some(key) = key else {
+            self.stats.keyless += 1;
+            return false;
+        };
+        let latest = self.map.get(key).is_none_or(|latest| offset >= latest);
+        let forgotten = offset.0 % 8 == 0 && mutant::is(Mutant::ForgetNewest);
+        let latest = latest && !forgotten;
+        latest && (record.value.is_some() || !self.over)
+    }
+
+    /// It is known which records stay.
+    fn selected(&mut self, open: OpenBatch<'a>) -> Poll<Option<BatchInfo>> {
+        if self.retained.count() == 0 {
+            return Poll::Ready(self.without_records());
+        }
+        let horizon = self.info.attributes.has_delete_horizon();
+        let begins = self.retained.tombstones() || self.info.is_control() && self.free;
+        let begins = begins && !horizon;
+        if !begins && !self.retained.dropped() {
+            return Poll::Ready(Some(self.verbatim()));
+        }
+        let Retention {
+            now,
+            delete_retention_ms,
+        } = self.retention;
+        let horizon = begins.then(|| Timestamp(now.0.saturating_add(delete_retention_ms)));
+        let writing = self.retained.write(&open, horizon, self.kept, self.out);
+        self.stage = Stage::Writing(open, writing);
+        Poll::Pending
+    }
+
+    fn without_records(&mut self) -> Option<BatchInfo> {
+        self.emptied.then(|| write_emptied(&self.info, self.out))
+    }
+
+    fn verbatim(&mut self) -> BatchInfo {
+        self.out.extend_from_slice(&self.bytes[..self.info.size]);
+        self.info
+    }
+}
+
+/// Records with their sizes, and what the map knows their keys by, if it is to be asked.
+type Group<'a> = SmallVec<[(Record<'a>, usize, Option<KeyHash>); STEP_RECORDS]>;

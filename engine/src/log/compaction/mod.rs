@@ -11,6 +11,9 @@
 //! its delete horizon; the active segment is never touched, nor anything that is not decided
 //! (transactions) or not durable.
 //!
+//! A batch may have ten thousand records. Both halves go over it in steps, between which whoever
+//! performs them may let others go on.
+//!
 //! What compaction leaves has gaps in its offsets. Where they may be is kept with the log, because
 //! recovery otherwise ends a log at the first.
 //!
@@ -30,12 +33,16 @@ mod swap;
 mod transactions;
 
 pub use checkpoint::OffsetCheckpoint;
-pub use cleaner::{Cleaner, LastRecord, Retention, Stats};
-pub use index::{Indexed, Indexer};
-pub use keys::{KeyMap, SLOT_BYTES};
+pub use cleaner::{Cleaner, Cleaning, LastRecord, Retention, Stats};
+pub use index::{Indexed, Indexer, Indexing};
+pub use keys::{KeyHash, KeyMap, SLOT_BYTES};
 pub use plan::{Bounds, Candidate, CompactionRules, Extent, GroupLimits, candidate, groups};
 pub use swap::{CLEANED, SWAP, SwapState, swap_state};
 pub use transactions::Transactions;
+
+/// Records that a step goes over, at most: a few microseconds, and as many looks into the map as are
+/// waited for together.
+const STEP_RECORDS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! One cleaning, from the first dirty batch to the checkpoint.
 
 use std::rc::Rc;
+use std::task::Poll;
 
 use odradek_engine::io::{Errno, SegmentFile};
 use odradek_engine::log::compaction::{
@@ -8,7 +9,7 @@ use odradek_engine::log::compaction::{
     OffsetCheckpoint, Retention, Stats, Transactions, groups,
 };
 use odradek_engine::log::{Aborted, AbortedList, file_stem};
-use odradek_engine::record::{BatchInfo, RecordError};
+use odradek_engine::record::RecordError;
 use odradek_engine::types::{Offset, Timestamp};
 
 use super::Partition;
@@ -16,11 +17,9 @@ use super::batches::Batches;
 use super::exchange::discard;
 use super::output::Output;
 use super::pace::Pace;
+use super::slices::{Share, Slices};
 use crate::partition::side_files::{read_aborted, read_side};
 
-/// Bytes of opened records that are gone over before the shard does what else is due: a fraction of
-/// a millisecond, if batches are not larger.
-const SLICE_BYTES: usize = 32 << 10;
 /// Reads below this cost more than they take memory.
 const CHUNK_BYTES_MIN: usize = 64 << 10;
 
@@ -33,6 +32,7 @@ pub struct Means<'a> {
     /// Bytes of a segment read at once.
     pub chunk_bytes: usize,
     pub pace: &'a Pace,
+    pub share: Share,
 }
 
 /// What a cleaning has done.
@@ -82,43 +82,6 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Work that is cut into slices, with as much time for others after each as it took. A request has
-/// several passes to go through: were there a slice in each, a batch of a megabyte in a slice would
-/// hold it up ten times as long.
-struct Slices<'a> {
-    partition: &'a Partition,
-    means: &'a Means<'a>,
-    left: usize,
-    /// Nanoseconds.
-    worked: u64,
-}
-
-impl Slices<'_> {
-    /// So many bytes were gone over, in so many nanoseconds.
-    async fn spent(&mut self, bytes: usize, worked: u64) -> Result<(), CleanError> {
-        self.left = self.left.saturating_sub(bytes);
-        self.worked += worked;
-        if self.left == 0 {
-            self.left = SLICE_BYTES;
-            let (io, worked) = (&self.partition.ground.io, std::mem::take(&mut self.worked));
-            io.sleep_until(io.now() + worked.max(1)).await;
-            self.partition.go_on()?;
-        }
-        Ok(())
-    }
-
-    /// So many bytes were read or written.
-    async fn moved(&self, bytes: u64) -> Result<(), CleanError> {
-        let partition = self.partition;
-        let go_on = || partition.go_on().is_ok();
-        self.means
-            .pace
-            .spend(&partition.ground.io, bytes, go_on)
-            .await;
-        partition.go_on()
-    }
-}
-
 impl Partition {
     /// Cleans what [`cleanable`](Self::cleanable) has found, or as much of it as the memory allows.
     ///
@@ -148,7 +111,7 @@ impl Partition {
         cleaned
     }
 
-    fn go_on(&self) -> Result<(), CleanError> {
+    pub(super) fn go_on(&self) -> Result<(), CleanError> {
         let state = self.state.borrow();
         self.check(&state).map_err(|_| CleanError::Stopped)
     }
@@ -168,12 +131,7 @@ impl Partition {
             }
             aborted.extend(of_segment);
         }
-        let mut slices = Slices {
-            partition: self,
-            means,
-            left: SLICE_BYTES,
-            worked: 0,
-        };
+        let mut slices = Slices::new(self, means);
         let (indexer, indexed_bytes) = self
             .learn(&found, &extents, &aborted, means, &mut slices)
             .await?;
@@ -237,10 +195,10 @@ impl Partition {
         let secret = (io.random(), io.random());
         let mut map = KeyMap::new(means.map_bytes, means.map_load, most, secret);
         let map_bytes = map.bytes();
-        let (mut from, mut began) = (0, io.now());
+        let mut from = 0;
         while let Some(next) = map.touch(from) {
-            slices.spent(SLICE_BYTES, io.now() - began).await?;
-            (from, began) = (next, io.now());
+            slices.step().await?;
+            from = next;
         }
         let mut indexer = Indexer::new(map, found.from, aborted.iter().copied());
         let mut bytes_read = 0;
@@ -251,19 +209,25 @@ impl Partition {
             }
             let mut batches = self.batches(extent, until).await?;
             while !batches.ended() {
-                let (position, began) = (batches.position(), io.now());
-                let indexed = match batches.next() {
-                    None => {
-                        let read = batches.fill(chunk(means)).await? as u64;
-                        bytes_read += read;
-                        slices.moved(read).await?;
-                        continue;
-                    }
-                    Some(Ok((info, bytes))) => indexer.batch(bytes, &info),
-                    Some(Err(error)) => Err(error),
+                let position = batches.position();
+                let failed = |error| damaged(extent, position, error);
+                let Some(next) = batches.next() else {
+                    let read = slices.aside(batches.fill(chunk(means))).await? as u64;
+                    bytes_read += read;
+                    slices.moved(read).await?;
+                    continue;
                 };
-                match indexed.map_err(|error| damaged(extent, position, error))? {
-                    Indexed::Whole(looked_at) => slices.spent(looked_at, io.now() - began).await?,
+                let (info, bytes) = next.map_err(failed)?;
+                slices.step().await?;
+                let mut indexing = indexer.begin(bytes, &info).map_err(failed)?;
+                let indexed = loop {
+                    if let Poll::Ready(indexed) = indexing.step().map_err(failed)? {
+                        break indexed;
+                    }
+                    slices.step().await?;
+                };
+                match indexed {
+                    Indexed::Whole => {}
                     Indexed::Full if indexer.end() > found.from => {
                         return Ok((indexer, bytes_read));
                     }
@@ -299,34 +263,35 @@ impl Partition {
             let behind = group.get(number + 1).map_or(until, |next| next.base);
             let mut batches = self.batches(extent, behind).await?;
             while !batches.ended() {
-                let (position, began) = (batches.position(), io.now());
-                let stays: Result<(BatchInfo, Option<BatchInfo>), RecordError> =
-                    match batches.next() {
-                        None => {
-                            let read = batches.fill(chunk(slices.means)).await? as u64;
-                            slices.moved(read).await?;
-                            continue;
-                        }
-                        Some(Ok((info, bytes))) => {
-                            let end = position + info.size as u64;
-                            let last = last_with_bytes && end >= extent.size;
-                            let stays = cleaner.batch(bytes, &info, last, &mut output.bytes);
-                            stays.map(|stays| (info, stays))
-                        }
-                        Some(Err(error)) => Err(error),
-                    };
-                let (info, stays) = stays.map_err(|error| damaged(extent, position, error))?;
+                let position = batches.position();
+                let failed = |error| damaged(extent, position, error);
+                let Some(next) = batches.next() else {
+                    let chunk = chunk(slices.means);
+                    let read = slices.aside(batches.fill(chunk)).await? as u64;
+                    slices.moved(read).await?;
+                    continue;
+                };
+                let (info, bytes) = next.map_err(failed)?;
+                slices.step().await?;
+                let end = position + info.size as u64;
+                let last = last_with_bytes && end >= extent.size;
+                let out = &mut output.bytes;
+                let mut cleaning = cleaner.begin(bytes, &info, last, out).map_err(failed)?;
+                let stays = loop {
+                    if let Poll::Ready(stays) = cleaning.step().map_err(failed)? {
+                        break stays;
+                    }
+                    slices.step().await?;
+                };
                 changed |= stays != Some(info);
                 if let Some(stays) = &stays {
                     output.added(stays)?;
                 }
-                let worked = io.now() - began;
-                let written = output.write().await?;
+                slices.step().await?;
+                let written = slices.aside(output.write()).await?;
                 if written > 0 {
                     slices.moved(written).await?;
                 }
-                let looked_at = cleaner.looked_at().max(info.size);
-                slices.spent(looked_at, worked).await?;
             }
         }
         let aborted = cleaner.take_kept_aborted();
@@ -350,7 +315,7 @@ impl Partition {
         let (io, directory) = (&ground.io, &self.directory);
         let file: Rc<SegmentFile> =
             SegmentFile::open(io, directory, extent.base, ground.strategy, false).await?;
-        Ok(Batches::new(file, extent, until))
+        Ok(Batches::new(io, file, extent, until))
     }
 
     /// Before anything is taken out it is known, durably, where offsets may be missing; and the

@@ -2,8 +2,8 @@
 //!
 //! A cleaning reads closed segments past everybody else, in slices on the shard's own thread: the
 //! core that owns a partition does all of its work, a simulated run can be repeated, and nothing is
-//! shared. A slice is short enough that who reads at the log's end does not notice; between two of
-//! them the shard does what is due. What it reads and writes is paced.
+//! shared. A slice is short enough that who reads at the log's end does not notice, whatever a batch's
+//! size; between two of them the shard does what is due. What it reads and writes is paced.
 //!
 //! Invariants: no segment is taken out of the log by anybody else while a cleaning runs; a plan that
 //! was made before an exchange of segments is never performed on the new ones
@@ -17,6 +17,7 @@ mod exchange;
 mod output;
 mod pace;
 mod replace;
+mod slices;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -30,6 +31,7 @@ use odradek_engine::types::{Offset, Timestamp};
 pub use self::clean::{CleanError, Cleaned, Means};
 pub(super) use self::exchange::recover;
 pub use self::pace::Pace;
+pub use self::slices::Share;
 use super::side_files::read_side;
 use super::{Partition, State};
 use crate::runtime::Gate;

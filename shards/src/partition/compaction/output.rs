@@ -12,8 +12,8 @@ use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::record::BatchInfo;
 use odradek_engine::types::{Offset, Position};
 
-/// Bytes of one write.
-const WRITE_BYTES: usize = 1 << 20;
+/// Bytes of one write: an append that somebody waits for may be behind it on the disk.
+const WRITE_BYTES: usize = 256 << 10;
 /// The file grows by this much before it is written to.
 const STEP_BYTES: u64 = 16 << 20;
 
@@ -85,14 +85,17 @@ impl Output {
 
     /// Writes what makes whole writes. Gives how many bytes.
     pub(super) async fn write(&mut self) -> Result<u64, Errno> {
-        let before = self.written;
-        while self.bytes.len() >= WRITE_BYTES {
-            self.write_some(WRITE_BYTES).await?;
+        let mut taken = 0;
+        while self.bytes.len() - taken >= WRITE_BYTES {
+            self.write_some(taken, WRITE_BYTES).await?;
+            taken += WRITE_BYTES;
         }
-        Ok(self.written - before)
+        self.bytes.drain(..taken);
+        Ok(taken as u64)
     }
 
-    async fn write_some(&mut self, len: usize) -> Result<(), Errno> {
+    /// Writes `len` bytes of what is not written yet, from `from` on.
+    async fn write_some(&mut self, from: usize, len: usize) -> Result<(), Errno> {
         let whole = match self.strategy.aligned() {
             true => page_ceil(len as u64) as usize,
             false => len,
@@ -106,13 +109,12 @@ impl Output {
         let block: Block = self.io.pool().take(whole.max(PAGE));
         // SAFETY: the block is new, nothing else holds any of it.
         let into = unsafe { block.bytes_mut(0, whole) };
-        into[..len].copy_from_slice(&self.bytes[..len]);
+        into[..len].copy_from_slice(&self.bytes[from..from + len]);
         into[len..].fill(0);
         let parts = Parts::from_iter([Part::block(&block, 0, whole)]);
         self.strategy
             .write(&self.io, self.handle, self.written, parts, false)
             .await?;
-        self.bytes.drain(..len);
         self.written += whole as u64;
         Ok(())
     }
@@ -126,7 +128,7 @@ impl Output {
     ) -> Result<(Segment, Vec<&'static str>), Errno> {
         self.write().await?;
         if !self.bytes.is_empty() {
-            self.write_some(self.bytes.len()).await?;
+            self.write_some(0, self.bytes.len()).await?;
         }
         self.io.truncate(self.handle, self.size).await?;
         if !mutant::is(Mutant::ExchangeUnflushed) {
