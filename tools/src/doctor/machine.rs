@@ -180,11 +180,18 @@ fn huge_pages() -> Finding {
             "transparent: always",
             "memory may look larger than it is used; \"madvise\" leaves the choice to programs",
         ),
-        other => Finding::new(
+        "madvise" => Finding::new(
             "huge pages",
             State::Good,
+            "transparent: madvise",
+            "buffers and the keys of a compaction ask for them: fewer faults, fewer pieces of a write",
+        ),
+        other => Finding::new(
+            "huge pages",
+            State::Weak,
             format!("transparent: {other}"),
-            "not asked for: buffers are recycled, so few pages are touched anew",
+            "writes and compaction take more CPU; write \"madvise\" to \
+             /sys/kernel/mm/transparent_hugepage/enabled",
         ),
     }
 }
