@@ -28,8 +28,8 @@ pub(super) async fn settle(io: &Io, dirs: &LogDirs) {
             Ok(()) => dirs.settle(number),
             Err(Errno(libc::EOPNOTSUPP)) => {}
             Err(error) => tracing::warn!(
-                "what was written to the file system of {} before this start may be lost: {error}; \
-                 each partition's recovery finds out what of its log is on the disk",
+                "the file system of {} could not be synced: {error}; each partition's recovery finds out \
+                 what of its log is on the disk, and syncs that",
                 path.display()
             ),
         }

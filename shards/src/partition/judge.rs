@@ -17,7 +17,7 @@ use super::walk::Walk;
 
 /// Bytes read at once, and at first: most logs have less to be read.
 const CHUNK_BYTES: usize = 1 << 20;
-const FIRST_BYTES: usize = 128 << 10;
+pub(super) const FIRST_BYTES: usize = 128 << 10;
 
 /// What follows the last batch of the segment that was judged.
 pub(super) struct Behind {
@@ -126,6 +126,7 @@ impl Walk<'_> {
         let mut whole = true;
         let from = segment.size;
         let mut at = from;
+        let mut ahead = start.map_or(Vec::new(), |start| start.ahead.take());
         let mut want = FIRST_BYTES;
         let mut behind = Behind {
             last_page: None,
@@ -133,8 +134,14 @@ impl Walk<'_> {
         };
         'file: while at < end {
             // No more than there is: memory is dear that nothing comes into.
-            let asked = want.min((end - at) as usize);
-            let bytes = file.read_disk(at, asked).await?;
+            let mut asked = want.min((end - at) as usize);
+            let bytes = match std::mem::take(&mut ahead) {
+                none if none.is_empty() => file.read_disk(at, asked).await?,
+                bytes => {
+                    asked = bytes.len();
+                    bytes
+                }
+            };
             let last = at + bytes.len() as u64 >= end || bytes.len() < asked;
             let began = at;
             want = CHUNK_BYTES;

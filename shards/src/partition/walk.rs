@@ -109,7 +109,10 @@ pub(super) async fn walk(
         }
         _ => (replay_from, Undecided::of(&producers)),
     };
-    let told = read_epochs(io, directory).await?.unwrap_or_default();
+    let told = match start {
+        Some(start) => start.epochs.clone(),
+        None => read_epochs(io, directory).await?.unwrap_or_default(),
+    };
     let mut walk = Walk {
         opening,
         found: Recovered {
@@ -154,7 +157,10 @@ pub(super) async fn walk(
             set_aside(io, directory, &bases[number..]).await?;
             break;
         }
-        let file = SegmentFile::open(io, directory, base, ground.strategy, false).await?;
+        let file = match start.filter(|start| start.checkpoint.segment == base) {
+            Some(start) => start.file.clone(),
+            None => SegmentFile::open(io, directory, base, ground.strategy, false).await?,
+        };
         let following = bases.get(number + 1).copied();
         // After a clean stop the newest snapshot is named after the log's end.
         let until = following.or(snapshot.filter(|end| *end > base));
