@@ -102,7 +102,7 @@ fn opening(world: &SimWorld, life: i32, settled: bool, unsettle: bool) -> Vec<St
     let executor = Executor::new(io.clone());
     let spawner = executor.spawner();
     let machine = world.clone();
-    executor.run(async move {
+    let lines = executor.run(async move {
         let ground = on_dir(&io, &spawner, &mut Rng::new(1), settled).await;
         if unsettle {
             ground.dirs.unsettle(Path::new("/data/t-7"));
