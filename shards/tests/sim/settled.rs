@@ -119,7 +119,10 @@ fn opening(world: &SimWorld, life: i32, settled: bool, unsettle: bool) -> Vec<St
             "the trace does not reach so far: {lines:?}"
         );
         lines
-    })
+    });
+    world.kill_process();
+    drop(executor);
+    lines
 }
 
 #[test]
@@ -153,7 +156,6 @@ fn a_settled_log_that_goes_on_is_opened_without_a_sync_or_a_cut() {
         assert!(allocated > PAGE as u64, "there is no room: {allocated}");
 
         let lines = opening(&world, 1, true, false);
-        world.kill_process();
         assert!(!asks(&lines, "fdatasync"), "seed {seed}: {lines:#?}");
         assert!(!asks(&lines, "truncate"), "seed {seed}: {lines:#?}");
         assert_eq!(world.files()[LOG].len() as u64, allocated);
@@ -161,13 +163,11 @@ fn a_settled_log_that_goes_on_is_opened_without_a_sync_or_a_cut() {
         // What lies behind the end is not the log's.
         world.corrupt(LOG, allocated - 100, &[1]);
         let lines = opening(&world, 2, true, false);
-        world.kill_process();
         assert!(asks(&lines, "truncate"), "seed {seed}: {lines:#?}");
         assert!(asks(&lines, "fdatasync"), "seed {seed}: {lines:#?}");
 
         for (settled, unsettle) in [(false, false), (true, true)] {
             let lines = opening(&world, 3, settled, unsettle);
-            world.kill_process();
             assert!(asks(&lines, "fdatasync"), "seed {seed}: {lines:#?}");
         }
     }
