@@ -45,11 +45,13 @@ pub enum Mutant {
     ForgetNewest,
     /// A compacted segment takes its place before it is durable.
     ExchangeUnflushed,
+    /// What a start after a kill finds counts as durable, and is not made so.
+    SettleUnsynced,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 19] = [
         Mutant::AckBeforeDurable,
         Mutant::SkipCrc,
         Mutant::ForgetTailRewrite,
@@ -68,6 +70,7 @@ impl Mutant {
         Mutant::ForgetMarkers,
         Mutant::ForgetNewest,
         Mutant::ExchangeUnflushed,
+        Mutant::SettleUnsynced,
     ];
 }
 

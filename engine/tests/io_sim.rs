@@ -228,6 +228,83 @@ fn what_was_cut_off_stays_cut_off() {
 }
 
 #[test]
+fn a_sync_of_everything_covers_files_and_names() {
+    for seed in 0..SEEDS {
+        let world = world(seed);
+        live(&world, |io, _| async move {
+            io.make_dir(Path::new("/data/d")).await.expect("mkdir");
+            let mut files = Vec::new();
+            for name in ["a", "d/b"] {
+                let file = io.open(&Path::new("/data").join(name), WRITE).await;
+                let file = file.expect("open");
+                io.write(file, 0, owned(&[1; 700]), false)
+                    .await
+                    .expect("write");
+                files.push(file);
+            }
+            io.sync_file_system(Path::new("/data"))
+                .await
+                .expect("syncfs");
+            io.write(files[0], 0, owned(&[2; 512]), false)
+                .await
+                .expect("later");
+        });
+        world.power_cut();
+        let later = read(&world, "/data/a").expect("its name was synced");
+        assert!([1, 2].contains(&later[0]) && later[512..] == [1; 188]);
+        assert!(read(&world, "/data/d/b") == Ok(vec![1; 700]), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_sync_of_everything_covers_only_writes_that_had_completed() {
+    let left = outcomes(|seed| {
+        let world = world(seed);
+        live(&world, |io, _| async move {
+            let file = durable_file(&io, "/data/a", &[1; 512]).await;
+            let write = io.submit(Op::Write {
+                file,
+                pos: 0,
+                parts: owned(&[2; 512]),
+                dsync: false,
+                cache: Cache::AsOpened,
+            });
+            let path = std::ffi::CString::new("/data").expect("no zero in it");
+            let sync = io.submit(Op::SyncFileSystem { path });
+            write.await.result.expect("write");
+            sync.await.result.expect("syncfs");
+        });
+        world.power_cut();
+        read(&world, "/data/a").expect("it was synced")[0]
+    });
+    assert_eq!(left, BTreeSet::from([1, 2]));
+}
+
+#[test]
+fn a_sync_of_everything_that_failed_is_told_to_each_file_too() {
+    let left = outcomes(|seed| {
+        let world = world(seed);
+        let machine = world.clone();
+        live(&world, |io, _| async move {
+            let file = durable_file(&io, "/data/a", &[1; 512]).await;
+            io.write(file, 0, owned(&[2; 512]), false)
+                .await
+                .expect("write");
+            machine.set_faults(|faults| faults.sync_fails = 1);
+            let eio = Err(Errno(libc::EIO));
+            assert_eq!(io.sync_file_system(Path::new("/data")).await, eio);
+            machine.set_faults(|faults| faults.sync_fails = 0);
+            assert_eq!(io.sync_file_system(Path::new("/data")).await, Ok(()));
+            assert_eq!(io.data_sync(file).await, eio);
+            assert_eq!(io.data_sync(file).await, Ok(()), "it is told once");
+        });
+        world.power_cut();
+        read(&world, "/data/a").expect("it was synced")[0]
+    });
+    assert_eq!(left, BTreeSet::from([1, 2]), "no sync brings it back");
+}
+
+#[test]
 fn names_are_durable_with_their_directory() {
     let left = outcomes(|seed| {
         let world = world(seed);

@@ -15,6 +15,7 @@ mod durable_acks;
 mod findings;
 pub(crate) mod fixed_rates;
 mod group_load;
+mod grown;
 mod hot_partition;
 mod idle_consumers;
 mod linkedin;

@@ -206,6 +206,18 @@ pub enum Op {
     MakeDir { path: CString },
     /// A file's length, left in `len`.
     Size { file: Handle, len: u64 },
+    /// Where the first byte from `pos` on lies that may be anything but zero (SEEK_DATA), left in
+    /// `found`; none: nothing but a hole, or room that was never written, follows. File systems that
+    /// do not know say `pos`.
+    DataAfter {
+        file: Handle,
+        pos: u64,
+        found: Option<u64>,
+    },
+    /// Make durable all that was written to the file system around a directory (syncfs), by
+    /// whomever. EOPNOTSUPP where that is not known to do so. It may take long, and keeps the thread:
+    /// only at start.
+    SyncFileSystem { path: CString },
     /// A directory's entries, left in `names` (files and directories, without `.` and `..`).
     List { path: CString, names: Vec<String> },
     /// The file system under a path (statvfs): its size in bytes, and how many of them an ordinary

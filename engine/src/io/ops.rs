@@ -473,6 +473,31 @@ impl Io {
         Ok(len)
     }
 
+    /// Where the first byte from `pos` on lies that may be anything but zero; none: there is none.
+    pub async fn data_after(&self, file: Handle, pos: u64) -> Result<Option<u64>, Errno> {
+        let found = None;
+        let op = Op::DataAfter { file, pos, found };
+        let Done { result, op, .. } = self.submit(op).await;
+        result?;
+        let Op::DataAfter { found, .. } = op else {
+            unreachable!()
+        };
+        Ok(found)
+    }
+
+    /// Makes durable all that was written, before this call and by whomever, to the file system that
+    /// a directory is in. Only at start: it may keep the shard's thread for long.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP: not known to do so here. Others: something written was lost since somebody asked
+    /// last, and any file may be the one (Linux 5.8; `syncfs(2)`, Errors); a sync of that file still
+    /// tells.
+    pub async fn sync_file_system(&self, at: &Path) -> Result<(), Errno> {
+        let path = path(at)?;
+        let op = Op::SyncFileSystem { path };
+        self.submit(op).await.result.map(drop)
+    }
+
     /// The names in a directory, sorted.
     pub async fn list(&self, at: &Path) -> Result<Vec<String>, Errno> {
         let path = path(at)?;

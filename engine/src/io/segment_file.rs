@@ -30,6 +30,8 @@ pub struct SegmentFile {
     cached: Cell<Option<Handle>>,
     direct: Cell<Option<Handle>>,
     pinned: Cell<bool>,
+    /// Of the disk itself nothing could be read.
+    cache_only: Cell<bool>,
     allocated: Cell<u64>,
     doubt: Doubt,
     /// Zeros after the data.
@@ -171,6 +173,7 @@ impl SegmentFile {
             cached: Cell::new(None),
             direct: Cell::new(None),
             pinned: Cell::new(false),
+            cache_only: Cell::new(false),
             allocated: Cell::new(0),
             doubt: Doubt::default(),
             ahead: Ahead::default(),
@@ -326,8 +329,25 @@ impl SegmentFile {
             Err(error) => Err(error),
         };
         match read {
-            Err(error) if refused(&error) => self.read(pos, len).await,
+            Err(error) if refused(&error) => {
+                self.cache_only.set(true);
+                self.read(pos, len).await
+            }
             read => read,
+        }
+    }
+
+    /// Whether what [`read_disk`](Self::read_disk) has given so far came from the disk itself.
+    pub fn seen_on_disk(&self) -> bool {
+        !self.cache_only.get()
+    }
+
+    /// Where the first byte from `pos` on lies that may be anything but zero: `pos` where that is not
+    /// known, none if there is none.
+    pub async fn data_after(&self, pos: u64) -> Option<u64> {
+        match self.io.data_after(self.handle, pos).await {
+            Ok(found) => found,
+            Err(_) => Some(pos).filter(|pos| *pos < self.allocated()),
         }
     }
 

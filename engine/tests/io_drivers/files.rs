@@ -50,6 +50,46 @@ fn files_are_written_read_and_measured() {
 }
 
 #[test]
+fn what_was_written_is_data() {
+    on_all(|on| async move {
+        let (io, at) = (&on.io, on.directory.join("sparse"));
+        let (page, end) = (PAGE as u64, 64 * PAGE as u64);
+        let file = io.open(&at, WRITE).await.expect("open");
+        io.allocate(file, 0, end).await.expect("allocate");
+        let bytes = owned(&pattern(PAGE));
+        io.write(file, 9 * page, bytes, true).await.expect("write");
+        for pos in [0, 5_000, 9 * page, 10 * page - 1] {
+            let found = io.data_after(file, pos).await;
+            // File systems that do not know call all of it data.
+            let right = matches!(found, Ok(Some(at)) if at >= pos && at <= pos.max(9 * page));
+            assert!(right, "{}: {found:?} from {pos}", on.name);
+        }
+        let found = io.data_after(file, 10 * page).await;
+        let right = matches!(found, Ok(None) | Ok(Some(_)));
+        assert!(right, "{}: {found:?}", on.name);
+        assert_eq!(io.data_after(file, end).await, Ok(None), "{}", on.name);
+        io.close(file).await;
+    });
+}
+
+#[test]
+fn a_file_system_is_synced_or_it_is_said_that_it_is_not() {
+    on_all(|on| async move {
+        let (io, name) = (&on.io, on.name);
+        let synced = io.sync_file_system(&on.directory).await;
+        let right = matches!(synced, Ok(()) | Err(Errno(libc::EOPNOTSUPP)));
+        assert!(right, "{name}: {synced:?}");
+        let nowhere = io.sync_file_system(&on.directory.join("none")).await;
+        assert_eq!(nowhere, Err(Errno(libc::ENOENT)), "{name}");
+        // FUSE's, the kernel's own, and others say that all is well, and do nothing.
+        if name != "sim" {
+            let other = io.sync_file_system(Path::new("/proc")).await;
+            assert_eq!(other, Err(Errno(libc::EOPNOTSUPP)), "{name}");
+        }
+    });
+}
+
+#[test]
 fn direct_files_want_alignment() {
     on_all(|on| async move {
         let io = &on.io;

@@ -23,6 +23,7 @@ use super::format::format;
 use super::found::{self, Found};
 use super::journals::{journals, put_back};
 use super::relocate::relocate_forever;
+use super::settle::settle;
 use super::tasks::{checkpoint_forever, flush_forever, keep_snapshots_forever, retain_forever};
 use crate::api::throttle::exchange_forever;
 use crate::api::transactions::markers;
@@ -234,6 +235,9 @@ async fn first(
     io.sync_directory(directory)
         .await
         .map_err(fail("syncing it"))?;
+    if !clean {
+        settle(io, dirs).await;
+    }
     let of_log = directory.join(found::METADATA_LOG);
     let log = Partition::open(
         ground,

@@ -10,6 +10,7 @@ mod journals;
 mod observe;
 mod relocate;
 mod route;
+mod settle;
 mod tasks;
 
 pub use self::boot::{Boot, BootError, log_dirs, start};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use odradek_engine::bytes::{PAGE, page_floor};
 use odradek_engine::io::{Errno, Io, SegmentFile};
 use odradek_engine::log::index::SegmentIndex;
 use odradek_engine::log::recovery::{END_OF_FILE, EpochBound, Step, ZEROS, step};
@@ -14,8 +15,54 @@ use super::recover::Start;
 use super::side_files::{read_aborted, read_index};
 use super::walk::Walk;
 
-/// Bytes read at once.
+/// Bytes read at once, and at first: most logs have less to be read.
 const CHUNK_BYTES: usize = 1 << 20;
+pub(super) const FIRST_BYTES: usize = 128 << 10;
+
+/// What follows the last batch of the segment that was judged.
+pub(super) struct Behind {
+    /// The page that the log ends in, up to there; `None`: not at hand.
+    pub(super) last_page: Option<Vec<u8>>,
+    /// Zeros reach up to here, at least; `None`: something else follows.
+    pub(super) zeros: Option<u64>,
+}
+
+impl Behind {
+    /// By `bytes` from `from` on, of which those up to `end` are the log's.
+    fn of(bytes: &[u8], from: u64, end: u64) -> Behind {
+        let (log, rest) = bytes.split_at((end - from) as usize);
+        let page = page_floor(end).checked_sub(from);
+        Behind {
+            last_page: page.map(|page| log[page as usize..].to_vec()),
+            zeros: is_zero(rest).then_some(from + bytes.len() as u64),
+        }
+    }
+
+    /// Whether nothing but zeros follows the log in its file: as it is known, else by reading a
+    /// little more.
+    pub(super) async fn is_padding(&self, file: &SegmentFile) -> Result<bool, Errno> {
+        let Some(mut at) = self.zeros else {
+            return Ok(false);
+        };
+        for _ in 0..2 {
+            let Some(data) = file.data_after(at).await else {
+                return Ok(true);
+            };
+            let left = file.allocated().saturating_sub(data);
+            let bytes = file.read_disk(data, FIRST_BYTES.min(left as usize)).await?;
+            if bytes.is_empty() || !is_zero(&bytes) {
+                return Ok(false);
+            }
+            at = data + bytes.len() as u64;
+        }
+        Ok(file.data_after(at).await.is_none())
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    let mut pages = bytes.chunks(PAGE);
+    pages.all(|page| page.iter().fold(0, |all, byte| all | byte) == 0)
+}
 
 /// A finished segment by its files alone.
 pub(super) async fn trust(
@@ -48,7 +95,7 @@ impl Walk<'_> {
         base: Offset,
         following: Option<Offset>,
         start: Option<&Start>,
-    ) -> Result<Segment, Errno> {
+    ) -> Result<(Segment, Behind), Errno> {
         let mut segment = match start {
             Some(start) => {
                 self.found.next = start.checkpoint.end.offset;
@@ -79,10 +126,24 @@ impl Walk<'_> {
         let mut whole = true;
         let from = segment.size;
         let mut at = from;
-        let mut want = CHUNK_BYTES;
+        let mut ahead = start.map_or(Vec::new(), |start| start.ahead.take());
+        let mut want = FIRST_BYTES;
+        let mut behind = Behind {
+            last_page: None,
+            zeros: None,
+        };
         'file: while at < end {
-            let bytes = file.read_disk(at, want).await?;
-            let last = at + bytes.len() as u64 >= end || bytes.len() < want;
+            // No more than there is: memory is dear that nothing comes into.
+            let mut asked = want.min((end - at) as usize);
+            let bytes = match std::mem::take(&mut ahead) {
+                none if none.is_empty() => file.read_disk(at, asked).await?,
+                bytes => {
+                    asked = bytes.len();
+                    bytes
+                }
+            };
+            let last = at + bytes.len() as u64 >= end || bytes.len() < asked;
+            let began = at;
             want = CHUNK_BYTES;
             let mut walked = 0;
             loop {
@@ -114,6 +175,7 @@ impl Walk<'_> {
                     Step::More(_) => break,
                     Step::End(why) => {
                         at += walked as u64;
+                        behind = Behind::of(&bytes, began, at);
                         whole = why == END_OF_FILE;
                         if why != END_OF_FILE && why != ZEROS {
                             tracing::warn!(
@@ -133,6 +195,7 @@ impl Walk<'_> {
                 }
             }
             at += walked as u64;
+            behind = Behind::of(&bytes, began, at);
         }
         self.judged += at - from;
         if whole && let Some(next) = following.filter(|next| *next <= self.gaps) {
@@ -148,7 +211,7 @@ impl Walk<'_> {
         segment.size = at;
         segment.latest = index.latest();
         segment.index = Some(index);
-        Ok(segment)
+        Ok((segment, behind))
     }
 
     /// Takes in a batch that is the log's.

@@ -366,6 +366,7 @@ impl Partition {
         if state.poisoned.is_some() {
             return;
         }
+        self.ground.dirs.unsettle(&self.directory);
         // What the journal holds would be missed by whoever opens it again before the next start.
         let passing = passing(error).filter(|_| !self.held(&state));
         match passing {

@@ -100,9 +100,12 @@ impl Partition {
                 let start = start.map_err(fail("reading its log start offset"))?;
                 opening.log_start = opening.log_start.max(start);
                 let began = names.iter().any(|name| name.ends_with(".log"));
-                let (mut found, mut inside) = recover(ground, &opening, names)
-                    .await
-                    .map_err(fail("recovery"))?;
+                let recovered = recover(ground, &opening, names).await;
+                if recovered.is_err() {
+                    // It may have cut a file, and not have made that durable.
+                    ground.dirs.unsettle(&opening.directory);
+                }
+                let (mut found, mut inside) = recovered.map_err(fail("recovery"))?;
                 if found.next < opening.promised {
                     tracing::error!(
                         partition = %name,

@@ -9,6 +9,7 @@
 //! An exchange of segments by [compaction](super::compaction) that was cut short is finished or
 //! undone before anything is looked at.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
@@ -24,6 +25,7 @@ use odradek_engine::types::Offset;
 use super::Ground;
 use super::ahead::Ahead;
 use super::compaction;
+use super::judge::FIRST_BYTES;
 use super::listing::Listing;
 use super::open::{Entries, Opening, make};
 use super::side_files::read_side;
@@ -31,6 +33,10 @@ use super::walk::walk;
 
 /// A checkpoint that was verified.
 pub(super) struct Start {
+    pub(super) file: Rc<SegmentFile>,
+    pub(super) epochs: Epochs,
+    /// What was read of the file from the checkpoint on, until somebody takes it.
+    pub(super) ahead: Cell<Vec<u8>>,
     pub(super) checkpoint: Checkpoint,
     pub(super) last: Recent,
     pub(super) producers: Producers,
@@ -146,7 +152,8 @@ async fn start(
     let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, false);
     let file = file.await?;
     let epochs = read_epochs(&ground.io, &opening.directory).await?;
-    Ok(match verify(checkpoint, &file, epochs.as_ref()).await? {
+    let epochs = epochs.unwrap_or_default();
+    Ok(match verify(checkpoint, file, epochs).await? {
         Ok(start) => Some(start),
         Err(error) => {
             tracing::warn!(
@@ -164,25 +171,32 @@ async fn start(
 
 async fn verify(
     checkpoint: &Checkpoint,
-    file: &SegmentFile,
-    epochs: Option<&Epochs>,
+    file: Rc<SegmentFile>,
+    epochs: Epochs,
 ) -> Result<Result<Start, CheckpointError>, Errno> {
     let bytes = file.allocated();
     if checkpoint.end.position.0 > bytes {
         return Ok(Err(CheckpointError::Beyond { bytes }));
     }
-    let header = file.read_disk(checkpoint.batch.0, HEADER_BYTES).await?;
-    if let Err(error) = checkpoint.verify_header(&header) {
+    // Most often what follows is not more than that, either.
+    let batch = checkpoint.batch.0;
+    let first = FIRST_BYTES.min((bytes - batch) as usize);
+    let mut bytes = file.read_disk(batch, first).await?;
+    let header = &bytes[..bytes.len().min(HEADER_BYTES)];
+    if let Err(error) = checkpoint.verify_header(header) {
         return Ok(Err(error));
     }
     let size = checkpoint.batch_bytes() as usize;
-    let bytes = file.read_disk(checkpoint.batch.0, size).await?;
+    if size > bytes.len() {
+        bytes = file.read_disk(batch, size).await?;
+    }
+    let ahead = bytes.split_off(size.min(bytes.len()));
     let (info, producers) = match checkpoint.verify(&bytes) {
         Ok(verified) => verified,
         Err(error) => return Ok(Err(error)),
     };
     // Epochs are told by their own file: the batches below are not read.
-    let known = epochs.and_then(|epochs| epochs.epoch_for(info.base_offset));
+    let known = epochs.epoch_for(info.base_offset);
     if known != Some(checkpoint.epoch) {
         return Ok(Err(CheckpointError::Epoch {
             epoch: checkpoint.epoch.0,
@@ -190,6 +204,9 @@ async fn verify(
         }));
     }
     Ok(Ok(Start {
+        file,
+        epochs,
+        ahead: Cell::new(ahead),
         checkpoint: checkpoint.clone(),
         last: Recent {
             base: info.base_offset,

@@ -109,7 +109,10 @@ pub(super) async fn walk(
         }
         _ => (replay_from, Undecided::of(&producers)),
     };
-    let told = read_epochs(io, directory).await?.unwrap_or_default();
+    let told = match start {
+        Some(start) => start.epochs.clone(),
+        None => read_epochs(io, directory).await?.unwrap_or_default(),
+    };
     let mut walk = Walk {
         opening,
         found: Recovered {
@@ -139,7 +142,7 @@ pub(super) async fn walk(
         },
         judged: 0,
     };
-    let mut active = None;
+    let (mut active, mut behind) = (None, None);
     for (number, &base) in bases.iter().enumerate() {
         if base != walk.found.next && number > 0 {
             if start.is_some() {
@@ -154,11 +157,15 @@ pub(super) async fn walk(
             set_aside(io, directory, &bases[number..]).await?;
             break;
         }
-        let file = SegmentFile::open(io, directory, base, ground.strategy, false).await?;
+        let file = match start.filter(|start| start.checkpoint.segment == base) {
+            Some(start) => start.file.clone(),
+            None => SegmentFile::open(io, directory, base, ground.strategy, false).await?,
+        };
         let following = bases.get(number + 1).copied();
         // After a clean stop the newest snapshot is named after the log's end.
         let until = following.or(snapshot.filter(|end| *end > base));
         let trusted = number < clean && until.is_some_and(|until| until <= replay_from);
+        behind = None;
         let known = match (trusted, until) {
             (true, Some(until)) => trust(io, directory, base, until, &file)
                 .await
@@ -181,18 +188,29 @@ pub(super) async fn walk(
             }
             None => {
                 let here = start.filter(|start| start.checkpoint.segment == base);
-                walk.judge(&file, base, following, here).await?
+                let (segment, found) = walk.judge(&file, base, following, here).await?;
+                behind = Some(found);
+                segment
             }
         };
         let damaged = following.is_some_and(|following| walk.found.next != following);
         if damaged && start.is_some() {
             return Ok(None);
         }
+        // A segment that goes on keeps its room, and what was settled needs no sync of its own. (What
+        // a finished one has is its length.)
+        let settled = ground.dirs.settled(directory);
+        let goes_on = following.is_none() && !listing.is_finished(base);
+        let room = match &behind {
+            Some(behind) if settled && goes_on => behind.is_padding(&file).await?,
+            _ => false,
+        };
+        let stale = file.allocated() > segment.size && !room;
         // Stale bytes behind the end must not be met by the next recovery.
-        if !mutant::is(Mutant::LogicalTruncation) {
+        if stale && !mutant::is(Mutant::LogicalTruncation) {
             file.cut(segment.size).await?;
         }
-        if !trusted {
+        if !trusted && (stale || !settled || !file.seen_on_disk()) {
             io.data_sync(file.handle()).await?;
         }
         if let (Some(index), false, false) = (&mut segment.index, trusted, damaged)
@@ -221,7 +239,8 @@ pub(super) async fn walk(
             break;
         }
     }
-    walk.finish(&active.expect("at least one segment"), start)
+    let last_page = behind.and_then(|behind| behind.last_page);
+    walk.finish(&active.expect("at least one segment"), start, last_page)
         .await
         .map(Some)
 }
@@ -237,11 +256,16 @@ impl Walk<'_> {
         mut self,
         active: &SegmentFile,
         start: Option<&Start>,
+        last_page: Option<Vec<u8>>,
     ) -> Result<Recovered, Errno> {
         let segment = self.found.segments.back().expect("at least one segment");
         let (base, size) = (segment.base, segment.size);
         let page = page_floor(size);
-        self.found.last_page = active.read(page, (size - page) as usize).await?;
+        self.found.last_page = match last_page {
+            Some(bytes) => bytes,
+            None if size == page => Vec::new(),
+            None => active.read(page, (size - page) as usize).await?,
+        };
         let last = self.found.last;
         self.found.last = last.filter(|last| last.segment == base && last.end == size);
         if self.judged > 0 || start.is_some() {

@@ -20,7 +20,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use odradek_engine::io::Errno;
 use odradek_wire::Uuid;
@@ -45,6 +45,7 @@ struct LogDir {
     id: OnceLock<Uuid>,
     /// Why it is offline.
     failed: OnceLock<String>,
+    settled: AtomicBool,
 }
 
 /// Why a partition cannot be reached.
@@ -69,6 +70,7 @@ impl LogDirs {
             path: path.to_path_buf(),
             id: OnceLock::new(),
             failed: OnceLock::new(),
+            settled: AtomicBool::new(false),
         });
         LogDirs {
             dirs: dirs.collect(),
@@ -161,6 +163,25 @@ impl LogDirs {
     pub fn around(&self, partition: &Path) -> Option<usize> {
         let parent = partition.parent()?;
         self.all().find(|number| self.path(*number) == parent)
+    }
+
+    /// From now on all is durable that stands in the segments of its partitions that are not open.
+    pub fn settle(&self, number: usize) {
+        self.dirs[number].settled.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what a partition's segments hold is durable before anybody of this life opens it.
+    pub fn settled(&self, partition: &Path) -> bool {
+        let number = self.around(partition);
+        number.is_some_and(|number| self.dirs[number].settled.load(Ordering::SeqCst))
+    }
+
+    /// Whoever opens this partition again may find what is not durable: it is not known any more of
+    /// any in its directory.
+    pub fn unsettle(&self, partition: &Path) {
+        if let Some(number) = self.around(partition) {
+            self.dirs[number].settled.store(false, Ordering::SeqCst);
+        }
     }
 
     /// One cannot be used any more: says so, the first time. May end the process.

@@ -166,6 +166,11 @@ fn after_a_kill_the_logs_are_read_and_that_is_counted() {
     live(&world, false, |broker, _| fill(broker));
     let before = read_of_logs(&world);
     live(&world, true, move |broker, world| async move {
+        let settled = world.trace().contains(" syncfs ");
+        assert!(
+            settled,
+            "all that the last life left is made durable at once"
+        );
         let (start, opening) = open_all(broker, world, before).await;
         assert_eq!(start, 0, "a start opens no partition");
         assert!(opening > 1 << 20, "{opening} bytes were read");

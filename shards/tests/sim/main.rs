@@ -9,4 +9,5 @@ mod durable;
 mod journal;
 mod left_behind;
 mod moves;
+mod settled;
 mod tail;

@@ -66,6 +66,47 @@ pub(super) fn size(file: i32, len: &mut u64) -> i32 {
     }
 }
 
+/// lseek(2), SEEK_DATA. Positions of handles are not used otherwise.
+pub(super) fn data_after(file: i32, pos: u64, found: &mut Option<u64>) -> i32 {
+    // SAFETY: numbers only.
+    let at = unsafe { libc::lseek(file, pos as i64, libc::SEEK_DATA) };
+    *found = u64::try_from(at).ok();
+    match found {
+        Some(_) => 0,
+        None if errno() == libc::ENXIO => 0,
+        None => -errno(),
+    }
+}
+
+/// syncfs(2), for file systems that write everything with it and flush the disk, if they have
+/// anything to write. (FUSE does neither, and says that all is well.)
+pub(in crate::io) fn sync_file_system(path: &std::ffi::CStr) -> i32 {
+    const KNOWN: [libc::c_long; 3] = [
+        libc::EXT4_SUPER_MAGIC,
+        libc::XFS_SUPER_MAGIC,
+        libc::BTRFS_SUPER_MAGIC,
+    ];
+    let flags = libc::O_CLOEXEC | libc::O_RDONLY | libc::O_DIRECTORY;
+    // SAFETY (of all): the path ends with a zero and outlives the call; an all-zero statfs is valid,
+    // to be filled in; the descriptor is this function's own, and closed once.
+    unsafe {
+        let directory = check(i64::from(libc::open(path.as_ptr(), flags)));
+        if directory < 0 {
+            return directory;
+        }
+        let mut stat: libc::statfs = std::mem::zeroed();
+        let mut result = check(i64::from(libc::fstatfs(directory, &mut stat)));
+        if result >= 0 {
+            result = match KNOWN.contains(&stat.f_type) {
+                true => check(i64::from(libc::syncfs(directory))),
+                false => -libc::EOPNOTSUPP,
+            };
+        }
+        libc::close(directory);
+        result
+    }
+}
+
 pub(in crate::io) fn truncate(file: i32, len: u64) -> i32 {
     // SAFETY: numbers only.
     check(i64::from(unsafe { libc::ftruncate(file, len as i64) }))

@@ -1,7 +1,9 @@
 //! What a driver does at submission: calls that do not block, or happen only at start.
 
 use super::check;
-use super::files::{list, pipe, resident, size, space, splice_in, truncate};
+use super::files::{
+    data_after, list, pipe, resident, size, space, splice_in, sync_file_system, truncate,
+};
 use super::sockets::{Listening, listen, peer};
 use crate::io::op::Op;
 
@@ -46,6 +48,8 @@ pub(in crate::io) fn perform(op: &mut Op, vectors: &[libc::iovec]) -> i32 {
         }
         Op::Truncate { file, len } => truncate(file.0, *len),
         Op::Size { file, len } => size(file.0, len),
+        Op::DataAfter { file, pos, found } => data_after(file.0, *pos, found),
+        Op::SyncFileSystem { path } => sync_file_system(path),
         Op::List { path, names } => match list(path) {
             Ok(found) => {
                 *names = found;

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 use crate::io::calls::check;
-use crate::io::calls::files::{list, open_flags, space, splice_in, truncate};
+use crate::io::calls::files::{list, open_flags, space, splice_in, sync_file_system, truncate};
 use crate::io::driver::Token;
 use crate::io::op::{Cache, Op};
 
@@ -82,6 +82,9 @@ enum Call {
         path: *const c_char,
     },
     Space {
+        path: *const c_char,
+    },
+    SyncFileSystem {
         path: *const c_char,
     },
     SpliceIn {
@@ -164,6 +167,9 @@ impl Job {
                 path: path.as_ptr(),
             },
             Op::Space { path, .. } => Call::Space {
+                path: path.as_ptr(),
+            },
+            Op::SyncFileSystem { path } => Call::SyncFileSystem {
                 path: path.as_ptr(),
             },
             Op::SpliceIn {
@@ -289,6 +295,8 @@ impl Job {
                 pipe,
                 len,
             } => splice_in(file, pos, pipe, len),
+            // SAFETY: above.
+            Call::SyncFileSystem { path } => sync_file_system(unsafe { CStr::from_ptr(path) }),
             Call::List { .. } | Call::Space { .. } => unreachable!("they find more than a number"),
         }
     }

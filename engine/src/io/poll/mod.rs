@@ -218,6 +218,7 @@ impl Driver for PollDriver {
             | Op::RemoveDir { .. }
             | Op::MakeDir { .. }
             | Op::List { .. }
+            | Op::SyncFileSystem { .. }
             | Op::Space { .. } => [NONE; 2],
             Op::Write { file, .. }
             | Op::Read {
@@ -239,6 +240,7 @@ impl Driver for PollDriver {
             | Op::Read { cached: true, .. }
             | Op::WriteNow { .. }
             | Op::Size { .. }
+            | Op::DataAfter { .. }
             | Op::Resident { .. }
             | Op::Peer { .. }
             | Op::Listen { .. }

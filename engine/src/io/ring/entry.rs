@@ -208,6 +208,8 @@ impl Scratch {
             | Op::SpliceOut { .. }
             | Op::WriteNow { .. }
             | Op::Size { .. }
+            | Op::DataAfter { .. }
+            | Op::SyncFileSystem { .. }
             | Op::List { .. }
             | Op::Space { .. }
             | Op::Resident { .. }

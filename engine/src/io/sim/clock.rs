@@ -28,6 +28,7 @@ pub(super) fn delay(rng: &mut Rng, op: &Op) -> u64 {
         Op::Write { dsync: true, .. } => (20, 500),
         Op::Write { .. } | Op::Read { cached: false, .. } => (5, 200),
         Op::DataSync { .. } | Op::Sync { .. } => (50, 2_000),
+        Op::SyncFileSystem { .. } => (200, 20_000),
         Op::Open { .. }
         | Op::Rename { .. }
         | Op::Remove { .. }

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file::File;
+use super::file::{Covered, File};
 use crate::io::op::OpenMode;
 
 pub(super) type Inode = u64;
@@ -344,6 +344,33 @@ impl Disk {
             }
         }
         self.collect();
+    }
+
+    /// Makes durable all changes of names that `covered` names.
+    pub(super) fn sync_names(&mut self, covered: &Covered) {
+        for change in std::mem::take(&mut self.changes) {
+            match covered.covers(change.sequence) {
+                true => self.keep(change),
+                false => self.changes.push(change),
+            }
+        }
+        self.collect();
+    }
+
+    /// What a sync of everything, submitted now, will cover.
+    pub(super) fn covered(&self) -> Covered {
+        let files = self.nodes.values().filter_map(|node| match node {
+            Node::File(file) => Some(file),
+            Node::Directory(_) => None,
+        });
+        Covered::but_for(self.sequence, files)
+    }
+
+    /// All files.
+    pub(super) fn files(&self) -> Vec<Inode> {
+        let files = self.nodes.iter();
+        let files = files.filter(|(_, node)| matches!(node, Node::File(_)));
+        files.map(|(inode, _)| *inode).collect()
     }
 
     /// Makes one change durable.

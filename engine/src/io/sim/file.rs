@@ -67,7 +67,13 @@ pub(super) struct Covered {
 }
 
 impl Covered {
-    fn covers(&self, sequence: u64) -> bool {
+    /// The writes that `files` still have under way, up to this one, are not covered.
+    pub(super) fn but_for<'a>(upto: u64, files: impl Iterator<Item = &'a File>) -> Covered {
+        let except = files.flat_map(|file| &file.unfinished).copied().collect();
+        Covered { upto, except }
+    }
+
+    pub(super) fn covers(&self, sequence: u64) -> bool {
         sequence <= self.upto && !self.except.contains(&sequence)
     }
 }
@@ -82,6 +88,8 @@ pub(super) struct File {
     lengths: Vec<Length>,
     /// Writes that have taken effect and not completed.
     unfinished: BTreeSet<u64>,
+    /// A sync of everything has failed for it, and no sync of its own has told yet.
+    untold: bool,
 }
 
 fn zeros() -> Rc<Content> {
@@ -286,6 +294,27 @@ impl File {
         });
     }
 
+    /// The next sync of the file fails.
+    pub(super) fn keep_error(&mut self) {
+        self.untold = true;
+    }
+
+    /// Whether a sync has to fail for what was [kept](Self::keep_error); said once.
+    pub(super) fn tell(&mut self) -> bool {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// Where the first page lies, from `pos` on, that was written.
+    pub(super) fn data_after(&self, pos: u64) -> Option<u64> {
+        let page = PAGE as u64;
+        let mut pages = self.pages.range(pos / page..self.len.div_ceil(page));
+        let written = |page: &Page| {
+            page.cached.is_some() || page.durable.is_some() || !page.versions.is_empty()
+        };
+        let (number, _) = pages.find(|(_, page)| written(page))?;
+        Some(pos.max(number * page)).filter(|at| *at < self.len)
+    }
+
     /// A sync of what `covered` names has failed: see [`Page::lose_if`]. The length is not durable.
     pub(super) fn sync_failed(&mut self, covered: &Covered, random: impl FnMut() -> u64) {
         let wanted = |version: &Version| !version.cut && covered.covers(version.sequence);
@@ -478,6 +507,7 @@ impl File {
     pub(super) fn settle(&mut self) {
         self.lengths.clear();
         self.unfinished.clear();
+        self.untold = false;
         self.dirty.clear();
         self.len = self.durable_len;
         drop(self.pages.split_off(&self.len.div_ceil(PAGE as u64)));

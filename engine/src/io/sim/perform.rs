@@ -2,6 +2,7 @@
 //! had not come.
 
 use super::disk::{Failed, Inode};
+use super::file::Covered;
 use super::net::FlightId;
 use super::world::{Object, World, text};
 use crate::bytes::{PAGE, Part, parts_len};
@@ -9,6 +10,9 @@ use crate::io::op::{Op, OpenMode};
 
 /// Cached pages are found dropped once in so many looks.
 const EVICT_ONE_IN: u64 = 16;
+
+/// What is a hole counts as data once in so many looks.
+const DATA_ANYWAY_ONE_IN: u64 = 8;
 
 /// The longest file, bytes: what a common file system takes.
 const FILE_BYTES_MAX: u64 = 1 << 44;
@@ -146,6 +150,8 @@ impl World {
                             let file = self.disk.file(inode);
                             file.sync_failed(&covered, || rng.next());
                             -libc::EIO
+                        } else if self.disk.file(inode).tell() {
+                            -libc::EIO
                         } else {
                             self.disk.file(inode).sync(&covered);
                             0
@@ -156,11 +162,35 @@ impl World {
                         0
                     }
                     (Op::DataSync { .. } | Op::Sync { .. }, ..) => -libc::EINVAL,
+                    (Op::SyncFileSystem { path }, _, Some(covered)) => {
+                        match text(path).and_then(|path| self.disk.find(path)) {
+                            Ok(_) => self.sync_all(&covered),
+                            Err(errno) => -errno,
+                        }
+                    }
                     (op, object, _) => self.perform(op, object),
                 }
             }
         };
         self.complete(id, done);
+    }
+
+    /// A sync of everything: of each file that it fails for, its own next sync tells, too.
+    fn sync_all(&mut self, covered: &Covered) -> i32 {
+        let mut result = 0;
+        for inode in self.disk.files() {
+            if self.fails(inode, self.faults.now.sync_fails, "failed flush of all") {
+                let rng = &mut self.faults.rng;
+                let file = self.disk.file(inode);
+                file.sync_failed(covered, || rng.next());
+                file.keep_error();
+                result = -libc::EIO;
+            } else {
+                self.disk.file(inode).sync(covered);
+            }
+        }
+        self.disk.sync_names(covered);
+        result
     }
 
     /// File and name operations that are done at one moment.
@@ -203,6 +233,16 @@ impl World {
                     0
                 }
             },
+            (Op::DataAfter { pos, found, .. }, Some(Object::File { inode, .. })) => {
+                let file = self.disk.file(inode);
+                // Not every file system knows.
+                *found = match self.rng.one_in(DATA_ANYWAY_ONE_IN) {
+                    true => Some(*pos).filter(|pos| *pos < file.len()),
+                    false => file.data_after(*pos),
+                };
+                0
+            }
+            (Op::DataAfter { .. }, _) => -libc::EINVAL,
             (Op::Truncate { len, .. }, Some(object)) => result(self.truncate(object, *len)),
             (Op::Allocate { pos, len, .. }, Some(object)) => {
                 result(self.allocate(object, *pos, *len))

@@ -167,6 +167,8 @@ pub(super) fn fields_kind(op: &Op) -> &'static str {
         Op::RemoveDir { .. } => "rmdir",
         Op::MakeDir { .. } => "mkdir",
         Op::Size { .. } => "size",
+        Op::DataAfter { .. } => "seek-data",
+        Op::SyncFileSystem { .. } => "syncfs",
         Op::List { .. } => "list",
         Op::Space { .. } => "space",
         Op::Resident { .. } => "resident",
@@ -224,6 +226,7 @@ fn fields(op: &Op) -> Fields {
         Op::Read { file, pos, len, .. } => (file.0, *pos, u64::from(*len)),
         Op::Allocate { file, pos, len } | Op::Resident { file, pos, len } => (file.0, *pos, *len),
         Op::Truncate { file, len } => (file.0, 0, *len),
+        Op::DataAfter { file, pos, .. } => (file.0, *pos, 0),
         Op::Open { path, mode } => {
             text = path.to_string_lossy().into_owned();
             let mode = [
@@ -246,6 +249,7 @@ fn fields(op: &Op) -> Fields {
         | Op::RemoveDir { path }
         | Op::MakeDir { path }
         | Op::Space { path, .. }
+        | Op::SyncFileSystem { path }
         | Op::List { path, .. } => {
             text = path.to_string_lossy().into_owned();
             (-1, 0, 0)

@@ -243,6 +243,7 @@ impl World {
             | Op::Allocate { file: handle, .. }
             | Op::Truncate { file: handle, .. }
             | Op::Size { file: handle, .. }
+            | Op::DataAfter { file: handle, .. }
             | Op::Resident { file: handle, .. } => Some(self.object(*handle, op)),
             Op::Close { handle } => {
                 let object = self.object(*handle, op);
@@ -266,6 +267,7 @@ impl World {
             (Op::DataSync { .. } | Op::Sync { .. }, Some(Object::File { inode, .. })) => {
                 Some(self.disk.file(*inode).covered(sequence))
             }
+            (Op::SyncFileSystem { .. }, _) => Some(self.disk.covered()),
             _ => None,
         };
         let delay = clock::delay(&mut self.rng, op) * self.slowness(op);
@@ -309,6 +311,7 @@ impl World {
                 | Op::Read { cached: false, .. }
                 | Op::DataSync { .. }
                 | Op::Sync { .. }
+                | Op::SyncFileSystem { .. }
                 | Op::Allocate { .. }
                 | Op::Truncate { .. }
         );
