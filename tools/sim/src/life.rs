@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use crate::story;
 use crate::transactor::{Transactor, transact};
 
 /// Whoever waits longer than this, in virtual time, waits forever.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What outlives a life.
 pub struct Cast {
@@ -68,6 +69,8 @@ struct Serving {
     failed: Cell<bool>,
     /// It was asked to stop.
     asked: Cell<bool>,
+    /// It has ended by itself, as its log directories have failed.
+    died: Cell<bool>,
 }
 
 /// Completes with `None` if `future` does not in time.
@@ -80,8 +83,8 @@ pub async fn within<T>(io: &Io, time: Duration, future: impl Future<Output = T>)
     .await
 }
 
-/// One life, from start to end.
-pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
+/// One life, from start to end; `false` if it did not come to the end that was meant for it.
+pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) -> bool {
     let machine = Machine::new(world, cast.plan.shards);
     let site = Site::new(
         machine.ios[0].clone(),
@@ -102,6 +105,17 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
         serving.clone(),
     );
     machine.spawners[0].spawn(serve).detach();
+    if cast.plan.several {
+        let (site, serving, over) = (site.clone(), serving.clone(), over.clone());
+        let watch = async move {
+            while !site.ended.load(Ordering::Relaxed) {
+                site.io.sleep(Duration::from_millis(1)).await;
+            }
+            serving.died.set(true);
+            over.set(true);
+        };
+        machine.spawners[0].spawn(watch).detach();
+    }
     let (time, end, last) = (length.time, length.end, length.last);
     let (asked, spawner) = (length.asked, machine.spawners[0].clone());
     let director = {
@@ -129,7 +143,8 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     machine.spawners[0].spawn(director).detach();
     machine.run(&over, length.steps);
     // Those that ended by themselves, before they were asked to.
-    let end = match (end.is_stop() && !over.get(), end) {
+    let early = serving.died.get() || !over.get();
+    let end = match (end.is_stop() && early, end) {
         (true, End::Stop) => End::Kill,
         (true, _) => End::Cut,
         (false, end) => end,
@@ -147,6 +162,7 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     let now = world.now();
     let mut oracle = cast.oracle.borrow_mut();
     oracle.ended(end, now, started, serving.asked.get(), &standings);
+    !early
 }
 
 /// Stops the node once it serves; in the last life, not before its clients have come to an end.
@@ -220,7 +236,7 @@ fn standings(brokers: &[Rc<Broker>], oracle: &Oracle) -> Vec<Stood> {
 }
 
 /// Starts all shards.
-async fn boot(
+pub async fn boot(
     site: &Site,
     ios: &[Io],
     spawners: &[odradek_engine::task::Spawner],
@@ -239,6 +255,8 @@ async fn boot(
     let mail = Mailboxes::new(shards);
     let gate = Gate::new(settings, None);
     let log_dirs = log_dirs(settings);
+    let ended = site.ended.clone();
+    log_dirs.ends_by(move |_| ended.store(true, Ordering::Relaxed));
     let mut brokers: Vec<Rc<Broker>> = Vec::new();
     for (shard, (io, spawner)) in (0..).zip(ios.iter().zip(spawners)) {
         let (listener, _) = io

@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod mutants;
+mod scratch;
 mod seeds;
