@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use odradek_engine::io::Io;
 use odradek_engine::io::sim::SimWorld;
 use odradek_shards::broker::{Boot, BootError, Broker, Endpoint, log_dirs, start, until_stopped};
 use odradek_shards::net::Gate;
+use odradek_shards::partition::remove_directory;
 use odradek_shards::runtime::Mailboxes;
 
 use crate::admin::{Admin, administer};
@@ -25,7 +27,7 @@ use crate::groups::{Committer, commit_forever};
 use crate::judge::{judge, judge_at_rest};
 use crate::machine::Machine;
 use crate::oracle::{Oracle, Stood};
-use crate::plan::{End, Plan, Rng};
+use crate::plan::{End, LOG_DIRS, Plan, Rng};
 use crate::producer::{Producer, produce};
 use crate::script::Script;
 use crate::site::Site;
@@ -45,6 +47,8 @@ pub struct Cast {
     pub committers: Vec<Rc<RefCell<Committer>>>,
     pub admin: Rc<RefCell<Admin>>,
     pub owner: Rc<RefCell<Owner>>,
+    /// The log directory that failed last.
+    pub failed: Cell<Option<usize>>,
 }
 
 /// How one life is to be.
@@ -149,6 +153,11 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) ->
         (true, _) => End::Cut,
         (false, end) => end,
     };
+    if let Some(broker) = serving.brokers.borrow().first() {
+        let dirs = broker.log_dirs();
+        let failed = dirs.logs().find(|number| dirs.failed(*number).is_some());
+        cast.failed.set(failed.or(cast.failed.get()));
+    }
     let standings = standings(&serving.brokers.borrow(), &cast.oracle.borrow());
     let started = !serving.brokers.borrow().is_empty();
     story::tell(world.now(), format_args!("the life ends: {end:?}"));
@@ -162,7 +171,7 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) ->
     let now = world.now();
     let mut oracle = cast.oracle.borrow_mut();
     oracle.ended(end, now, started, serving.asked.get(), &standings);
-    !early
+    !early && !serving.failed.get()
 }
 
 /// Stops the node once it serves; in the last life, not before its clients have come to an end.
@@ -291,6 +300,21 @@ async fn serve(
 ) {
     match boot(&site, &ios, &spawners).await {
         Ok(brokers) => *serving.brokers.borrow_mut() = brokers,
+        Err(BootError::Twice { partition, .. }) if cast.failed.get().is_some() => {
+            // A directory failed while it moved away from there, and is back: the message says what
+            // is to be done.
+            let root = LOG_DIRS[cast.failed.get().expect("just looked")];
+            let path = Path::new(root).join(partition);
+            story::tell(
+                site.world.now(),
+                format_args!("{} is removed by hand", path.display()),
+            );
+            let removed = remove_directory(&site.io, &path).await;
+            removed.expect("nothing fails now");
+            let synced = site.io.sync_directory(Path::new(root)).await;
+            synced.expect("nothing fails now");
+            return serving.failed.set(true);
+        }
         Err(error) => {
             assert!(
                 site.oracle.borrow().rough,

@@ -1,6 +1,6 @@
 //! One seed, from the first start to the last stop.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -205,6 +205,7 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
         committers,
         admin: Rc::new(RefCell::new(admin)),
         owner: Rc::new(RefCell::new(owner)),
+        failed: Cell::default(),
     }
 }
 
