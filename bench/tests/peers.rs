@@ -92,14 +92,14 @@ fn the_own_node_is_asked() {
     let dir = dir();
     let output = quick("scenario", dir.path())
         .args(["core", "1", "fixed-rates", "durable-acks"])
-        .args(["hot-partition", "one-address"])
+        .args(["hot-partition", "one-address", "live-moves"])
         .output()
         .expect("it starts");
     assert!(output.status.success(), "{}", said(&output));
     let report = json(&result(dir.path(), "json"));
     assert_eq!(report["quick"], true);
     let cells = report["cells"].as_array().expect("cells");
-    assert_eq!(cells.len(), 6);
+    assert_eq!(cells.len(), 7);
     for cell in cells {
         assert_eq!(cell["complete"], true, "{}", cell["problems"]);
         assert!(cell["findings"]["started"][0]["seconds"].as_f64() > Some(0.0));
@@ -121,6 +121,13 @@ fn the_own_node_is_asked() {
     let interruption = "the move under load: longest wait for an ack";
     figure(&cells[4], interruption, "ms");
     figure(&cells[5], "one address, produce acks=1: throughput", "MB/s");
+    let one = "one address, acks=all: process CPU per GB, of each shard a broker's (goal: 1.25)";
+    figure(&cells[5], one, "×");
+    for acks in ["acks=1", "acks=all"] {
+        let which = "longest time without an ack around a move, worst (goal: 50)";
+        let held = &figure(&cells[6], &format!("produce {acks}: {which}"), "ms")["value"];
+        assert!(held.as_f64() > Some(0.0));
+    }
     let histogram = &rates["findings"]["runs"][0]["end_to_end"]["hdr_v2_deflate"];
     assert!(histogram.as_str().is_some_and(|text| text.len() > 50));
     let page = std::fs::read_to_string(result(dir.path(), "html")).expect("the page");

@@ -60,6 +60,8 @@ const FIGURES: &[(&str, &[&str])] = &[
             "idle: kernel slab",
             "a first record in each",
             "produce across all: acked",
+            "produce across all, scraped ten times a second: ack p99, of that unscraped",
+            "produce across all, scraped ten times a second: a page, longest",
             "clean start, inodes cached",
             "start after a kill",
         ],
@@ -67,6 +69,9 @@ const FIGURES: &[(&str, &[&str])] = &[
     (
         "idle-consumers",
         &[
+            "idle connections: RSS",
+            "idle connections: kernel slab",
+            "idle connections: all of it",
             "idle consumers: process CPU",
             "idle consumers: RSS",
             "churn: connections",

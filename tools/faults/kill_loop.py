@@ -1,12 +1,14 @@
 """kill -9 and SIGSTOP under load, many times, checked by librdkafka.
 
 Two producers write all the while: one idempotent with acks=all, one with acks=1. A reader sees
-what becomes visible. The node is killed, or stopped and continued, at random moments. At the end
-all is read again: each acknowledged record stands at the offset that was acknowledged, what the
-reader had seen is still there, and the idempotent producer's records are there once, in order.
+what becomes visible, and commits how far it has come. The node is killed, or stopped and continued,
+at random moments. At the end all is read again: each acknowledged record stands at the offset that
+was acknowledged, what the reader had seen is still there, no commit that succeeded is forgotten, and
+the idempotent producer's records are there once, in order.
 """
 import argparse
 import collections
+import itertools
 import json
 import os
 import pathlib
@@ -20,13 +22,15 @@ import tempfile
 import threading
 import time
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from harness import paths, topics
 from harness.node import Odradek
 
 PARTITIONS = 4
 RATE = 4000  # Records per second and producer: there is much to lose, and little to wait for.
+GROUP = "kill-loop"
+COMMIT_S = 0.1
 
 
 class Writer(threading.Thread):
@@ -77,12 +81,26 @@ class Reader(threading.Thread):
         super().__init__(daemon=True)
         self.seen = {}  # (topic, partition, offset) -> number
         self.wrong = []
+        self.committed = {}  # (topic, partition) -> offset, told that it is so
         self.ending = threading.Event()
-        self.consumer = consumer(bootstrap)
+        self.consumer = consumer(bootstrap, on_commit=self._told)
         self.consumer.assign([TopicPartition(name, index, 0) for name in names for index in range(PARTITIONS)])
 
+    def _told(self, error, partitions):
+        for one in partitions if error is None else ():
+            if one.error is None and one.offset >= 0:
+                place = (one.topic, one.partition)
+                self.committed[place] = max(one.offset, self.committed.get(place, 0))
+
     def run(self):
+        due = time.monotonic()
         while not self.ending.is_set():
+            if time.monotonic() >= due:
+                due = time.monotonic() + COMMIT_S
+                try:
+                    self.consumer.commit(asynchronous=True)
+                except KafkaException as none:
+                    assert none.args[0].code() == KafkaError._NO_OFFSET, none
             for message in self.consumer.consume(2000, 0.1):
                 if message.error() is not None:
                     if message.error().code() == KafkaError._AUTO_OFFSET_RESET:
@@ -94,15 +112,20 @@ class Reader(threading.Thread):
                         self.wrong.append((place, self.seen[place], number))
 
     def end(self):
+        """Also looks whether what was committed is known."""
         self.ending.set()
         self.join()
+        known = self.consumer.committed([TopicPartition(*place) for place in self.committed], 60)
+        self.wrong += [(one, "is committed, and it was", self.committed[one.topic, one.partition])
+                       for one in known if one.offset < self.committed[one.topic, one.partition]]
+        assert self.committed, "no commit succeeded"
         self.consumer.close()
 
 
-def consumer(bootstrap):
+def consumer(bootstrap, **config):
     return Consumer({
-        "bootstrap.servers": bootstrap, "group.id": "kill-loop", "enable.auto.commit": False, "check.crcs": True,
-        "auto.offset.reset": "error", "reconnect.backoff.max.ms": 200, "log_level": 0})
+        "bootstrap.servers": bootstrap, "group.id": GROUP, "enable.auto.commit": False, "check.crcs": True,
+        "auto.offset.reset": "error", "reconnect.backoff.max.ms": 200, "log_level": 0, **config})
 
 
 def read_all(bootstrap, topic):
@@ -154,7 +177,10 @@ def in_order(topic, found):
 
 
 def cycles(node, args, dice, writers, starts, stops):
-    for cycle in range(args.cycles):
+    begin = time.monotonic()
+    for cycle in itertools.count():
+        if cycle >= args.cycles if args.seconds is None else time.monotonic() >= begin + args.seconds:
+            return
         time.sleep(dice.uniform(0.05, 0.8))
         if dice.random() < args.stop_share:
             pause = dice.uniform(0.05, 1.5)
@@ -181,9 +207,11 @@ def cycles(node, args, dice, writers, starts, stops):
 def main():
     parser = argparse.ArgumentParser(prog="tools/faults/run kill", description=__doc__)
     parser.add_argument("--cycles", type=int, default=100)
+    parser.add_argument("--seconds", type=float, help="as many cycles as begin in this time, instead")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--mode", choices=["core", "node"], default="core", help="shards.advertise")
+    parser.add_argument("--driver", default="auto", help="io.driver")
     parser.add_argument("--stop-share", type=float, default=0.3, help="of cycles that begin with SIGSTOP")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the node")
     args = parser.parse_args()
@@ -191,7 +219,7 @@ def main():
     dice = random.Random(args.seed)
     home = pathlib.Path(tempfile.mkdtemp(prefix="kill-loop-", dir=paths.ROOT / "target"))
     settings = {"log.segment.bytes": str(1 << 20), **dict(one.split("=", 1) for one in args.set)}
-    node = Odradek(home, settings=settings, shards=args.shards, mode=args.mode).start()
+    node = Odradek(home, settings=settings, shards=args.shards, mode=args.mode, driver=args.driver).start()
     starts, stops, kept = [], [], True
     try:
         for name in ("all", "one"):
@@ -209,7 +237,7 @@ def main():
             writer.end()
         found = {writer.topic: read_all(brokers, writer.topic) for writer in writers}
         reader.end()
-        assert not reader.wrong, f"offsets that changed: {reader.wrong[:5]}"
+        assert not reader.wrong, f"what changed: {reader.wrong[:5]}"
         twice = {writer.topic: check(writer, reader, found[writer.topic]) for writer in writers}
         assert twice["all"] == 0, f"{twice['all']} records of the idempotent producer are there more than once"
         in_order("all", found["all"])
@@ -227,8 +255,9 @@ def main():
             shutil.rmtree(home, ignore_errors=True)
     ready, served = zip(*starts) if starts else ((0,), (0,))
     print(json.dumps({
-        "seed": args.seed, "cycles": args.cycles, "kills": len(starts), "stops_survived": len(stops),
+        "seed": args.seed, "cycles": len(starts) + len(stops), "kills": len(starts), "stops_survived": len(stops),
         "records": sum(w.sent for w in writers), "seen_while_running": len(reader.seen),
+        "committed": sum(reader.committed.values()),
         "twice_with_acks_1": twice["one"],
         "s_until_ready": {"median": round(statistics.median(ready), 3), "most": round(max(ready), 3)},
         "s_until_both_acknowledged": {"median": round(statistics.median(served), 3), "most": round(max(served), 3)},

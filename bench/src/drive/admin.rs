@@ -135,7 +135,11 @@ impl Admin {
         Ok(admin)
     }
 
-    fn ask_versions(&mut self) -> Result<()> {
+    /// Asks which APIs the server has, as a connection's first request does.
+    ///
+    /// # Errors
+    /// When it does not answer, or not as a broker does.
+    pub(crate) fn ask_versions(&mut self) -> Result<()> {
         let reply = self.call(&ApiVersionsRequest::default(), 0)?;
         ensure!(
             reply.get(..4) == Some(&self.correlation.to_be_bytes()),

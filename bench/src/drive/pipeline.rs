@@ -32,15 +32,31 @@ impl Pipeline {
     /// # Errors
     /// What the work says of an answer; a server that hangs or hangs up.
     pub(crate) fn run(&mut self, work: &mut impl Work, count: usize) -> Result<u64> {
+        self.run_while(work, |asked| asked < count)
+    }
+
+    /// Asks while `more` of the number asked so far, and then takes what is outstanding. Returns
+    /// what the answers are worth together.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn run_while(
+        &mut self,
+        work: &mut impl Work,
+        more: impl Fn(usize) -> bool,
+    ) -> Result<u64> {
         let connection = &mut self.connection;
         let (mut asked, mut answered, mut worth) = (0, 0, 0);
-        while answered < count {
-            while asked < count && connection.has_room(IN_FLIGHT) {
+        loop {
+            while connection.has_room(IN_FLIGHT) && more(asked) {
                 connection.ask(Instant::now(), |correlation, out| {
                     work.request(0, correlation, out)
                 })?;
                 asked += 1;
                 connection.flush()?;
+            }
+            if answered == asked {
+                return Ok(worth);
             }
             let mut events = PollFlags::POLLIN;
             events.set(PollFlags::POLLOUT, connection.unsent());
@@ -60,6 +76,5 @@ impl Pipeline {
                 })?;
             }
         }
-        Ok(worth)
     }
 }

@@ -41,6 +41,19 @@ pub(crate) fn slab() -> Result<u64> {
     Ok(kib.context("no Slab in /proc/meminfo")? * 1024)
 }
 
+/// Bytes that TCP holds for data in flight, the whole machine's.
+///
+/// Source: proc_net(5), `sockstat`, `mem` in pages.
+pub(crate) fn socket_buffers() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/net/sockstat").context("/proc/net/sockstat")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let mut words = line.unwrap_or_default().split_whitespace();
+    words.find(|word| *word == "mem").context("no TCP mem")?;
+    let pages: u64 = words.next().context("no TCP mem")?.parse()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
+    Ok(pages * page.context("no page size")? as u64)
+}
+
 /// Files that a process has open.
 pub(crate) fn descriptors(pid: u32) -> Result<u64> {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"));

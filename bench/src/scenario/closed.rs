@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::Stage;
 use super::findings::{Better, Findings};
 use crate::contest::Server;
-use crate::drive::{self, Consumer, Load, Partition, Range, produce, saturate};
+use crate::drive::{self, Consumer, Load, Partition, Plan, Range, produce, saturate};
 use crate::machine::wait_until_quiet;
 use crate::measurement::Measurement;
 
@@ -29,19 +29,32 @@ impl Stage<'_> {
         load: Load,
         (connections, in_flight): (usize, usize),
     ) -> Result<()> {
-        self.begin(name, server)?;
         let mut plan = self.plan(connections, in_flight);
         if load.batch_bytes > LARGE_BATCH {
             plan.warmup = Duration::from_secs_f64(self.seconds(3.0));
             plan.time = Duration::from_secs_f64(self.seconds(5.0));
         }
+        let (run, records) = self.quiet_produce(name, server, (topic, partitions), load, plan)?;
+        self.findings.closed(&run, Some(records));
+        self.end(run, server)
+    }
+
+    /// The same by a plan, without figures: for runs whose figures the scenario names itself.
+    /// Returns the records of each request, too.
+    pub(crate) fn quiet_produce(
+        &self,
+        name: &str,
+        server: &Server,
+        (topic, partitions): (&str, &[Partition]),
+        load: Load,
+        plan: Plan,
+    ) -> Result<(Measurement, u64)> {
+        self.begin(name, server)?;
         let baseline = self.watch_idle()?;
         let (admin, pid) = (server.admin()?, server.pids().first().copied());
         let done = produce(&admin, topic, partitions, load, plan, baseline, pid);
         let (outcome, frames) = done.with_context(|| self.blame(name, server))?;
-        let run = outcome.measurement(name);
-        self.findings.closed(&run, Some(frames.records as u64));
-        self.end(run, server)
+        Ok((outcome.measurement(name), frames.records as u64))
     }
 
     /// Saturates a topic's leaders with fetches of a range of each partition.

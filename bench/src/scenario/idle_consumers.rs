@@ -1,5 +1,9 @@
 //! What do 1,000 idle consumers cost, and then connections that come and go?
 //!
+//! First, 5,000 connections that have introduced themselves and ask for nothing more: what the
+//! server and, for them, the kernel take. Goal: at most 64 MiB in all. The driver's ends of the
+//! connections are in the kernel's part.
+//!
 //! Each consumer waits at the end of a partition on a connection of its own, as Kafka's do
 //! (`fetch.max.wait.ms` 500): two requests a second each, and no records. Then, with the consumers
 //! still there, connections are opened, introduce themselves, ask for the topic and go, one after
@@ -15,6 +19,7 @@ use super::findings::Better;
 use super::{Scenario, Stage};
 use crate::contest::{Server, Variant};
 use crate::drive::{Admin, Partition, Plan, Tails, WAIT_MS, saturate};
+use crate::machine::{open_files, slab, socket_buffers};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     number: 8,
@@ -27,6 +32,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 const PARTITIONS: i32 = 16;
 
 fn run(stage: &mut Stage) -> Result<()> {
+    connections(stage)?;
     let server = stage.start(&Variant::default())?;
     let consumers = stage.amount(1000, 20);
     let topic = stage.topic_name("idle-consumers");
@@ -77,6 +83,59 @@ fn run(stage: &mut Stage) -> Result<()> {
         Better::Less,
         left / (1u64 << 20) as f64,
     );
+    Ok(())
+}
+
+/// Idle ones, on a server of their own: memory that was used before would hide what they take.
+fn connections(stage: &mut Stage) -> Result<()> {
+    let count = stage.amount(5_000, 100);
+    let files = open_files();
+    if files < 2 * count {
+        stage.skip(&format!(
+            "{count} idle connections: a process may have {files} files open here"
+        ));
+        return Ok(());
+    }
+    let server = stage.start(&Variant::default())?;
+    let mut admin = server.admin()?;
+    let address = stage.topic(&server, &stage.topic_name("idle-connections"), 1, &[])?[0].leader;
+    let settled = Duration::from_secs_f64(stage.seconds(3.0));
+    stage.pause(settled)?;
+    let taken = || -> Result<[u64; 3]> {
+        let rss = server.usage()?.rss_bytes;
+        Ok([rss, slab()?, socket_buffers()?])
+    };
+    let before = taken()?;
+    eprintln!("  {}: {count} idle connections ...", server.label());
+    let mut open = Vec::new();
+    for _ in 0..count {
+        stage.check_interrupt()?;
+        open.push(Admin::connect(address)?);
+    }
+    stage.pause(settled)?;
+    let now = taken()?;
+    // All are still there, the first as well as the last.
+    for at in [0, open.len() - 1] {
+        open[at].ask_versions()?;
+    }
+    admin.ask_versions()?;
+    let mib = |at: usize| (now[at] as f64 - before[at] as f64) / f64::from(1 << 20);
+    let name = |what: &str| format!("idle connections: {what}");
+    stage.figure(&name("count"), "connections", Better::Neither, count as f64);
+    let mut all = mib(1) + mib(2);
+    if !server.pids().is_empty() {
+        stage.figure(&name("RSS"), "MiB", Better::Less, mib(0));
+        all += mib(0);
+    }
+    stage.figure(
+        &name("kernel slab, both ends"),
+        "MiB",
+        Better::Neither,
+        mib(1),
+    );
+    let buffers = name("kernel socket buffers, both ends");
+    stage.figure(&buffers, "MiB", Better::Neither, mib(2));
+    stage.figure(&name("all of it (goal: 64)"), "MiB", Better::Less, all);
     Ok(())
 }
 

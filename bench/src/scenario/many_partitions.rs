@@ -1,18 +1,22 @@
 //! What do 10,000 partitions cost: to create, idle, written to, after a clean stop, after a kill?
 //!
 //! Targets for a node of its own: a clean start within 1 s (inodes cached), within 3 s after a kill,
-//! and at most 8 KiB of resident memory for each partition that is idle.
+//! and at most 8 KiB of resident memory for each partition that is idle. The same load is run once
+//! more while the metrics are asked for ten times a second: scraping is to block no shard.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::findings::Better;
+use super::scrape::{Scraping, metrics_address};
 use super::{Scenario, Stage};
 use crate::contest::{MemoryState, Server, Variant};
 use crate::drive::touch;
 use crate::load::{Arrivals, Load, Partitioning, Reading};
 use crate::machine::{descriptors, open_files, slab};
+use crate::record::Spread;
+use crate::report::RunResult;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     number: 7,
@@ -27,6 +31,8 @@ const CREATED_AT_ONCE: i32 = 2_500;
 /// Seconds without a record before memory at rest is looked at.
 const REST_S: f64 = 12.0;
 const TOPIC: &str = "many-partitions";
+/// Between two requests for the metrics.
+const SCRAPED_EVERY: Duration = Duration::from_millis(100);
 
 fn run(stage: &mut Stage) -> Result<()> {
     let partitions = stage.amount(10_000, 120);
@@ -54,9 +60,10 @@ fn run(stage: &mut Stage) -> Result<()> {
         topic: topic.clone(),
         ..load
     };
-    stage.load("produce across all", server, &load)?;
+    let alone = stage.load("produce across all", server, &load)?;
     let taken = Taken::now(server)?;
     memory(stage, "while written to", server, before, taken, partitions);
+    scraped(stage, server, &load, &alone)?;
     // What a server lets go of when nobody has used it for some seconds.
     stage.pause(Duration::from_secs_f64(stage.seconds(REST_S)))?;
     let taken = Taken::now(server)?;
@@ -110,6 +117,38 @@ fn run(stage: &mut Stage) -> Result<()> {
     first_records(stage, server, &topic, partitions, name)?;
     // Whatever was acked is still there, and more can be written.
     stage.quiet_load("after the kill", server, &load)?;
+    Ok(())
+}
+
+/// The load again, while the metrics are asked for.
+fn scraped(stage: &mut Stage, server: &Server, load: &Load, alone: &RunResult) -> Result<()> {
+    let Some(address) = metrics_address(server) else {
+        stage.skip("scraping: where the server serves metrics is not known");
+        return Ok(());
+    };
+    let name = "produce across all, scraped ten times a second";
+    let scraping = Scraping::start(address, SCRAPED_EVERY);
+    let beside = stage.load(name, server, load);
+    let pages = scraping.end()?;
+    let beside = beside?;
+    for (percent, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+        let both = beside.produce_ack.ms(quantile);
+        if let Some((beside, alone)) = both.zip(alone.produce_ack.ms(quantile)) {
+            let figure = format!("{name}: ack {percent}, of that unscraped");
+            stage.figure(&figure, "×", Better::Less, beside / alone);
+        }
+    }
+    let took = Spread::of(pages.iter().map(|page| page.took.as_secs_f64() * 1e3));
+    if let Some(took) = took {
+        let figure = format!("{name}: a page, median");
+        stage.figure(&figure, "ms", Better::Neither, took.median);
+        let figure = format!("{name}: a page, longest");
+        stage.figure(&figure, "ms", Better::Neither, took.max);
+    }
+    let longest = pages.iter().map(|page| page.bytes).max().unwrap_or(0);
+    let (count, mib) = (pages.len(), longest as f64 / (1 << 20) as f64);
+    let note = format!("{name}: {count} pages of up to {mib:.1} MiB");
+    stage.findings.notes.push(note);
     Ok(())
 }
 

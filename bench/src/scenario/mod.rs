@@ -18,11 +18,13 @@ mod group_load;
 mod hot_partition;
 mod idle_consumers;
 mod linkedin;
+mod live_moves;
 mod many_partitions;
 mod many_producers;
 mod one_address;
 mod overload;
 mod past_retention;
+mod scrape;
 mod stage;
 mod transactions;
 
@@ -63,6 +65,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     overload::SCENARIO,
     transactions::SCENARIO,
     group_load::SCENARIO,
+    live_moves::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

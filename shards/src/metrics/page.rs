@@ -172,7 +172,8 @@ pub fn page(version: &str, shards: &[Shard], process: &ProcessFigures) -> String
     text.family(
         Counter,
         "odradek_shard_cpu_seconds_total",
-        "Time the shard's thread ran on a CPU; its rate is the shard's busy fraction.",
+        "Seconds that the shard's thread ran on a CPU. Its busy fraction: \
+         rate(odradek_shard_cpu_seconds_total[1m]).",
     );
     for (shard, known) in each() {
         if let Some(seconds) = known.cpu_seconds {

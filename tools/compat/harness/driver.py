@@ -1,7 +1,9 @@
 """The Java drivers: one JVM for all scenarios of a version, and for Kafka's own tools."""
 import collections
+import os
 import signal
 
+from . import paths
 from .clients import Client, ScenarioFailed
 from .oracle import java_command
 
@@ -25,8 +27,10 @@ CLASSES = {
 
 class Driver(Client):
     def __init__(self, name, log, classpath):
+        # What no client can ask of a node, its own tool is asked.
+        env = {**os.environ, "ODRADEK_BIN": str(paths.odradek_binary())}
         super().__init__(
-            name, java_command("compat.Driver", flags=FLAGS, classpath=classpath), log, dump_signal=signal.SIGQUIT)
+            name, java_command("compat.Driver", flags=FLAGS, classpath=classpath), log, env, dump_signal=signal.SIGQUIT)
 
     def tool(self, name, *args, stdin="", timeout_s=60.0):
         main = CLASSES.get(name, f"org.apache.kafka.tools.{name}")

@@ -14,8 +14,8 @@ class Odradek:
     name = "odradek"
 
     def __init__(self, directory=None, port=0, settings=None, shards=2, mode="core", driver="auto"):
-        self.shards = shards
         self.mode = mode
+        self.resize(shards)
         self.driver = driver
         self.own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="compat-odradek-")).resolve()
@@ -27,9 +27,13 @@ class Odradek:
         self.settings = dict(settings or {})
         self.daemon = None
         self.bootstrap = None
-        self.brokers = shards if mode == "core" else 1
         self.broker_addresses = []
         self.metrics = None
+
+    def resize(self, shards):
+        """From the next start on."""
+        self.shards = shards
+        self.brokers = shards if self.mode == "core" else 1
 
     def start(self, timeout_s=30.0):
         settings = {

@@ -2,9 +2,10 @@
 from .tests import Test
 
 
-def tests_of(suite, program, limits_s=None):
+def tests_of(suite, program, limits_s=None, applies=None):
     """What a suite's `tests` is: {suite}.{scenario} for each scenario of the program but its scripts,
-    which suites/transcripts.py runs, and its probes, which suites ask for by name."""
+    which suites/transcripts.py runs, its probes, which suites ask for by name, and those that say
+    nothing of a variant (`applies(name, variant)` is false)."""
     limits_s = limits_s or {}
 
     def tests(env):
@@ -14,6 +15,7 @@ def tests_of(suite, program, limits_s=None):
             Test(f"{suite}.{name}", _runner(program, name, limits_s.get(name, 60.0)),
                  limit_s=limits_s.get(name, 60.0), needs=(program,))
             for name in names if not is_script(name) and not name.startswith("Probe.")
+            and (applies is None or applies(name, env.variant))
         ]
     return tests
 

@@ -1,16 +1,22 @@
 """What outlives a restart: clean (SIGTERM) and by kill -9, seen by clients written by others."""
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 
-from harness import topics
-from harness.process import wait_until
-from harness.tests import test
+from harness import paths, topics
+from harness.process import die_with_parent, wait_until
+from harness.tests import Skip, test
 
 try:
     from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
     from confluent_kafka.admin import AdminClient, ConfigResource
 except ImportError:
     pass  # every test here says that it needs it
+
+KILL_LOOP_S = 45
 
 
 def create(node, topic, partitions=3, **config):
@@ -133,21 +139,26 @@ def acks_1_survives_kill_9(env):
     assert read_all(node, topic, 3000) == told
 
 
-@test(needs=["python"], limit_s=120)
-def several_kills_in_a_row(env):
-    node = env.own_node()
-    topic = env.name()
-    create(node, topic)
-    told = {}
-    for _ in range(3):
-        told.update(produce(node, topic, 300))
-        node.kill()
-        node.start()
-    assert read_all(node, topic, 900) == told
+@test(needs=["python"], limit_s=240)
+def kills_and_stops_in_a_row(env):
+    """For KILL_LOOP_S seconds of cycles; see the script for what must hold."""
+    if env.kind == "kafka":
+        raise Skip("it kills nodes under test only")
+    script = paths.ROOT / "tools" / "faults" / "kill_loop.py"
+    variant = env.variant
+    options = {"seconds": KILL_LOOP_S, "shards": variant.shards, "mode": variant.mode, "driver": variant.driver}
+    done = subprocess.run(
+        [sys.executable, script, *(f"--{name}={value}" for name, value in options.items())],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200, preexec_fn=die_with_parent,
+        env={**os.environ, "PYTHONPATH": str(paths.COMPAT), "ODRADEK_BIN": str(paths.odradek_binary())})
+    assert done.returncode == 0, done.stdout[-8000:]
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert found["kills"] >= 5 and found["stops_survived"] >= 1, found
+    env.figures.append(f"kill -9 under load: {json.dumps(found)}")
 
 
 def _under_load(env, end):
-    """An idempotent producer and a group member keep going while the node goes and returns:
+    """An idempotent producer and a group member keep going while the node goes (`end(node, round)`) and returns:
     nothing acknowledged is lost, nothing comes twice, the order holds."""
     node = env.own_node()
     topic, group = env.name(), env.name("g")
@@ -192,10 +203,10 @@ def _under_load(env, end):
             found[message.partition(), message.offset()] = message.value()
 
     try:
-        for _ in range(2):
+        for round_ in range(2):
             before = len(found)
             wait_until("records flow", lambda: poll() or len(found) > before + 300)
-            end(node)
+            end(node, round_)
             node.start()
         before = len(found)
         wait_until("records flow again", lambda: poll() or len(found) > before + 300)
@@ -213,12 +224,17 @@ def _under_load(env, end):
 
 @test(needs=["python"], limit_s=150)
 def clean_restart_under_load(env):
-    _under_load(env, lambda node: node.stop())
+    """Each time with another number of shards: the clients find out for themselves."""
+    def end(node, round_):
+        node.stop()
+        if env.kind != "kafka":
+            node.resize((1, 3)[round_])
+    _under_load(env, end)
 
 
 @test(needs=["python"], limit_s=150)
 def kill_9_under_load(env):
-    _under_load(env, lambda node: node.kill())
+    _under_load(env, lambda node, _: node.kill())
 
 
 @test(needs=["python"], limit_s=90)

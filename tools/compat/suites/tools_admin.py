@@ -308,6 +308,13 @@ def cluster_tool_and_brokers(env):
     for broker in brokers(env):
         assert re.search(rf"^{broker.id}\s+\S+\s+{broker.port}\s", out, re.MULTILINE), out
     refused(env, "ClusterTool", "unregister", "--id", "424242", at_end=True, exit=1, says="424242|not found|not registered")
+    if env.kind != "kafka":
+        # Brokers are the shards.
+        for broker in ids(env):
+            refused(env, "ClusterTool", "unregister", "--id", broker, at_end=True, exit=1,
+                    says=rf"InvalidRequestException: broker {broker} is a shard of this node and cannot be unregistered: "
+                    "start the node with fewer shards")
+        assert len(ids(env)) == env.shared_node().brokers
     out = env.tool("BrokerApiVersionsCommand").out
     assert out.count("(id: ") == len(ids(env)), out
 

@@ -204,6 +204,45 @@ def money_stays_what_it_is_whoever_is_killed(env):
     assert sum(accounts.values()) == 0
 
 
+@test(needs=["python", "java"])
+def transactions_command(env):
+    """kafka-transactions.sh: what is open, and that nothing of it hangs."""
+    topic, id_ = env.name(), env.name("id")
+    topics.create(env.bootstrap, topic, 2)
+    open_ = producer(env.bootstrap, id_)
+    open_.begin_transaction()
+    open_.produce(topic, "undecided", partition=1)
+    open_.flush(20)
+
+    def rows(*args):
+        """By the names of their columns."""
+        out = env.tool("TransactionsCommand", *args).out
+        head, *lines = [line.split("\t") for line in out.splitlines() if line.strip()]
+        names = [name.strip() for name in head]
+        return [dict(zip(names, map(str.strip, line))) for line in lines]
+
+    def listed(*options):
+        found = [row for row in rows("list", *options) if row["TransactionalId"] == id_]
+        return found[0] if found else None
+
+    mine = listed()
+    assert mine["TransactionState"] == "Ongoing", mine
+    assert listed("--transactional-id-pattern", f"{id_}.*") == mine and not listed("--duration-filter", "3600000")
+    described, = rows("describe", "--transactional-id", id_)
+    assert described["TransactionState"] == "Ongoing" and described["TopicPartitions"] == f"{topic}-1", described
+    assert (described["CoordinatorId"], described["ProducerId"]) == (mine["Coordinator"], mine["ProducerId"]), described
+    assert int(described["TransactionTimeoutMs"]) == 60_000 and int(described["TransactionDurationMs"]) >= 0, described
+    at_work, = rows("describe-producers", "--topic", topic, "--partition", "1")
+    assert (at_work["ProducerId"], at_work["CurrentTransactionStartOffset"]) == (mine["ProducerId"], "0"), at_work
+    for where in (("--topic", topic), ("--broker-id", described["CoordinatorId"])):
+        hanging = rows("find-hanging", *where)
+        assert hanging == [], hanging
+    open_.abort_transaction(20)
+    wait_until("it is over", lambda: listed()["TransactionState"] in ("Empty", "CompleteAbort"))
+    wait_until("its marker is there", lambda: rows("describe-producers", "--topic", topic, "--partition", "1")[0][
+        "CurrentTransactionStartOffset"] == "None")
+
+
 @test(needs=["java"])
 def the_transaction_version_is_described_and_changed(env):
     node = env.own_node()

@@ -4,6 +4,20 @@
 //! The node's own files are compiled here a second time, with loom's atomics and locks in the place
 //! of the standard library's; loom then runs each model in every order that its threads could take.
 //! A lost call shows as a deadlock.
+//!
+//! Modelled is every protocol of the node's own by which a thread sleeps until another calls: the
+//! drivers' claims and naps, and the mailboxes' inboxes. What else threads share needs no model:
+//! - `net/gate.rs`: one counter, changed by single read-modify-write operations and never read to
+//!   decide about anything else; and one lock, held over one look-up in a map, with nothing else
+//!   taken, awaited or called under it. Nobody sleeps until one of them changes: an acceptor that
+//!   finds no place looks again after a while.
+//! - what is asked of the shards for metrics: messages through the same mailboxes, and answers
+//!   through the `futures` crate's one-shot channel. A shard's counters are its own: no other thread
+//!   reads them. Who asks waits for a bounded time, and does without.
+//! - the poll driver's threads, which sleep on a condition of the standard library: what they wait
+//!   for is looked at and changed under its lock only.
+//! - flags that tell by themselves (a log directory has failed, a file could not be read, the phase
+//!   of the node): whoever sees one late does what it would have done a moment before.
 
 #[cfg(test)]
 mod atomics {

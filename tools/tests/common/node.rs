@@ -335,6 +335,25 @@ impl TestNode {
     }
 }
 
+impl TestNode {
+    /// Asserts that of the log's lines that hold `text` no second has more than `most`, by their
+    /// own times; there must be some. Returns how many there are.
+    pub fn seldom(&self, text: &str, most: usize) -> usize {
+        let mut seconds: BTreeMap<String, usize> = BTreeMap::new();
+        for line in self.log().lines().filter(|line| line.contains(text)) {
+            // 2026-11-22T14:20:12.123456Z
+            let second = line.get(..19).filter(|time| time.as_bytes()[10] == b'T');
+            let second = second.unwrap_or_else(|| panic!("no time: {line}"));
+            *seconds.entry(second.to_owned()).or_default() += 1;
+        }
+        assert!(!seconds.is_empty(), "no line with {text:?}");
+        for (second, lines) in &seconds {
+            assert!(*lines <= most, "{second}: {lines} lines with {text:?}");
+        }
+        seconds.values().sum()
+    }
+}
+
 /// In the new process, before the node runs.
 fn limit(what: Resource, most: u64) -> std::io::Result<()> {
     const CAP_SYS_RESOURCE: u64 = 24;

@@ -35,7 +35,7 @@ fn run(node: &TestNode, line: &[&str], input: &str) -> Ran {
     }
 }
 
-fn done(node: &TestNode, line: &str) -> String {
+pub fn done(node: &TestNode, line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let ran = run(node, &words, "");
     assert!(ran.ok, "{line}: {}", ran.err);
@@ -232,6 +232,66 @@ fn headers_go_in_and_filters_let_them_out() {
         "one apple\nthree apples\n"
     );
     assert!(consume("--format json --key k2").contains(r#"{"key":"run","value":"1"}"#));
+}
+
+#[test]
+fn a_file_with_keys_is_replayed() {
+    let node = TestNode::start(&[]);
+    for topic in ["t", "u"] {
+        assert_eq!(node.client().create_topic(topic, 3, &[]), ErrorCode::None);
+    }
+    let lines: Vec<String> = (0..300)
+        .map(|n| format!("key {}|{n}|x\n", n % 20))
+        .collect();
+    let file = node.home().join("lines");
+    std::fs::write(&file, lines.concat()).expect("written");
+    let replay = |topic: &str, file: &std::path::Path| {
+        let file = file.to_str().expect("a path");
+        let line = ["produce", topic, "--file", file, "--key-separator", "|"];
+        let ran = run(&node, &line, "this is not read\n");
+        assert!(ran.ok, "{}", ran.err);
+    };
+    // What is printed with keys can be replayed as it is, into another topic.
+    replay("t", &file);
+    let read = |topic: &str, partition: i32| {
+        let what = format!("consume {topic} --partition {partition}");
+        let how = "--from-beginning --exit-at-end --quiet --key-separator |";
+        done(&node, &format!("{what} {how}"))
+    };
+    let printed: Vec<String> = (0..3).map(|partition| read("t", partition)).collect();
+    let again = node.home().join("printed");
+    std::fs::write(&again, printed.concat()).expect("written");
+    replay("u", &again);
+    for (partition, of_t) in (0..).zip(&printed) {
+        assert!(!of_t.is_empty(), "keys spread");
+        assert_eq!(read("u", partition), *of_t, "partition {partition}");
+    }
+    for key in 0..20 {
+        let wanted = lines.iter().skip(key).step_by(20);
+        let holds = |page: &&String| page.contains(&format!("key {key}|"));
+        let mut pages = printed.iter().filter(holds);
+        let page = pages.next().expect("the key");
+        assert!(pages.next().is_none(), "key {key} is in one partition");
+        let of_key = page
+            .lines()
+            .filter(|line| line.starts_with(&format!("key {key}|")));
+        assert!(of_key.eq(wanted.map(|line| line.trim_end())), "key {key}");
+    }
+    let missing = run(&node, &["produce", "t", "--file", "/nowhere/lines"], "");
+    assert!(
+        !missing.ok && missing.err.contains("/nowhere/lines"),
+        "{}",
+        missing.err
+    );
+    std::fs::write(&file, "no separator\n").expect("written");
+    let file = file.to_str().expect("a path");
+    let line = ["produce", "t", "--file", file, "--key-separator", "|"];
+    let keyless = run(&node, &line, "");
+    assert!(
+        !keyless.ok && keyless.err.contains("no key"),
+        "{}",
+        keyless.err
+    );
 }
 
 #[test]

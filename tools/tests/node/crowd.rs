@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
@@ -33,12 +33,6 @@ fn may_open(files: u64) -> bool {
 fn answers(client: &mut Client) -> bool {
     let request = ApiVersionsRequest::default();
     client.call(API_VERSIONS, &request).is_ok()
-}
-
-/// Lines of the log that hold this.
-fn lines(node: &TestNode, text: &str) -> u64 {
-    let log = node.log();
-    log.lines().filter(|line| line.contains(text)).count() as u64
 }
 
 #[test]
@@ -195,6 +189,8 @@ fn beyond_max_connections_others_wait_for_somebody_to_leave() {
         assert!(inside.iter_mut().all(answers));
     }
     assert!(waiting.iter().all(|one| !one.is_finished()), "none got in");
+    // Both shards look for a place many times a second; each says so once.
+    node.seldom("wait to be accepted", 2);
     inside.truncate(1);
     for one in waiting {
         drop(one.join().expect("it was answered"));
@@ -216,7 +212,6 @@ fn from(address: Ipv4Addr, to: &str) -> Client {
 
 #[test]
 fn one_address_may_not_take_all_places() {
-    let start = Instant::now();
     let node = TestNode::start(&[("max.connections.per.ip", "3"), ("shards", "2")]);
     let near = Ipv4Addr::new(127, 0, 0, 1);
     let of = |address, shard: usize| from(address, &node.shards()[shard]);
@@ -229,16 +224,14 @@ fn one_address_may_not_take_all_places() {
     assert!(answers(&mut other) && inside.iter_mut().all(answers));
     let line = node.logged("connection refused");
     assert!(line.contains("max.connections.per.ip=3"), "{line}");
-    let most = 2 * (start.elapsed().as_secs() + 2);
-    let lines = lines(&node, "connection refused");
-    assert!(lines <= most, "{lines} lines");
+    // One of each shard.
+    node.seldom("connection refused", 2);
     inside.pop();
     wait_until("there is a place again", || answers(&mut of(near, 0)));
 }
 
 #[test]
 fn with_few_file_descriptors_accepting_stops_and_the_logs_go_on() {
-    let start = Instant::now();
     let mut node = TestNode::prepare(&[("log.segment.bytes", "1048576")]);
     node.limit(Resource::RLIMIT_NOFILE, 128);
     node.run();
@@ -255,9 +248,7 @@ fn with_few_file_descriptors_accepting_stops_and_the_logs_go_on() {
     }
     assert!(node.files("t", 0, "log").len() > 5);
     assert!(node.descriptors() < 128);
-    let most = start.elapsed().as_secs() + 2;
-    let lines = lines(&node, "no file descriptor can be spared");
-    assert!(lines <= most, "{lines} lines");
+    node.seldom("no file descriptor can be spared", 1);
     drop(crowd);
     wait_until("others are taken again", || answers(&mut node.client()));
     assert_eq!(steady.consume("t", 0, 0).len(), 40);

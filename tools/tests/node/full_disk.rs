@@ -8,6 +8,9 @@ use odradek_wire::ErrorCode;
 use crate::common::{Client, LATEST, TestNode, batch, wait_until};
 use crate::small_disk::SmallDisk;
 
+/// Partitions of a topic that gets nothing while there is room.
+const MANY: i32 = 20;
+
 fn value(number: i64) -> Vec<u8> {
     let mut value = vec![7; 50_000];
     value[..8].copy_from_slice(&number.to_be_bytes());
@@ -34,6 +37,8 @@ fn a_full_disk_loses_nothing_and_heals() {
     for topic in ["busy", "calm"] {
         node.create(topic);
     }
+    let made = node.client().create_topic("many", MANY, &[]);
+    assert_eq!(made, ErrorCode::None);
     let mut client = node.client();
     let calm: Vec<(i64, i64)> = (0..20).map(|n| (n, n)).collect();
     for (offset, number) in &calm {
@@ -56,6 +61,19 @@ fn a_full_disk_loses_nothing_and_heals() {
         };
         assert_eq!(error, ErrorCode::KafkaStorageError);
         node.logged("free space");
+        if round == 0 {
+            // Each of many partitions finds it full, again and again: that is one line a second,
+            // and one that says how many were kept back.
+            wait_until("lines are kept back", || {
+                for index in 0..MANY {
+                    let produced = client.produce("many", index, -1, &batch(&[&value(0)]));
+                    assert_eq!(produced.error, ErrorCode::KafkaStorageError, "{index}");
+                }
+                node.log()
+                    .contains("more lines like the next were kept back")
+            });
+            node.seldom("free space", 1);
+        }
         // While it is full: all that is there is read, and other clients are served.
         check(&mut client, "busy", &stored);
         check(&mut node.client(), "calm", &calm);

@@ -200,12 +200,15 @@ fn where_the_system_gives_little_memory_the_largest_requests_are_refused() {
         client.write(&head).expect("sent");
         heads.push(client);
     }
-    node.logged("the system has no memory for a request of 100000000 bytes");
+    let refusal = "the system has no memory for a request of 100000000 bytes";
+    node.logged(refusal);
     let large = batch(&[&[7; 900_000]]);
     for offset in 0..50 {
         assert_eq!(steady.store("t", 0, &large), offset);
     }
     drop(heads);
+    // Of fifty that were.
+    node.seldom(refusal, 1);
     let mut client = node.client();
     assert_eq!(client.consume("t", 0, 0).len(), 50);
     let refused = client.produce("t", 0, -1, &batch_of(100_000_000));

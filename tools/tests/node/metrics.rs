@@ -67,7 +67,7 @@ pub fn sum(series: &BTreeMap<String, f64>, start: &str) -> f64 {
     matching.map(|(_, value)| value).sum()
 }
 
-fn commit(node: &TestNode, group: &str, topic: &str, partition: i32, offset: i64) {
+pub fn commit(node: &TestNode, group: &str, topic: &str, partition: i32, offset: i64) {
     wait_until("the group has a coordinator", || {
         let find = FindCoordinatorRequest {
             key: group,
@@ -134,6 +134,9 @@ fn what_happened_is_counted() {
     assert!(of("odradek_request_seconds_sum", "Produce") > 0.0);
     assert!(sum(&now, "odradek_written_bytes_total{") > 20_000.0);
     assert!(sum(&now, "odradek_shard_cpu_seconds_total{") > 0.0);
+    let (_, page) = get(&node, "/metrics");
+    let busy = "busy fraction: rate(odradek_shard_cpu_seconds_total[1m])";
+    assert!(page.contains(busy), "{page}");
     assert!(sum(&now, "odradek_connections_accepted_total{") >= 5.0);
     for index in 0..4 {
         let at = |name: &str| now[&format!("{name}{{topic=\"t\",partition=\"{index}\"}}")];
@@ -145,6 +148,17 @@ fn what_happened_is_counted() {
     let labels = "{group=\"a \\\"group\\\"\\\\\\n\",topic=\"t\",partition=\"2\"}";
     assert_eq!(now[&format!("odradek_group_committed_offset{labels}")], 3.0);
     assert_eq!(now[&format!("odradek_group_lag{labels}")], 2.0);
+    // What was written lately is kept in buffers, until its topic goes: then they are for others.
+    let lent_bytes = |now: &BTreeMap<String, f64>| sum(now, "odradek_pool_lent_bytes{");
+    let lent = lent_bytes(&now);
+    assert!(lent > 20_000.0, "{lent}");
+    for shard in 0..2 {
+        assert!(now.contains_key(&format!("odradek_pool_kept_bytes{{shard=\"{shard}\"}}")));
+    }
+    assert_eq!(node.client().delete_topic("t"), ErrorCode::None);
+    wait_until("buffers are given back", || {
+        lent_bytes(&series(&node)) < lent
+    });
 }
 
 #[test]

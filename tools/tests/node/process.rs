@@ -5,7 +5,12 @@ use std::net::TcpListener;
 
 use odradek_wire::ErrorCode;
 
-use crate::common::{TestNode, batch};
+use crate::commands::done;
+use crate::common::{TestNode, batch, wait_until};
+use crate::metrics::{commit, series};
+use crate::transactions::steps::{
+    Producer, TOPIC, coordinator, read_committed, stable_end, wait_for_stable,
+};
 
 /// Starts a node that cannot start: it says why, and its exit code says that it failed.
 fn refused(node: &mut TestNode, wanted: &[&str]) {
@@ -90,7 +95,14 @@ fn ill_settings() {
 #[test]
 fn another_number_of_shards_serves_the_same_data() {
     let mut node = TestNode::start(&[("shards", "2"), ("num.partitions", "4")]);
-    node.create("t");
+    node.create("kept");
+    node.create(TOPIC);
+    // A transaction that is open all the time, on a shard that is not there all the time.
+    done(&node, "topic move t --partition 3 --to 1");
+    let mut open = Producer::begin(&node, "open", 2);
+    open.client = node.leader(TOPIC, 3);
+    open.write(&[3], "undecided");
+    commit(&node, "group", "kept", 2, 3);
     let mut stored = [0i64; 4];
     for (round, shards) in ["2", "1", "3", "3", "2"].into_iter().enumerate() {
         if round > 0 {
@@ -104,16 +116,22 @@ fn another_number_of_shards_serves_the_same_data() {
             node.run();
         }
         assert_eq!(node.shards().len().to_string(), shards);
-        let (error, leaders) = node.client().metadata("t", false);
+        let (error, leaders) = node.client().metadata("kept", false);
         assert_eq!((error, leaders.len()), (ErrorCode::None, 4));
+        wait_until("the group is loaded", || {
+            let labels = r#"{group="group",topic="kept",partition="2"}"#;
+            let name = format!("odradek_group_committed_offset{labels}");
+            series(&node).get(&name) == Some(&3.0)
+        });
+        assert_eq!(stable_end(&mut node.leader(TOPIC, 3), 3), 0, "one is open");
         for (index, stored) in stored.iter_mut().enumerate() {
-            let mut client = node.leader("t", index);
+            let mut client = node.leader("kept", index);
             for _ in 0..5 {
-                let offset = client.store("t", index as i32, &batch(&[&[index as u8; 100]]));
+                let offset = client.store("kept", index as i32, &batch(&[&[index as u8; 100]]));
                 assert_eq!(offset, *stored, "partition {index}, {shards} shards");
                 *stored += 1;
             }
-            let found = client.consume("t", index as i32, 0);
+            let found = client.consume("kept", index as i32, 0);
             assert_eq!(found.len() as i64, *stored);
             assert!(
                 found
@@ -128,10 +146,21 @@ fn another_number_of_shards_serves_the_same_data() {
             let leader = leaders[0].0 as usize % 1000;
             let other = (leader + 1) % node.shards().len();
             let mut wrong = crate::common::Client::connect(&node.shards()[other]);
-            let produced = wrong.produce("t", 0, 1, &batch(&[b"x"]));
+            let produced = wrong.produce("kept", 0, 1, &batch(&[b"x"]));
             assert_eq!(produced.error, ErrorCode::NotLeaderOrFollower);
-            let fetched = wrong.fetch("t", 0, 0, 1000);
+            let fetched = wrong.fetch("kept", 0, 0, 1000);
             assert_eq!(fetched.error, ErrorCode::NotLeaderOrFollower);
+            // It stays where it was moved to as long as there is such a shard.
+            let last = node.shards().len() as i32 - 1;
+            if round == 3 {
+                assert_eq!(leaders[1].0 % 1000, last);
+            }
+            done(&node, &format!("topic move kept --partition 1 --to {last}"));
         }
     }
+    open.client = coordinator(&node, "open");
+    open.end(true);
+    wait_for_stable(&mut node.leader(TOPIC, 3), 3, 2);
+    let seen = read_committed(&mut node.leader(TOPIC, 3), 3, 0);
+    assert!(seen.aborted.is_empty() && seen.bytes > 0, "{seen:?}");
 }

@@ -1,6 +1,6 @@
 //! Transactions over partitions, coordinators and groups of several shards, asked over the wire.
 
-mod steps;
+pub(crate) mod steps;
 
 use odradek_wire::Reader;
 use odradek_wire::describe_transactions::{
@@ -9,9 +9,11 @@ use odradek_wire::describe_transactions::{
 use odradek_wire::list_transactions::{ListTransactionsRequest, ListTransactionsResponse};
 
 use self::steps::{
-    PARTITIONS, Producer, ask, committed, read_committed, stable_end, start, wait_for_stable,
+    PARTITIONS, Producer, TOPIC, ask, committed, read_committed, stable_end, start, wait_for_stable,
 };
+use crate::commands::done;
 use crate::common::wait_until;
+use crate::metrics::commit;
 
 #[test]
 fn a_transaction_over_all_shards_commits_and_another_aborts() {
@@ -51,6 +53,7 @@ fn a_transaction_over_all_shards_commits_and_another_aborts() {
     }
 }
 
+/// Each time with another number of shards.
 #[test]
 fn what_was_decided_survives_a_kill_and_what_was_open_stays_open() {
     let mut node = start();
@@ -62,9 +65,12 @@ fn what_was_decided_survives_a_kill_and_what_was_open_stays_open() {
     decided.write(&[0, 1, 2, 3], "kept");
     open.write(&[1], "undecided");
     aborted.end(false);
+    // To a shard that is not there next time, and back by themselves.
+    done(&node, "topic move t --partition 1 --to 3");
     // The kill comes while the markers are on their way, or thereabouts.
     decided.end(true);
     node.kill();
+    node.set("shards", "1");
     node.run();
     let mut reader = node.client();
     wait_for_stable(&mut reader, 0, 4);
@@ -76,19 +82,28 @@ fn what_was_decided_survives_a_kill_and_what_was_open_stays_open() {
     }
     // It goes on where it was.
     open.client = node.client();
+    commit(&node, "group", TOPIC, 0, 6);
+    assert_eq!(open.commit_offset("group", 7), 0);
     open.end(true);
     wait_for_stable(&mut reader, 1, 4);
     let end = stable_end(&mut reader, 1);
     // And once more, now from what is on disk alone.
     node.stop();
+    node.set("shards", "3");
     node.run();
     let mut reader = node.client();
     assert_eq!(stable_end(&mut reader, 1), end);
     assert_eq!(read_committed(&mut reader, 0, 0).aborted, [(id, 0)]);
+    assert_eq!(committed(&mut reader, "group"), Ok(7));
     node.kill();
+    node.set("shards", "2");
     node.run();
     let mut reader = node.client();
     assert_eq!(read_committed(&mut reader, 0, 0).aborted, [(id, 0)]);
+    assert_eq!(stable_end(&mut reader, 1), end);
+    wait_until("the group is loaded", || {
+        committed(&mut reader, "group") == Ok(7)
+    });
 }
 
 #[test]

@@ -25,12 +25,12 @@ use odradek_wire::txn_offset_commit::{
 };
 use odradek_wire::{ErrorCode, Reader, Records, Request};
 
-use crate::common::{Client, TestNode, build, fetch_request, wait_until};
+use crate::common::{Client, TestNode, build, fetch_request, wait_for, wait_until};
 
-pub(super) const TOPIC: &str = "t";
-pub(super) const PARTITIONS: i32 = 4;
+pub(crate) const TOPIC: &str = "t";
+pub(crate) const PARTITIONS: i32 = 4;
 
-pub(super) fn start() -> TestNode {
+pub(crate) fn start() -> TestNode {
     let mut node = TestNode::prepare(&[
         ("shards", "4"),
         ("shards.advertise", "node"),
@@ -44,34 +44,41 @@ pub(super) fn start() -> TestNode {
 }
 
 /// A producer with a transactional id, by hand.
-pub(super) struct Producer {
-    pub(super) client: Client,
-    pub(super) transactional_id: String,
-    pub(super) id: i64,
-    pub(super) epoch: i16,
-    pub(super) sequences: [i32; PARTITIONS as usize],
+pub(crate) struct Producer {
+    pub(crate) client: Client,
+    pub(crate) transactional_id: String,
+    pub(crate) id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) sequences: [i32; PARTITIONS as usize],
     /// As a client of this transaction version.
-    pub(super) version: i16,
+    pub(crate) version: i16,
 }
 
-pub(super) fn ask<'a, Q: Request<'a>>(client: &mut Client, version: i16, request: &Q) -> Vec<u8> {
+pub(crate) fn ask<'a, Q: Request<'a>>(client: &mut Client, version: i16, request: &Q) -> Vec<u8> {
     client.call(version, request).expect("an answer")
+}
+
+/// A connection to the coordinator of a transactional id, once there is one.
+pub(crate) fn coordinator(node: &TestNode, transactional_id: &str) -> Client {
+    let mut client = node.client();
+    let find = FindCoordinatorRequest {
+        key_type: 1,
+        coordinator_keys: vec![transactional_id],
+        ..FindCoordinatorRequest::default()
+    };
+    wait_for("there is a coordinator", || {
+        let body = ask(&mut client, 4, &find);
+        let found = FindCoordinatorResponse::decode(&mut Reader::new(&body), 4);
+        let found = &found.expect("readable").coordinators[0];
+        let address = format!("{}:{}", found.host, found.port);
+        (found.error_code == 0).then(|| Client::connect(&address))
+    })
 }
 
 impl Producer {
     /// Begins, and waits until what was open under the id is ended.
-    pub(super) fn begin(node: &TestNode, transactional_id: &str, version: i16) -> Producer {
-        let mut client = node.client();
-        let find = FindCoordinatorRequest {
-            key_type: 1,
-            coordinator_keys: vec![transactional_id],
-            ..FindCoordinatorRequest::default()
-        };
-        wait_until("there is a coordinator", || {
-            let body = ask(&mut client, 4, &find);
-            let found = FindCoordinatorResponse::decode(&mut Reader::new(&body), 4);
-            found.expect("readable").coordinators[0].error_code == 0
-        });
+    pub(crate) fn begin(node: &TestNode, transactional_id: &str, version: i16) -> Producer {
+        let mut client = coordinator(node, transactional_id);
         let request = InitProducerIdRequest {
             transactional_id: Some(transactional_id),
             transaction_timeout_ms: 60_000,
@@ -100,7 +107,7 @@ impl Producer {
     }
 
     /// AddPartitionsToTxn.
-    pub(super) fn add(&mut self, index: i32) -> i16 {
+    pub(crate) fn add(&mut self, index: i32) -> i16 {
         let request = AddPartitionsToTxnRequest {
             v3_and_below_transactional_id: &self.transactional_id,
             v3_and_below_producer_id: self.id,
@@ -118,7 +125,7 @@ impl Producer {
     }
 
     /// One record each; the error codes.
-    pub(super) fn produce(&mut self, partitions: &[i32], value: &str) -> Vec<i16> {
+    pub(crate) fn produce(&mut self, partitions: &[i32], value: &str) -> Vec<i16> {
         let (id, epoch) = (ProducerId(self.id), ProducerEpoch(self.epoch));
         let batches: Vec<Vec<u8>> = partitions
             .iter()
@@ -158,7 +165,7 @@ impl Producer {
     }
 
     /// Writes a record into each of these partitions, as its version does.
-    pub(super) fn write(&mut self, partitions: &[i32], value: &str) {
+    pub(crate) fn write(&mut self, partitions: &[i32], value: &str) {
         if self.version < 2 {
             for index in partitions {
                 let mut code = 51;
@@ -178,7 +185,7 @@ impl Producer {
     }
 
     /// EndTxn; the error code.
-    pub(super) fn try_end(&mut self, commit: bool) -> i16 {
+    pub(crate) fn try_end(&mut self, commit: bool) -> i16 {
         let version = if self.version >= 2 { 5 } else { 4 };
         let request = EndTxnRequest {
             transactional_id: &self.transactional_id,
@@ -197,12 +204,12 @@ impl Producer {
         ended.error_code
     }
 
-    pub(super) fn end(&mut self, commit: bool) {
+    pub(crate) fn end(&mut self, commit: bool) {
         assert_eq!(self.try_end(commit), 0);
     }
 
     /// Commits an offset of a group as part of the transaction.
-    pub(super) fn commit_offset(&mut self, group: &str, offset: i64) -> i16 {
+    pub(crate) fn commit_offset(&mut self, group: &str, offset: i64) -> i16 {
         let version = if self.version >= 2 { 5 } else { 4 };
         if version < 5 {
             let request = AddOffsetsToTxnRequest {
@@ -239,15 +246,15 @@ impl Producer {
 
 /// What a reader of committed records gets of a partition.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) high_watermark: i64,
-    pub(super) stable: i64,
+pub(crate) struct Seen {
+    pub(crate) high_watermark: i64,
+    pub(crate) stable: i64,
     /// Producer and first offset.
-    pub(super) aborted: Vec<(i64, i64)>,
-    pub(super) bytes: usize,
+    pub(crate) aborted: Vec<(i64, i64)>,
+    pub(crate) bytes: usize,
 }
 
-pub(super) fn read_committed(client: &mut Client, index: i32, offset: i64) -> Seen {
+pub(crate) fn read_committed(client: &mut Client, index: i32, offset: i64) -> Seen {
     let request = FetchRequest {
         isolation_level: 1,
         ..fetch_request(TOPIC, index, offset, 1 << 20)
@@ -268,7 +275,7 @@ pub(super) fn read_committed(client: &mut Client, index: i32, offset: i64) -> Se
 }
 
 /// The log's end for a reader of committed records.
-pub(super) fn stable_end(client: &mut Client, index: i32) -> i64 {
+pub(crate) fn stable_end(client: &mut Client, index: i32) -> i64 {
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level: 1,
@@ -288,7 +295,7 @@ pub(super) fn stable_end(client: &mut Client, index: i32) -> i64 {
 }
 
 /// A group's offset of the first partition, or the error, as one who wants stable offsets.
-pub(super) fn committed(client: &mut Client, group: &str) -> Result<i64, i16> {
+pub(crate) fn committed(client: &mut Client, group: &str) -> Result<i64, i16> {
     let request = OffsetFetchRequest {
         groups: vec![OffsetFetchRequestGroup {
             group_id: group,
@@ -315,6 +322,6 @@ pub(super) fn committed(client: &mut Client, group: &str) -> Result<i64, i16> {
 }
 
 /// After a kill a marker may be there twice.
-pub(super) fn wait_for_stable(client: &mut Client, index: i32, end: i64) {
+pub(crate) fn wait_for_stable(client: &mut Client, index: i32, end: i64) {
     wait_until("the markers are there", || stable_end(client, index) >= end);
 }

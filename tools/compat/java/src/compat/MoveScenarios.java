@@ -32,7 +32,10 @@ import org.apache.kafka.common.errors.InvalidReplicationFactorException;
 import org.apache.kafka.common.errors.NoReassignmentInProgressException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
-/** Partitions go from one broker to another. With one broker there is nowhere to go, and they stay. */
+/**
+ * Partitions go from one broker to another. A node of several shards behind one address is one broker: there its own tool
+ * moves them, from shard to shard. With one shard there is nowhere to go, and only {@link #answers} is run.
+ */
 final class MoveScenarios {
     private static final int PARTITIONS = 3;
     private static final int MOVES = 24;
@@ -107,7 +110,11 @@ final class MoveScenarios {
                 long before = acknowledged.get();
                 poll("records are acknowledged", () ->
                     failure.get() != null || acknowledged.get() - before > RECORDS_PER_MOVE);
-                if (brokers.size() > 1) {
+                if (brokers.size() == 1) {
+                    boolean moved = moveToShard(c, c.topic(), move / PARTITIONS % 2, "--partition", "" + move % PARTITIONS);
+                    // Where each is at first is not known.
+                    check(moved || move < PARTITIONS, "move %d moves nothing", move);
+                } else {
                     TopicPartition partition = c.partition(move % PARTITIONS);
                     int to = brokers.get((brokers.indexOf(leader(admin, partition)) + 1) % brokers.size());
                     move(admin, partition, to);
@@ -143,7 +150,9 @@ final class MoveScenarios {
             int coordinators = get(admin.describeTopics(List.of(OFFSETS_TOPIC)).allTopicNames()).get(OFFSETS_TOPIC)
                 .partitions().size();
             for (int round = 1; round <= 8; round++) {
-                if (brokers.size() > 1) {
+                if (brokers.size() == 1) {
+                    check(moveToShard(c, OFFSETS_TOPIC, round % 2, "--all") || round == 1, "round %d moves nothing", round);
+                } else {
                     Map<TopicPartition, Optional<NewPartitionReassignment>> moves = new HashMap<>();
                     for (int p = 0; p < coordinators; p++) {
                         TopicPartition partition = new TopicPartition(OFFSETS_TOPIC, p);
@@ -196,6 +205,17 @@ final class MoveScenarios {
     private static void move(Admin admin, TopicPartition partition, Integer... replicas) throws Exception {
         var to = Optional.of(new NewPartitionReassignment(List.of(replicas)));
         get(admin.alterPartitionReassignments(Map.of(partition, to)).all());
+    }
+
+    /** By the node's own tool; whether it was not there already. */
+    private static boolean moveToShard(Context c, String topic, int shard, String... which) throws Exception {
+        List<String> command = new ArrayList<>(List.of(System.getenv("ODRADEK_BIN"), "topic", "move", topic));
+        command.addAll(List.of(which));
+        command.addAll(List.of("--to", "" + shard, "--bootstrap-server", c.bootstrap()));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String said = new String(process.getInputStream().readAllBytes());
+        equal(0, process.waitFor(), command + " says " + said);
+        return said.contains("moved " + topic + "-");
     }
 
     private static List<Integer> brokers(Admin admin) throws Exception {
