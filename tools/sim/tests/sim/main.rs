@@ -3,5 +3,4 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod mutants;
-mod scratch;
 mod seeds;
