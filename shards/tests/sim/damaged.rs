@@ -2,8 +2,8 @@
 
 use odradek_engine::log::Aborted;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
-use odradek_engine::types::{Epoch, ProducerEpoch, ProducerId, Sequence, Timestamp};
-use odradek_shards::partition::{End, Partition};
+use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use odradek_shards::partition::{End, Partition, Piece};
 
 use super::durable::{OTHER, append, open, open_of};
 use super::left_behind::{live, machine};
@@ -84,4 +84,50 @@ fn a_list_of_aborted_transactions_that_is_damaged_is_made_again() {
         aborted(&*open(&ground, 0, 0).await)
     });
     assert_eq!(after, before);
+}
+
+/// Where reads from each offset begin.
+async fn places(partition: &Partition) -> Vec<u64> {
+    let mut places = Vec::new();
+    for offset in 0..partition.standing().next.0 {
+        let read = partition.read(Offset(offset), 100, true).await;
+        let read = read.unwrap_or_else(|error| panic!("offset {offset}: {error}"));
+        match &read.pieces[0] {
+            Piece::File(range) => places.push(range.pos),
+            // The last page is kept.
+            Piece::Memory(_) => places.push(u64::MAX),
+        }
+    }
+    places
+}
+
+/// Every bit of an offset index flipped: it leads to a place from which the offset is found, or is not
+/// followed.
+#[test]
+fn an_index_that_is_damaged_hides_no_record() {
+    let (world, mut rng) = machine(3);
+    live(&world, &mut rng, false, async |ground| {
+        let partition = open(&ground, 0, 0).await;
+        for number in 0..30 {
+            append(&partition, 700 + 10 * number);
+        }
+        partition.close().await.expect("closed");
+    });
+    let sound = live(&world.copy(0), &mut rng, false, async |ground| {
+        places(&*open(&ground, 0, 0).await).await
+    });
+    assert_eq!(sound.len(), 30);
+    let path = format!("{DIRECTORY}/00000000000000000000.index");
+    let index = world.files()[&path].clone();
+    let used = index.iter().rposition(|byte| *byte != 0).expect("entries") + 1;
+    assert!(used > 3 * 8, "{used} bytes");
+    for bit in 0..8 * used {
+        let copy = world.copy(bit as u64);
+        let (at, bit) = (bit / 8, bit % 8);
+        copy.corrupt(&path, at as u64, &[index[at] ^ 1 << bit]);
+        let found = live(&copy, &mut rng, false, async |ground| {
+            places(&*open(&ground, 0, 0).await).await
+        });
+        assert_eq!(found, sound, "bit {bit} of byte {at}");
+    }
 }

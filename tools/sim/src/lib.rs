@@ -35,6 +35,7 @@ pub mod requests;
 mod rng;
 mod run;
 mod script;
+mod served;
 pub mod shrink;
 mod site;
 pub mod state_file;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use odradek_sim::Report;
 use odradek_sim::shrink::{attempt, shrink};
 
-/// As many as take half a minute.
-const SEEDS: u64 = 60;
+/// As many as take a minute.
+const SEEDS: u64 = 100;
 /// Runs by which a failure is made smaller.
 const TRIES: u32 = 60;
 
