@@ -55,9 +55,10 @@ impl Aborted {
             last: Offset(i64::from_be_bytes(last)),
             stable: Offset(i64::from_be_bytes(stable)),
         };
-        let sane = i16::from_be_bytes(*version) >= VERSION
+        let sane = i16::from_be_bytes(*version) == VERSION
             && read.producer_id.0 >= 0
-            && (0..=read.last.0).contains(&read.first.0)
+            // It had a record before its marker; zeros are none.
+            && (0..read.last.0).contains(&read.first.0)
             && read.stable.0 >= 0;
         sane.then_some(read)
     }

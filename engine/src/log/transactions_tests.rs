@@ -175,6 +175,15 @@ fn an_index_is_read_as_it_was_written_and_not_if_it_is_none() {
     assert_eq!(bytes.len(), 3 * 34);
     assert_eq!(bytes[..11], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(Aborted::from_index(&bytes), Some(list));
+    let zeros = [0; 34];
+    assert_eq!(Aborted::from_index(&zeros), None, "a marker ends something");
+    let mut newer = bytes.clone();
+    newer[1] = 1;
+    assert_eq!(
+        Aborted::from_index(&newer),
+        None,
+        "of a version that is not known"
+    );
     for cut in 1..34 {
         assert_eq!(Aborted::from_index(&bytes[cut..]), None);
     }

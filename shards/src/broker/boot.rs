@@ -261,6 +261,8 @@ async fn first(
             always_durable: true,
             log_start: Offset(0),
             topic_id: METADATA_TOPIC_ID.to_string(),
+            // It is nobody else's, whatever stands there.
+            is_topic: Some(Rc::new(|_: &str| true)),
             // Who it is that a journal speaks of is known from this log.
             key: None,
             promised: Offset(0),

@@ -131,7 +131,7 @@ impl Found {
                 let recorded = dirs.of(entry.directory);
                 let mut at = self.at(dirs, topic, index);
                 if at.len() > 1 || at.first().is_some_and(|one| recorded != Ok(*one)) {
-                    at = ours(io, dirs, topic, index, at).await;
+                    at = ours(io, dirs, image, (topic, index), at).await;
                 }
                 match (&at[..], recorded) {
                     ([one], Ok(recorded)) if *one == recorded => {}
@@ -178,11 +178,18 @@ impl Found {
 }
 
 /// Those of the directories in which the partition's files are this topic's, and no deleted one's.
-async fn ours(io: &Io, dirs: &LogDirs, topic: &Topic, index: i32, at: Vec<usize>) -> Vec<usize> {
+async fn ours(
+    io: &Io,
+    dirs: &LogDirs,
+    image: &Image,
+    (topic, index): (&Topic, i32),
+    at: Vec<usize>,
+) -> Vec<usize> {
+    let is_topic = |id: &str| image.knows(id);
     let mut ours = Vec::new();
     for number in at {
         let path = dirs.path(number).join(format!("{}-{index}", topic.name));
-        match partition::is_foreign(io, &path, &topic.id.to_string()).await {
+        match partition::is_foreign(io, &path, &topic.id.to_string(), is_topic).await {
             Ok(false) => ours.push(number),
             Ok(true) => {
                 let shown = path.display();

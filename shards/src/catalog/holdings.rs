@@ -325,6 +325,7 @@ impl Holdings {
             topic: topic.name.clone(),
             index,
         };
+        let image = self.image();
         let opening = Opening {
             rules: log_rules(&config, &name),
             name,
@@ -333,6 +334,7 @@ impl Holdings {
             always_durable: topic.is_internal(),
             log_start: Offset(0),
             topic_id: topic.id.to_string(),
+            is_topic: Some(Rc::new(move |id: &str| image.knows(id))),
             key: Some(key(topic.id, index)),
             promised: self.promised(&key(topic.id, index)),
             checkpoint: self.checkpoints.of(topic.id, index),

@@ -83,6 +83,12 @@ impl Image {
         self.by_id.get(&id)
     }
 
+    /// Whether there is a topic of this id, as text.
+    pub fn knows(&self, id: &str) -> bool {
+        let id = id.parse();
+        id.is_ok_and(|id| self.by_id.contains_key(&id))
+    }
+
     /// All topics, by name.
     pub fn topics(&self) -> impl DoubleEndedIterator<Item = &Arc<Topic>> {
         self.by_name.values()

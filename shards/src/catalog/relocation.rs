@@ -186,7 +186,9 @@ impl Holdings {
             Err(Errno(libc::ENOENT)) => {}
             Err(error) => return Err(CopyError::Write(error).into()),
             Ok(_) => {
-                let foreign = partition::is_foreign(io, &plain, &topic.id.to_string()).await;
+                let (id, image) = (topic.id.to_string(), self.image());
+                let is_topic = |id: &str| image.knows(id);
+                let foreign = partition::is_foreign(io, &plain, &id, is_topic).await;
                 if !foreign.map_err(CopyError::Write)? {
                     return Err(CopyError::Write(Errno(libc::EEXIST)).into());
                 }

@@ -12,7 +12,7 @@ use odradek_engine::types::{Epoch, Offset};
 use super::journal::Journaled;
 use super::log_start;
 use super::recover::{begin_again, recover};
-use super::stray::{self, METADATA, is_foreign};
+use super::stray::{self, METADATA, Whose, whose};
 use super::{Ahead, Ground, Partition, PartitionName, Progress, State, Waiters};
 
 /// What to open.
@@ -27,6 +27,8 @@ pub struct Opening {
     pub log_start: Offset,
     /// Stands in `partition.metadata`, as in Kafka.
     pub topic_id: String,
+    /// Whether there is a topic of an id; none: there is no other.
+    pub is_topic: Option<Rc<dyn Fn(&str) -> bool>>,
     /// Names it in its directory's journal; none: it has no part in it.
     pub key: Option<Key>,
     /// A journal held its records up to here, and they were put back.
@@ -73,12 +75,23 @@ impl Partition {
         let fail = |what| failed(&name, what);
         let io = &ground.io;
         let entries;
-        let found = match io.list(&opening.directory).await {
-            Ok(_)
-                if is_foreign(io, &opening.directory, &opening.topic_id)
-                    .await
-                    .map_err(fail("asking whose it is"))? =>
-            {
+        let listed = io.list(&opening.directory).await;
+        let whose = match &listed {
+            Ok(_) => {
+                let (id, known) = (&opening.topic_id, &opening.is_topic);
+                let is_topic = |id: &str| known.as_ref().is_some_and(|known| known(id));
+                let told = whose(io, &opening.directory, id, is_topic).await;
+                told.map_err(fail("asking whose it is"))?
+            }
+            Err(_) => Whose::Ours,
+        };
+        if whose == Whose::Unsaid {
+            tracing::warn!(partition = %name, "its {METADATA} is damaged, and made again");
+            let said = stray::say(io, &opening.directory, &opening.topic_id).await;
+            said.map_err(fail("saying whose it is"))?;
+        }
+        let found = match listed {
+            Ok(_) if whose == Whose::Foreign => {
                 tracing::warn!(
                     partition = %name,
                     "its directory is a deleted topic's: what is in it is removed"
@@ -238,7 +251,6 @@ impl Partition {
 /// Its directory, and what says whose it is. No entry is durable on return.
 pub(super) async fn make(io: &Io, opening: &Opening) -> Result<(), Errno> {
     io.make_dir(&opening.directory).await?;
-    let metadata = format!("version: 0\ntopic_id: {}", opening.topic_id);
     let path = opening.directory.join(METADATA);
-    io.place_file(&path, metadata.into_bytes()).await
+    io.place_file(&path, stray::text(&opening.topic_id)).await
 }

@@ -3,7 +3,9 @@
 use odradek_engine::bytes::Parts;
 use odradek_engine::io::{Errno, FileRange};
 use odradek_engine::log::{Found, Log, ReadLimits, ReadPlan};
-use odradek_engine::record::{BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate};
+use odradek_engine::record::{
+    BatchHeader, HEADER_BYTES, OpenBatch, Rules, headers, validate, validate_header,
+};
 use odradek_engine::types::{Offset, Position, Timestamp};
 
 use super::{Mark, Partition, Poisoned, SegmentFile};
@@ -185,7 +187,16 @@ impl Partition {
                     target,
                 } => {
                     let holds = |header: &BatchHeader| header.last_offset() >= target;
-                    let searched = self.search(segment, from, to, holds).await;
+                    let mut searched = self.search(segment, from, to, Some(target), holds).await;
+                    if let Err(ReadError::Damaged { pos, .. }) = searched
+                        && pos == from
+                        && from > 0
+                        && !self.exchanged(generation)
+                    {
+                        // It may be the index that is wrong: there is no check of its own in it.
+                        searched = self.search(segment, 0, to, None, holds).await;
+                        self.tell_misled(segment, from, searched.is_ok());
+                    }
                     // Not what is read, but where it ends?
                     let of_end = target != offset;
                     match searched {
@@ -250,12 +261,29 @@ impl Partition {
         self.with_log(|log| log.log_start() > offset)
     }
 
-    /// Walks the batch headers of a segment from `from` to the first that `wanted` takes.
+    /// An index led to where no batch begins, or one behind what is looked for.
+    fn tell_misled(&self, segment: Offset, from: u64, found: bool) {
+        self.ground.troubles.log(self.io(), || {
+            let outcome = match found {
+                true => "the index is wrong; the segment is searched from its start",
+                false => "the segment is damaged",
+            };
+            tracing::error!(
+                partition = %self.name,
+                "the index of segment {} leads to position {from}, which cannot be: {outcome}",
+                segment.0
+            );
+        });
+    }
+
+    /// Walks the batch headers of a segment from `from` to the first that `wanted` takes. `target`: the
+    /// first of them begins there at the latest, if the index that led there is right.
     async fn search(
         &self,
         segment: Offset,
         from: u64,
         to: u64,
+        target: Option<Offset>,
         wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<Found>, ReadError> {
         let mut at = from;
@@ -270,6 +298,9 @@ impl Partition {
                 let Ok(size) = header.size() else {
                     return Err(damaged);
                 };
+                if at + pos as u64 == from && from > 0 && !leads(header, segment, target) {
+                    return Err(damaged);
+                }
                 if wanted(header) {
                     return Ok(Some(Found {
                         segment,
@@ -281,7 +312,7 @@ impl Partition {
                 walked = pos + size;
             }
             if walked == 0 {
-                if bytes.len() < HEADER_BYTES {
+                if bytes.len() < HEADER_BYTES && (at != from || from == 0) {
                     return Ok(None);
                 }
                 // The first batch is longer than what was read; its header alone is enough.
@@ -294,6 +325,12 @@ impl Partition {
                         pos: at,
                     });
                 };
+                if at == from && from > 0 && !leads(header, segment, target) {
+                    return Err(ReadError::Damaged {
+                        segment: segment.0,
+                        pos: at,
+                    });
+                }
                 if wanted(header) {
                     return Ok(Some(Found {
                         segment,
@@ -369,7 +406,7 @@ impl Partition {
                             && header.max_timestamp() >= timestamp
                             && header.record_count() > 0
                     };
-                    let searched = self.search(segment, pos, to, late).await;
+                    let searched = self.search(segment, pos, to, None, late).await;
                     if self.exchanged(generation) {
                         continue;
                     }
@@ -463,4 +500,10 @@ impl Partition {
         // A failure shows itself to whoever asks next.
         let _ = self.wait(Mark::Visible, next).done().await;
     }
+}
+
+/// Whether a right index leads to such a batch for a search for `target`.
+fn leads(header: &BatchHeader, segment: Offset, target: Option<Offset>) -> bool {
+    let behind = target.is_some_and(|target| header.base_offset() > target);
+    !behind && header.base_offset() >= segment && validate_header(header, &Rules::LOG).is_ok()
 }

@@ -50,7 +50,9 @@ pub(super) async fn read_aborted(
 ) -> Result<Option<Vec<Aborted>>, Errno> {
     let path = directory.join(file_stem(base)).with_extension("txnindex");
     let bytes = read_side(io, &path).await?;
-    Ok(bytes.and_then(|bytes| Aborted::from_index(&bytes)))
+    let all = bytes.and_then(|bytes| Aborted::from_index(&bytes));
+    // Their markers are in the segment.
+    Ok(all.filter(|all| all.iter().all(|one| one.last >= base)))
 }
 
 /// A segment's index from its two files, if they can be read and are sane; else the segment says

@@ -13,18 +13,63 @@ pub(super) const METADATA: &str = "partition.metadata";
 /// More than such a file can have.
 const FILE_BYTES_MAX: usize = 4096;
 
-/// Whether a partition's directory holds another topic's files.
-pub async fn is_foreign(io: &Io, directory: &Path, topic_id: &str) -> Result<bool, Errno> {
+/// Whose files are in a partition's directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Whose {
+    Ours,
+    /// Ours: what says so is damaged.
+    Unsaid,
+    /// A deleted topic's.
+    Foreign,
+}
+
+/// Whether a partition's directory holds another topic's files. `is_topic`: whether there is a topic
+/// of this id.
+///
+/// # Errors
+/// The disk's.
+pub async fn is_foreign(
+    io: &Io,
+    directory: &Path,
+    topic_id: &str,
+    is_topic: impl Fn(&str) -> bool,
+) -> Result<bool, Errno> {
+    let whose = whose(io, directory, topic_id, is_topic).await?;
+    Ok(whose == Whose::Foreign)
+}
+
+pub(super) async fn whose(
+    io: &Io,
+    directory: &Path,
+    topic_id: &str,
+    is_topic: impl Fn(&str) -> bool,
+) -> Result<Whose, Errno> {
     let path = directory.join(METADATA);
     let bytes = match io.read_file(&path, FILE_BYTES_MAX).await {
         // It was being made, or it is older than these files.
-        Err(Errno(libc::ENOENT)) => return Ok(false),
+        Err(Errno(libc::ENOENT)) => return Ok(Whose::Ours),
         read => read?,
     };
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
     let id = lines.find_map(|line| line.strip_prefix("topic_id:"));
-    Ok(id.is_some_and(|id| differ(id.trim(), topic_id)))
+    Ok(match id.map(str::trim) {
+        Some(id) if id == topic_id => Whose::Ours,
+        // A topic that there is has its own directories: this is another's block, or a copy by hand.
+        Some(id) if differ(id, topic_id) && !is_topic(id) => Whose::Foreign,
+        _ => Whose::Unsaid,
+    })
+}
+
+/// Says whose a directory is; durable on return.
+pub(super) async fn say(io: &Io, directory: &Path, topic_id: &str) -> Result<(), Errno> {
+    io.replace_file(&directory.join(METADATA), text(topic_id))
+        .await
+}
+
+/// What says it.
+pub(super) fn text(topic_id: &str) -> Vec<u8> {
+    format!("version: 0\ntopic_id: {topic_id}").into_bytes()
 }
 
 /// Whether these are two topics' ids. They are random: two that are alike in most places are one, and
@@ -65,6 +110,7 @@ mod tests {
     fn an_id_that_is_damaged_is_not_another_topics() {
         let id = "mM1vQzqGQ4u0wVd3kXn8Bw";
         assert!(differ("b7Jt2rIyR9eHcF5sLZaTUg", id));
+        // Zeros, say, or a block of something else.
         for same in [id, "mM1vQzqGQ5u0wVd3kXn8Bw", "mM1vQzqG", ""] {
             assert!(!differ(same, id), "{same}");
         }

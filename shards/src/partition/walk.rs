@@ -62,6 +62,27 @@ async fn newest_snapshot(
     Ok(None)
 }
 
+/// How many segments, from the first, are known by their files: finished ones, up to the first whose
+/// list of aborted transactions cannot be believed. Readers of committed records have nothing else to
+/// go by; read again, batch by batch, the segment tells it.
+async fn known_by_files(io: &Io, opening: &Opening, listing: &Listing<'_>) -> Result<usize, Errno> {
+    let clean = listing.clean();
+    for (number, base) in listing.bases[..clean].iter().enumerate() {
+        if listing.has_aborted(*base)
+            && read_aborted(io, &opening.directory, *base).await?.is_none()
+        {
+            tracing::error!(
+                partition = %opening.name,
+                "the .txnindex of segment {} is damaged; it is made again from the log, which is \
+                 read from there on",
+                base.0
+            );
+            return Ok(number);
+        }
+    }
+    Ok(clean)
+}
+
 /// What a snapshot has no place for, by the last checkpoint.
 fn recall(opening: &Opening, producers: &mut Producers) {
     let kept = opening.checkpoint.as_ref();
@@ -80,7 +101,7 @@ pub(super) async fn walk(
     let (io, directory) = (&ground.io, &opening.directory);
     let bases = &listing.bases;
     // Everything before the first unfinished segment is known by its files.
-    let clean = listing.clean();
+    let clean = known_by_files(io, opening, listing).await?;
     let first = bases.get(clean).copied();
     let log_start = bases[0].max(opening.log_start);
     // Where the producers' state must be rebuilt from: the checkpoint, the newest snapshot, or all

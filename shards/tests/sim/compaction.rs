@@ -55,6 +55,7 @@ async fn open(ground: &Rc<Ground>, epoch: i32) -> Rc<Partition> {
         always_durable: false,
         log_start: Offset(0),
         topic_id: "id".into(),
+        is_topic: None,
         key: None,
         promised: Offset(0),
         checkpoint: None,

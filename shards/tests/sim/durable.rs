@@ -57,6 +57,9 @@ pub async fn open_of(ground: &Rc<Ground>, index: i32, epoch: i32, id: &str) -> R
     opened(ground, index, epoch, id, None).await
 }
 
+/// The id of another topic that there is.
+pub const OTHER: &str = "Zk3sYw9pT1mGvQ7hJ0cRxA";
+
 /// The same under this name in a journal.
 pub async fn open_as(ground: &Rc<Ground>, index: i32, epoch: i32, key: Key) -> Rc<Partition> {
     opened(ground, index, epoch, "id", Some(key)).await
@@ -89,6 +92,7 @@ async fn opened(
         always_durable: false,
         log_start: Offset(0),
         topic_id: id.into(),
+        is_topic: Some(Rc::new(|id: &str| id == OTHER)),
         key,
         promised: Offset(0),
         checkpoint: None,

@@ -24,7 +24,7 @@ const DIRECTORY: &str = "/data/t-0";
 
 /// A process on the world's machine; it is killed when `body` is over, or with `cut` loses its
 /// power. Gives what `body` gave.
-fn live<T: 'static, F>(
+pub fn live<T: 'static, F>(
     world: &SimWorld,
     rng: &mut Rng,
     cut: bool,
@@ -50,7 +50,7 @@ where
     found.take().expect("the life came to its end")
 }
 
-fn machine(seed: u64) -> (SimWorld, Rng) {
+pub fn machine(seed: u64) -> (SimWorld, Rng) {
     let world = SimWorld::new(seed);
     world.make_dir("/data");
     (world, Rng::new(seed))

@@ -5,6 +5,7 @@
 mod beside;
 mod clean_start;
 mod compaction;
+mod damaged;
 mod durable;
 mod journal;
 mod left_behind;

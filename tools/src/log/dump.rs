@@ -8,10 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use odradek_engine::record::{BatchInfo, ControlType, OpenBatch, TimestampType};
 use odradek_engine::types::Timestamp;
-
-use super::index;
-use super::partition::segments;
-use super::segment::{Segment, Step, base_offset};
+use odradek_verify::{Disk, Segment, Step, base_offset, offset_entries, segments, time_entries};
 
 /// Print the batches of segment files and the entries of indexes.
 #[derive(Debug, Args)]
@@ -182,7 +179,7 @@ fn time(timestamp: Timestamp) -> String {
 fn dump_index(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let base = named(path)?;
     writeln!(out, "{}", path.display())?;
-    for entry in index::offset_entries(path, base)? {
+    for entry in offset_entries(&Disk, path, base)? {
         writeln!(out, "offset {} byte {}", entry.offset, entry.position)?;
     }
     Ok(())
@@ -191,7 +188,7 @@ fn dump_index(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
 fn dump_time_index(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let base = named(path)?;
     writeln!(out, "{}", path.display())?;
-    for entry in index::time_entries(path, base)? {
+    for entry in time_entries(&Disk, path, base)? {
         writeln!(
             out,
             "time {} offset {}",

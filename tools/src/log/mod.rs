@@ -3,17 +3,12 @@
 //! No node and no lock is needed. Of a log that is being written, the end may be seen half done.
 
 mod dump;
-mod index;
-mod partition;
-mod segment;
 mod verify;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
-
-pub use partition::{Checks, Report, partitions, verify_partition};
-pub use segment::{Fault, Segment, Step};
+pub use odradek_verify::{Checks, Fault, Report, Segment, Step, partitions, verify_partition};
 
 /// Look into the files of a log, or check them.
 #[derive(Debug, Subcommand)]

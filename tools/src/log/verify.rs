@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use odradek_verify::{Checks, Report, partitions, verify_partition};
 
-use super::partition::{Checks, Report, partitions, verify_partition};
 use crate::common;
 
 /// Check every batch, offset, epoch and index entry of a log; exit code 1 if anything is wrong.

@@ -203,6 +203,7 @@ fn opening(directory: PathBuf) -> Opening {
         },
         always_durable: false,
         log_start: Offset(0),
+        is_topic: None,
         topic_id: "id".into(),
         key: None,
         promised: Offset(0),

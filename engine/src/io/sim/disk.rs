@@ -414,6 +414,26 @@ impl Disk {
         files
     }
 
+    /// Makes the same directories and files on another disk, durably.
+    pub(super) fn copy_to(&mut self, other: &mut Disk) {
+        let mut look = vec![(ROOT, ROOT)];
+        while let Some((from, to)) = look.pop() {
+            let Some(Node::Directory(directory)) = self.nodes.get(&from) else {
+                continue;
+            };
+            for (name, inode) in directory.entries.clone() {
+                let node = match self.nodes.get_mut(&inode) {
+                    Some(Node::File(file)) => Node::File(file.copy()),
+                    _ => Node::Directory(Directory::default()),
+                };
+                let added = other.add(node);
+                other.change(vec![(to, name, Some(added))]);
+                look.push((inode, added));
+            }
+        }
+        other.keep_all();
+    }
+
     /// Frees inodes that nothing holds.
     pub(super) fn collect(&mut self) {
         let mut held: BTreeSet<Inode> = BTreeSet::new();

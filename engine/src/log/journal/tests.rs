@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::frame::{Draft, HEAD_BYTES, Head, read};
 use super::redo::Redo;
 use super::ring::{Need, Ring};
-use super::scan::{Scanned, Seen, order, scan};
+use super::scan::{Scanned, Seen, missing, order, scan};
 use super::*;
 use crate::bytes::{PAGE, Part, Pool};
 use crate::limits::JOURNAL_FRAME_BYTES_MAX;
@@ -160,6 +160,38 @@ fn a_ring_asks_for_the_next_file_when_half_of_one_is_full() {
         ring.take(frame).expect("a place");
         let asked = ring.need(|_| false) == Some(Need::Make(1));
         assert_eq!(asked, number >= 32, "after {number} frames");
+    }
+}
+
+#[test]
+fn a_frame_that_is_damaged_is_missed_and_those_behind_it_are_not() {
+    let pool = Pool::new();
+    let sizes = [3000, 9000, 100, 5000];
+    let mut file = Vec::new();
+    let mut places = Vec::new();
+    for (sequence, size) in (0..).zip(sizes) {
+        let entries = [(entry(1, sequence, 1, 0), vec![1; size])];
+        places.push(file.len());
+        file.extend(frame(&pool, head(sequence as u64), &entries));
+    }
+    file.resize(file.len() + 3 * PAGE, 0);
+    let look = |file: &[u8]| {
+        let mut seen = Vec::new();
+        let end = scan(&mut seen, 0, 0, file, LIFE, true);
+        assert!(matches!(end, Scanned::End(_)));
+        let sequences: Vec<u64> = seen.iter().map(|one| one.head.sequence).collect();
+        (sequences, missing(&seen))
+    };
+    assert_eq!(look(&file), (vec![0, 1, 2, 3], None));
+    for (damaged, place) in places.into_iter().enumerate() {
+        let mut file = file.clone();
+        file[place..place + PAGE].fill(0);
+        let (sequences, missing) = look(&file);
+        let others: Vec<u64> = (0..4).filter(|other| *other != damaged as u64).collect();
+        assert_eq!(sequences, others);
+        // Of the last one nothing says that it was whole.
+        let told = (damaged < 3).then_some((damaged as u64, 1));
+        assert_eq!(missing, told);
     }
 }
 

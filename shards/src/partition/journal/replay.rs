@@ -16,7 +16,7 @@ use odradek_engine::limits::PARTITIONS_AT_ONCE;
 use odradek_engine::log::file_stem;
 use odradek_engine::log::journal::frame::read;
 use odradek_engine::log::journal::redo::{Redo, Run};
-use odradek_engine::log::journal::scan::{Scanned, Seen, order, scan};
+use odradek_engine::log::journal::scan::{Scanned, Seen, missing, order, scan};
 use odradek_engine::log::state_file::Key;
 use odradek_engine::task::Spawner;
 use odradek_engine::types::Offset;
@@ -120,6 +120,13 @@ impl<P: Fn(&Key) -> Option<PathBuf>> Found<'_, P> {
         for (number, path) in self.files.iter().enumerate() {
             let scanned = self.scan_file(&mut seen, number, path).await;
             scanned.map_err(failed(path))?;
+        }
+        if let (Some((first, count)), Some(path)) = (missing(&seen), self.files.first()) {
+            tracing::error!(
+                "the journal in {}: {count} of its frames, from {first} on, are damaged; records that \
+                 were in them alone are lost",
+                path.parent().unwrap_or(Path::new(".")).display()
+            );
         }
         let needed = order(seen);
         let (frames, bytes) = (

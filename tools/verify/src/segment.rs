@@ -6,7 +6,6 @@
 //! zeros that its base offset begins with looks like them.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,9 @@ use anyhow::Context;
 use odradek_engine::record::{BatchHeader, BatchInfo, HEADER_BYTES, RecordError, Rules, validate};
 use odradek_engine::types::Offset;
 
-const READ_BYTES: usize = 1 << 20;
+use crate::files::{Disk, Files};
+
+const READ_BYTES: u64 = 1 << 20;
 
 /// What is wrong, and at which byte of which file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,30 +51,41 @@ pub enum Step<'a> {
 }
 
 /// See the [module](self).
-#[derive(Debug)]
-pub struct Segment {
+pub struct Segment<'a> {
     path: PathBuf,
     base_offset: Offset,
-    input: BufReader<File>,
+    input: BufReader<Box<dyn Read + 'a>>,
     length: u64,
     position: u64,
     batch: Vec<u8>,
 }
 
-impl Segment {
+impl Segment<'static> {
     /// Opens `<base offset, 20 digits>.log`.
     ///
     /// # Errors
     /// A name that is no base offset; the file's.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        Segment::open_in(&Disk, path)
+    }
+}
+
+impl<'a> Segment<'a> {
+    /// The same of a file that is elsewhere.
+    ///
+    /// # Errors
+    /// As [`Segment::open`].
+    pub fn open_in(files: &'a dyn Files, path: &Path) -> anyhow::Result<Self> {
         let base_offset = base_offset(path)
             .with_context(|| format!("{} is not named after an offset", path.display()))?;
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let opened = files.open(path);
+        let (file, length) = opened.with_context(|| format!("cannot read {}", path.display()))?;
+        let capacity = length.min(READ_BYTES) as usize;
         Ok(Self {
             path: path.to_owned(),
             base_offset,
-            length: file.metadata()?.len(),
-            input: BufReader::with_capacity(READ_BYTES, file),
+            length,
+            input: BufReader::with_capacity(capacity, file),
             position: 0,
             batch: Vec::new(),
         })
@@ -173,7 +185,7 @@ impl Segment {
 }
 
 /// The offset in the name of a segment's file; none for other names.
-pub(super) fn base_offset(path: &Path) -> Option<Offset> {
+pub fn base_offset(path: &Path) -> Option<Offset> {
     let stem = path.file_stem()?.to_str()?;
     let digits = stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| stem.parse().ok().map(Offset))?

@@ -4,8 +4,6 @@
 //! segment is named after its first offset; epochs do not fall, and are those of the epoch
 //! checkpoint; every batch is whole.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,8 +12,9 @@ use odradek_engine::log::epochs::Epochs;
 use odradek_engine::record::{BatchInfo, OpenBatch, Rules};
 use odradek_engine::types::{Epoch, Offset};
 
-use super::index::IndexCheck;
-use super::segment::{Fault, Segment, Step, base_offset};
+use crate::files::{Disk, Files};
+use crate::index::IndexCheck;
+use crate::segment::{Fault, Segment, Step, base_offset};
 
 /// Topics that are compacted from the start.
 const COMPACTED: [&str; 3] = [
@@ -60,7 +59,7 @@ pub fn partitions(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(vec![directory.to_owned()]);
     }
     let mut found = Vec::new();
-    for entry in list(directory)? {
+    for entry in list(&Disk, directory)? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
         let aside = ["-delete", "-future", "-stray"];
         let kept = !aside.iter().any(|ending| name.ends_with(ending));
@@ -75,21 +74,20 @@ pub fn partitions(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// The directory's.
-pub(super) fn segments(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = list(directory)?;
+pub fn segments(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    segments_in(&Disk, directory)
+}
+
+fn segments_in(files: &dyn Files, directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = list(files, directory)?;
     found
         .retain(|path| path.extension().is_some_and(|e| e == "log") && base_offset(path).is_some());
     Ok(found)
 }
 
-fn list(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let cannot = || format!("cannot list {}", directory.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).with_context(cannot)? {
-        found.push(entry.with_context(cannot)?.path());
-    }
-    found.sort();
-    Ok(found)
+fn list(files: &dyn Files, directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let listed = files.list(directory);
+    listed.with_context(|| format!("cannot list {}", directory.display()))
 }
 
 /// Walks all segments of a partition. After a fault in one it goes on with the next.
@@ -97,11 +95,24 @@ fn list(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 /// Files that cannot be read; what is wrong in them is in the report.
 pub fn verify_partition(directory: &Path, checks: Checks) -> anyhow::Result<Report> {
+    verify_partition_in(&Disk, directory, checks)
+}
+
+/// The same of files that are elsewhere.
+///
+/// # Errors
+/// As [`verify_partition`].
+pub fn verify_partition_in(
+    files: &dyn Files,
+    directory: &Path,
+    checks: Checks,
+) -> anyhow::Result<Report> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     let topic = name.rsplit_once('-').map_or(&*name, |(topic, _)| topic);
     let mut walk = Walk {
+        files,
         gaps_allowed: checks.gaps_allowed || COMPACTED.contains(&topic),
-        gaps: gaps(directory)?,
+        gaps: gaps(files, directory)?,
         records: checks.records,
         next: None,
         epoch: Epoch::NONE,
@@ -110,7 +121,7 @@ pub fn verify_partition(directory: &Path, checks: Checks) -> anyhow::Result<Repo
         scratch: Vec::new(),
     };
     walk.read_epochs(&directory.join("leader-epoch-checkpoint"))?;
-    let paths = segments(directory)?;
+    let paths = segments_in(files, directory)?;
     for (index, path) in paths.iter().enumerate() {
         walk.segment(path, index + 1 == paths.len())?;
     }
@@ -118,16 +129,19 @@ pub fn verify_partition(directory: &Path, checks: Checks) -> anyhow::Result<Repo
 }
 
 /// The offset before which compaction may have taken some, by the node's own word.
-fn gaps(directory: &Path) -> anyhow::Result<Offset> {
-    let path = directory.join(OffsetCheckpoint::GAPS);
-    match fs::read(&path) {
-        Ok(bytes) => Ok(OffsetCheckpoint::parse(&bytes).unwrap_or(Offset(0))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Offset(0)),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
+fn gaps(files: &dyn Files, directory: &Path) -> anyhow::Result<Offset> {
+    let bytes = read(files, &directory.join(OffsetCheckpoint::GAPS))?;
+    let told = bytes.and_then(|bytes| OffsetCheckpoint::parse(&bytes));
+    Ok(told.unwrap_or(Offset(0)))
 }
 
-struct Walk {
+fn read(files: &dyn Files, path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let read = files.read(path);
+    read.with_context(|| format!("cannot read {}", path.display()))
+}
+
+struct Walk<'a> {
+    files: &'a dyn Files,
     gaps_allowed: bool,
     /// Before this they may be, too.
     gaps: Offset,
@@ -141,14 +155,10 @@ struct Walk {
     scratch: Vec<u8>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn read_epochs(&mut self, path: &Path) -> anyhow::Result<()> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
-            }
+        let Some(bytes) = read(self.files, path)? else {
+            return Ok(());
         };
         match Epochs::from_checkpoint(&bytes) {
             Ok(epochs) => self.told = epochs,
@@ -162,7 +172,7 @@ impl Walk {
     }
 
     fn segment(&mut self, path: &Path, last: bool) -> anyhow::Result<()> {
-        let mut segment = Segment::open(path)?;
+        let mut segment = Segment::open_in(self.files, path)?;
         let base = segment.base_offset();
         self.report.segments += 1;
         self.report.bytes += segment.length();
@@ -170,7 +180,7 @@ impl Walk {
             self.fault(fault);
         }
         self.next = Some(base);
-        let mut index = match IndexCheck::open(path, base) {
+        let mut index = match IndexCheck::open(self.files, path, base) {
             Ok(index) => Some(index),
             Err(fault) => {
                 self.fault(fault);

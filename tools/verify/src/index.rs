@@ -12,18 +12,19 @@ use anyhow::Context;
 use odradek_engine::record::BatchInfo;
 use odradek_engine::types::{Offset, Timestamp};
 
-use super::segment::Fault;
+use crate::files::Files;
+use crate::segment::Fault;
 
 /// An entry of a `.index` file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OffsetEntry {
+pub struct OffsetEntry {
     pub offset: Offset,
     pub position: u64,
 }
 
 /// An entry of a `.timeindex` file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TimeEntry {
+pub struct TimeEntry {
     pub timestamp: Timestamp,
     pub offset: Offset,
 }
@@ -35,8 +36,12 @@ const TIME_ENTRY_BYTES: usize = 12;
 ///
 /// # Errors
 /// The file's; a length that no entries add up to.
-pub(super) fn offset_entries(path: &Path, base: Offset) -> anyhow::Result<Vec<OffsetEntry>> {
-    let bytes = read(path)?;
+pub fn offset_entries(
+    files: &dyn Files,
+    path: &Path,
+    base: Offset,
+) -> anyhow::Result<Vec<OffsetEntry>> {
+    let bytes = read(files, path)?;
     let entries = entries::<OFFSET_ENTRY_BYTES>(path, &bytes)?;
     let entry = |bytes: &[u8; OFFSET_ENTRY_BYTES]| {
         let [o0, o1, o2, o3, p0, p1, p2, p3] = *bytes;
@@ -52,8 +57,12 @@ pub(super) fn offset_entries(path: &Path, base: Offset) -> anyhow::Result<Vec<Of
 ///
 /// # Errors
 /// As [`offset_entries`].
-pub(super) fn time_entries(path: &Path, base: Offset) -> anyhow::Result<Vec<TimeEntry>> {
-    let bytes = read(path)?;
+pub fn time_entries(
+    files: &dyn Files,
+    path: &Path,
+    base: Offset,
+) -> anyhow::Result<Vec<TimeEntry>> {
+    let bytes = read(files, path)?;
     let entries = entries::<TIME_ENTRY_BYTES>(path, &bytes)?;
     let entry = |bytes: &[u8; TIME_ENTRY_BYTES]| {
         let (time, offset) = bytes.split_at(8);
@@ -69,8 +78,10 @@ fn relative(base: Offset, bytes: [u8; 4]) -> Offset {
     Offset(base.0.saturating_add(i64::from(u32::from_be_bytes(bytes))))
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+fn read(files: &dyn Files, path: &Path) -> anyhow::Result<Vec<u8>> {
+    let cannot = || format!("cannot read {}", path.display());
+    let read = files.read(path).with_context(cannot)?;
+    read.with_context(|| format!("{} is not there", path.display()))
 }
 
 fn entries<'a, const N: usize>(path: &Path, bytes: &'a [u8]) -> anyhow::Result<&'a [[u8; N]]> {
@@ -87,7 +98,7 @@ fn entries<'a, const N: usize>(path: &Path, bytes: &'a [u8]) -> anyhow::Result<&
 }
 
 /// Checks the indexes of one segment while its batches pass by.
-pub(super) struct IndexCheck {
+pub struct IndexCheck {
     index_path: PathBuf,
     offsets: Vec<OffsetEntry>,
     offsets_passed: usize,
@@ -102,14 +113,14 @@ impl IndexCheck {
     ///
     /// # Errors
     /// An index that cannot be read.
-    pub fn open(log: &Path, base: Offset) -> Result<Self, Fault> {
+    pub fn open(files: &dyn Files, log: &Path, base: Offset) -> Result<Self, Fault> {
         let index_path = log.with_extension("index");
         let time_path = log.with_extension("timeindex");
         Ok(Self {
-            offsets: existing(&index_path, base, offset_entries)?,
+            offsets: existing(files, &index_path, base, offset_entries)?,
             index_path,
             offsets_passed: 0,
-            times: existing(&time_path, base, time_entries)?,
+            times: existing(files, &time_path, base, time_entries)?,
             time_path,
             times_passed: 0,
             latest: Timestamp::NONE,
@@ -186,15 +197,17 @@ impl IndexCheck {
     }
 }
 
+/// The entries of an index; none if it is not there.
 fn existing<T>(
+    files: &dyn Files,
     path: &Path,
     base: Offset,
-    read: fn(&Path, Offset) -> anyhow::Result<Vec<T>>,
+    read: fn(&dyn Files, &Path, Offset) -> anyhow::Result<Vec<T>>,
 ) -> Result<Vec<T>, Fault> {
-    if !path.exists() {
+    if let Ok(None) = files.read(path) {
         return Ok(Vec::new());
     }
-    read(path, base).map_err(|error| Fault {
+    read(files, path, base).map_err(|error| Fault {
         path: path.to_owned(),
         position: 0,
         reason: format!("{error:#}"),

@@ -1,0 +1,133 @@
+//! Files beside a log that are not what was written: what they said is found elsewhere.
+
+use odradek_engine::log::Aborted;
+use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
+use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use odradek_shards::partition::{End, Partition, Piece};
+
+use super::durable::{OTHER, append, open, open_of};
+use super::left_behind::{live, machine};
+
+const OURS: &str = "mM1vQzqGQ4u0wVd3kXn8Bw";
+const DIRECTORY: &str = "/data/t-0";
+
+/// A block of another partition's file came to lie there.
+#[test]
+fn a_directory_that_seems_to_be_an_other_living_topics_keeps_its_log() {
+    let (world, mut rng) = machine(1);
+    live(&world, &mut rng, false, async |ground| {
+        let partition = open_of(&ground, 0, 0, OURS).await;
+        append(&partition, 500);
+        partition.close().await.expect("closed");
+    });
+    let path = format!("{DIRECTORY}/partition.metadata");
+    let sound = world.files()[&path].clone();
+    let at = sound.len() - OTHER.len();
+    world.corrupt(&path, at as u64, OTHER.as_bytes());
+    let found = live(&world, &mut rng, true, async |ground| {
+        open_of(&ground, 0, 0, OURS).await.standing()
+    });
+    assert_eq!(found.next.0, 1);
+    assert_eq!(world.files()[&path], sound, "it was said again, durably");
+}
+
+/// A transaction that is aborted.
+fn abort(partition: &Partition, sequence: i32) {
+    let (producer_id, producer_epoch) = (ProducerId(7), ProducerEpoch(0));
+    let mut builder = BatchBuilder::new().transactional().producer(
+        producer_id,
+        producer_epoch,
+        Sequence(sequence),
+    );
+    let appended = builder.append(Timestamp(1), None, Some(b"never seen"), &[]);
+    appended.expect("a record");
+    let bytes = builder.build().expect("a batch");
+    let info = validate(&bytes, &Rules::NODE).expect("valid");
+    let appended = partition.append(&bytes, &info, Origin::Node, None, Timestamp(1));
+    appended.expect("appended");
+    let end = End {
+        producer_id,
+        producer_epoch,
+        coordinator_epoch: Epoch(0),
+        commit: false,
+        version: 1,
+    };
+    partition.end_transaction(end, Timestamp(1)).expect("ended");
+}
+
+fn aborted(partition: &Partition) -> Vec<Aborted> {
+    partition.with_log(|log| {
+        let active = log.segments().last().expect("a segment");
+        active.aborted.known().to_vec()
+    })
+}
+
+#[test]
+fn a_list_of_aborted_transactions_that_is_damaged_is_made_again() {
+    let (world, mut rng) = machine(2);
+    let before = live(&world, &mut rng, false, async |ground| {
+        let partition = open(&ground, 0, 0).await;
+        for sequence in 0..3 {
+            append(&partition, 100);
+            abort(&partition, sequence);
+        }
+        let before = aborted(&partition);
+        partition.close().await.expect("closed");
+        before
+    });
+    assert_eq!(before.len(), 3);
+    let files = world.files();
+    let mut indexes = files.iter().filter(|(path, _)| path.ends_with(".txnindex"));
+    let (path, bytes) = indexes.next().expect("a clean stop leaves it");
+    world.corrupt(path, 0, &vec![0; bytes.len()]);
+    let after = live(&world, &mut rng, false, async |ground| {
+        aborted(&*open(&ground, 0, 0).await)
+    });
+    assert_eq!(after, before);
+}
+
+/// Where reads from each offset begin.
+async fn places(partition: &Partition) -> Vec<u64> {
+    let mut places = Vec::new();
+    for offset in 0..partition.standing().next.0 {
+        let read = partition.read(Offset(offset), 100, true).await;
+        let read = read.unwrap_or_else(|error| panic!("offset {offset}: {error}"));
+        match &read.pieces[0] {
+            Piece::File(range) => places.push(range.pos),
+            // The last page is kept.
+            Piece::Memory(_) => places.push(u64::MAX),
+        }
+    }
+    places
+}
+
+/// Every bit of an offset index flipped: it leads to a place from which the offset is found, or is not
+/// followed.
+#[test]
+fn an_index_that_is_damaged_hides_no_record() {
+    let (world, mut rng) = machine(3);
+    live(&world, &mut rng, false, async |ground| {
+        let partition = open(&ground, 0, 0).await;
+        for number in 0..30 {
+            append(&partition, 700 + 10 * number);
+        }
+        partition.close().await.expect("closed");
+    });
+    let sound = live(&world.copy(0), &mut rng, false, async |ground| {
+        places(&*open(&ground, 0, 0).await).await
+    });
+    assert_eq!(sound.len(), 30);
+    let path = format!("{DIRECTORY}/00000000000000000000.index");
+    let index = world.files()[&path].clone();
+    let used = index.iter().rposition(|byte| *byte != 0).expect("entries") + 1;
+    assert!(used > 3 * 8, "{used} bytes");
+    for bit in 0..8 * used {
+        let copy = world.copy(bit as u64);
+        let (at, bit) = (bit / 8, bit % 8);
+        copy.corrupt(&path, at as u64, &[index[at] ^ 1 << bit]);
+        let found = live(&copy, &mut rng, false, async |ground| {
+            places(&*open(&ground, 0, 0).await).await
+        });
+        assert_eq!(found, sound, "bit {bit} of byte {at}");
+    }
+}
