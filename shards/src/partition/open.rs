@@ -28,7 +28,7 @@ pub struct Opening {
     /// Stands in `partition.metadata`, as in Kafka.
     pub topic_id: String,
     /// Whether there is a topic of an id; none: there is no other.
-    pub is_topic: Option<Rc<dyn Fn(&str) -> bool>>,
+    pub is_topic: Option<IsTopic>,
     /// Names it in its directory's journal; none: it has no part in it.
     pub key: Option<Key>,
     /// A journal held its records up to here, and they were put back.
@@ -36,6 +36,9 @@ pub struct Opening {
     /// Where recovery may start, after it has looked; the state file's last word.
     pub checkpoint: Option<Checkpoint>,
 }
+
+/// Whether there is a topic of an id.
+pub type IsTopic = Rc<dyn Fn(&str) -> bool>;
 
 /// Why a partition cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -286,6 +286,12 @@ impl Partition {
         target: Option<Offset>,
         wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<Found>, ReadError> {
+        if from >= to && from > 0 && target.is_some() {
+            return Err(ReadError::Damaged {
+                segment: segment.0,
+                pos: from,
+            });
+        }
         let mut at = from;
         while at < to {
             let bytes = self.bytes(segment, at, SEARCH_BYTES).await?;

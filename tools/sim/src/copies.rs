@@ -23,6 +23,7 @@ use crate::plan::{Plan, Rng, TopicPlan};
 use crate::script::Script;
 use crate::served::{Served, serve};
 use crate::story;
+use crate::torn::could_be_torn;
 
 /// Of damaged copies at once.
 const COPIES: u32 = 3;
@@ -369,6 +370,9 @@ impl Trial<'_> {
             let Some(lost) = self.missing(served, *partition) else {
                 continue;
             };
+            if could_be_torn(self.files, self.damage) {
+                return "damage to a journal's last frames, as if they were torn";
+            }
             outcome = "damage to a journal, named";
             let name = format!("partition={}-{}: ", partition.0, partition.1);
             let mut said = served.said.iter();

@@ -40,6 +40,7 @@ pub mod shrink;
 mod site;
 pub mod state_file;
 mod story;
+mod torn;
 mod transactional;
 mod transactor;
 mod words;

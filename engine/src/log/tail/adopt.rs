@@ -46,7 +46,7 @@ impl Tail {
     fn adopt(&mut self, pages: Source<'_>) {
         let (block, at) = pages.place().expect("they lie in a block");
         let len = pages.bytes().len();
-        debug_assert!(self.end.pos % PAGE as u64 == 0 && len % PAGE == 0);
+        debug_assert!(self.end.pos.is_multiple_of(PAGE as u64) && len.is_multiple_of(PAGE));
         self.bytes += block.capacity();
         self.extents.push_back(Extent {
             segment: self.end.segment,
