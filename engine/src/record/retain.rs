@@ -1,16 +1,19 @@
 //! What compaction leaves of a batch.
 //!
 //! Base offset, last offset, producer and sequences stay as they were. Records that stay do so byte
-//! for byte, with their deltas, in the batch's codec; only where a delete horizon is set, which
-//! takes the base timestamp's place (KIP-534), are their timestamp deltas written anew.
+//! for byte, with their deltas; only where a delete horizon is set, which takes the base timestamp's
+//! place (KIP-534), are their timestamp deltas written anew. They are compressed as the topic asks,
+//! by codec and level, unless the batch would become longer than it was: a segment's size is bounded
+//! by that of those it is made from. Kafka keeps the batch's codec, at its default level, whatever
+//! the topic asks.
 //!
 //! Source: Kafka `MemoryRecords.filterTo`, `buildRetainedRecordsInto`,
 //! `DefaultRecordBatch.writeEmptyHeader`.
 
 use super::varint::{read_i32, read_i64, size_i64, take, write_i32, write_i64};
 use super::{
-    BatchHeader, BatchInfo, Compression, HEADER_BYTES, OpenBatch, Record, RecordError,
-    TimestampType,
+    BatchHeader, BatchInfo, Compression, CompressionTarget, HEADER_BYTES, OpenBatch, Record,
+    RecordError, TimestampType,
 };
 use crate::types::Timestamp;
 
@@ -23,9 +26,18 @@ pub struct Retained {
     latest: Option<Timestamp>,
     tombstones: bool,
     dropped: bool,
+    to: Option<CompressionTarget>,
 }
 
 impl Retained {
+    /// What stays is written in this codec; `None`: in its batch's own.
+    pub fn recompressing(to: Option<CompressionTarget>) -> Self {
+        Self {
+            to,
+            ..Self::default()
+        }
+    }
+
     /// Looks at every record; those stay for which `keep` says so.
     ///
     /// # Errors
@@ -97,14 +109,16 @@ impl Retained {
         }
         let start = out.len();
         out.resize(start + HEADER_BYTES, 0);
-        info.compression.compress(scratch, out);
+        let compression = close(scratch, info, self.to, start, out);
+        let attributes = info.attributes.with_compression(compression);
         let attributes = match horizon {
-            Some(_) => info.attributes.with_delete_horizon(true),
-            None => info.attributes,
+            Some(_) => attributes.with_delete_horizon(true),
+            None => attributes,
         };
         let info = BatchInfo {
             size: out.len() - start,
             attributes,
+            compression,
             record_count: self.count,
             base_timestamp: horizon.unwrap_or(info.base_timestamp),
             max_timestamp: match attributes.timestamp_type() {
@@ -116,6 +130,27 @@ impl Retained {
         seal(&info, &mut out[start..]);
         Ok(info)
     }
+}
+
+/// Appends the records of a batch that begins at `start`: in the codec asked for if the batch becomes
+/// no longer than it was, else in its own. Markers are never compressed. Gives the codec.
+fn close(
+    records: &[u8],
+    info: &BatchInfo,
+    to: Option<CompressionTarget>,
+    start: usize,
+    out: &mut Vec<u8>,
+) -> Compression {
+    let before = out.len();
+    if let Some(to) = to.filter(|_| !info.is_control()) {
+        to.codec.compress_at(to.level, records, out);
+        if to.codec == info.compression || out.len() - start <= info.size {
+            return to.codec;
+        }
+        out.truncate(before);
+    }
+    info.compression.compress(records, out);
+    info.compression
 }
 
 /// Appends the batch without records: its last sequence, or its offsets, are still of use.
@@ -257,6 +292,76 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A batch of these values, and what becomes of its first `keep` records in the codec asked for.
+    fn kept_in(
+        own: Compression,
+        to: Option<CompressionTarget>,
+        values: &[Vec<u8>],
+        keep: i32,
+    ) -> (BatchInfo, BatchInfo) {
+        let mut builder = BatchBuilder::new().compression(own);
+        for value in values {
+            builder
+                .append(Timestamp(1), Some(b"k"), Some(value), &[])
+                .expect("a record that fits");
+        }
+        let bytes = builder.build().expect("a batch");
+        let info = validate(&bytes, &Rules::LOG).expect("valid");
+        let (mut scratch, mut kept, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let open = OpenBatch::open(&bytes, info, &mut scratch).expect("opens");
+        let mut retained = Retained::recompressing(to);
+        let first = |record: &Record<'_>| record.offset_delta < keep;
+        retained.select(&open, first).expect("well-formed");
+        let new = retained.write(&open, None, &mut kept, &mut out);
+        let new = new.expect("written");
+        assert_eq!(validate(&out, &Rules::LOG), Ok(new));
+        let mut expected = seen(&bytes);
+        expected.truncate(usize::try_from(keep).expect("some"));
+        assert_eq!(seen(&out), expected, "{own:?} to {to:?}");
+        (info, new)
+    }
+
+    #[test]
+    fn what_stays_is_compressed_as_the_topic_asks() {
+        // Letters at random: they compress, and better at a higher level.
+        let mut seed = 7u32;
+        let mut letters = |bits: u32, count: usize| -> Vec<u8> {
+            let bytes = (0..count).map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> (32 - bits)) as u8
+            });
+            bytes.collect()
+        };
+        let mut values: Vec<Vec<u8>> = (0..10).map(|_| letters(3, 4000).repeat(2)).collect();
+        let mut outcomes = [0; 2];
+        for own in Compression::ALL {
+            assert_eq!(kept_in(own, None, &values, 5).1.compression, own);
+            for codec in Compression::ALL {
+                let to = CompressionTarget { codec, level: None };
+                let (old, new) = kept_in(own, Some(to), &values, 9);
+                let fits = codec == own || kept_in(codec, None, &values, 9).1.size <= old.size;
+                assert_eq!(new.compression, if fits { codec } else { own });
+                assert!(new.size <= old.size, "{own:?} to {codec:?}");
+                outcomes[usize::from(fits)] += 1;
+            }
+        }
+        assert!(outcomes.iter().all(|count| *count > 3), "{outcomes:?}");
+        for codec in [Compression::Gzip, Compression::Zstd] {
+            let [low, high] = [1, 9].map(|level| {
+                let level = Some(level);
+                let to = CompressionTarget { codec, level };
+                kept_in(codec, Some(to), &values, 8).1.size
+            });
+            assert!(high < low, "{codec:?}: {high}, {low}");
+        }
+        // What is opened may stay so where enough has gone.
+        values.push(letters(8, 100_000));
+        let codec = Compression::None;
+        let to = CompressionTarget { codec, level: None };
+        let (_, new) = kept_in(Compression::Zstd, Some(to), &values, 10);
+        assert_eq!(new.compression, codec);
     }
 
     #[test]

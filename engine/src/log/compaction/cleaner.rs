@@ -7,7 +7,9 @@ use super::index::control_kind;
 use super::{KeyMap, Transactions};
 use crate::log::Aborted;
 use crate::mutant::{self, Mutant};
-use crate::record::{BatchInfo, OpenBatch, RecordError, Retained, write_emptied};
+use crate::record::{
+    BatchInfo, CompressionTarget, OpenBatch, RecordError, Retained, write_emptied,
+};
 use crate::types::{Map, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 /// How long tombstones and markers stay.
@@ -75,6 +77,12 @@ impl Cleaner {
             looked_at: 0,
             stats: Stats::default(),
         }
+    }
+
+    /// What stays of a batch is written in this codec; `None`: in its own.
+    pub fn recompressing(mut self, to: Option<CompressionTarget>) -> Self {
+        self.retained = Retained::recompressing(to);
+        self
     }
 
     /// What it has done so far.
