@@ -197,6 +197,17 @@ impl fmt::Display for Sequence {
     }
 }
 
+/// A transaction's end, as its coordinator tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TransactionEnd {
+    pub producer_id: ProducerId,
+    pub producer_epoch: ProducerEpoch,
+    pub coordinator_epoch: Epoch,
+    pub commit: bool,
+    /// The transaction version that the coordinator goes by.
+    pub version: i8,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

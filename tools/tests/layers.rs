@@ -69,6 +69,89 @@ const SHARDS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Where coordinators decide: (place, modules of this crate and of the engine that it may name). Nothing here reads, writes, waits or knows a catalog.
+const PURE: &[(&str, &[&str], &[&str])] = &[
+    ("coordinators/effects.rs", &[], &["types"]),
+    ("coordinators/place.rs", &[], &[]),
+    ("coordinators/groups", &["coordinators"], &["types"]),
+    (
+        "coordinators/transactions",
+        &["coordinators"],
+        &["types", "mutant"],
+    ),
+];
+
+/// What stands beside them and carries out what they decide.
+const IMPURE: &[&str] = &[
+    "coordinator",
+    "host",
+    "host_load",
+    "host_write",
+    "hosts",
+    "producer_ids",
+];
+
+#[test]
+fn coordinators_decide_without_input_and_output() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shards/src");
+    let mut faults = Vec::new();
+    for (place, own, engine) in PURE {
+        let place = source.join(place);
+        let all = match place.is_dir() {
+            true => files(&place),
+            false => vec![place],
+        };
+        for file in all {
+            let text = fs::read_to_string(&file).expect("a source file");
+            for (number, line) in text.lines().enumerate() {
+                if let Some(name) = impure(line, own, engine) {
+                    faults.push(format!("{}:{}: {name}", file.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for (line, found) in [
+        ("use crate::partition::Partition;", "crate::partition"),
+        ("use crate::{catalog, runtime};", "crate::{"),
+        ("use odradek_engine::io::Io;", "odradek_engine::io"),
+        ("use super::super::hosts::Hosts;", "hosts"),
+        ("use super::{effects, host};", "host"),
+        ("    let now = std::time::Instant::now();", "std::time"),
+    ] {
+        let named = impure(line, &["coordinators"], &["types"]);
+        assert_eq!(named.as_deref(), Some(found), "{line}");
+    }
+}
+
+/// What a line names that it must not.
+fn impure(line: &str, own: &[&str], engine: &[&str]) -> Option<String> {
+    let code = line.split("//").next().unwrap_or_default();
+    for (from, allowed) in [("crate::", own), ("odradek_engine::", engine)] {
+        for part in code.split(from).skip(1) {
+            let name = word(part);
+            if !allowed.contains(&name) {
+                let name = if name.is_empty() { "{" } else { name };
+                return Some(format!("{from}{name}"));
+            }
+        }
+    }
+    for ill in ["std::fs", "std::net", "std::time", "std::thread"] {
+        if code.contains(ill) {
+            return Some(ill.to_owned());
+        }
+    }
+    let path = code.contains("super::") || code.contains("crate::");
+    let mut words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let found = words.find(|word| IMPURE.contains(word));
+    found.filter(|_| path).map(str::to_owned)
+}
+
+fn word(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+    &text[..end.unwrap_or(text.len())]
+}
+
 #[test]
 fn modules_import_only_what_the_table_allows() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

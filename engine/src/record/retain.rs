@@ -1,8 +1,11 @@
 //! What compaction leaves of a batch.
 //!
 //! Base offset, last offset, producer and sequences stay as they were. Records that stay do so byte
-//! for byte, with their deltas, in the batch's codec; only where a delete horizon is set, which
-//! takes the base timestamp's place (KIP-534), are their timestamp deltas written anew.
+//! for byte, with their deltas; only where a delete horizon is set, which takes the base timestamp's
+//! place (KIP-534), are their timestamp deltas written anew. They are compressed as the topic asks,
+//! by codec and level, unless the batch would become longer than it was: a segment's size is bounded
+//! by that of those it is made from. Kafka keeps the batch's codec, at its default level, whatever
+//! the topic asks.
 //!
 //! A batch may be long, and who goes over it may have others to let go on in between: records are
 //! [added](Retained::add) one by one, and written [piece by piece](Writing::step). Only compressing is
@@ -15,8 +18,8 @@ use std::task::Poll;
 
 use super::varint::{read_i32, read_i64, size_i64, take, write_i32, write_i64};
 use super::{
-    BatchHeader, BatchInfo, Compression, HEADER_BYTES, OpenBatch, Record, RecordError,
-    TimestampType,
+    BatchHeader, BatchInfo, Compression, CompressionTarget, HEADER_BYTES, OpenBatch, Record,
+    RecordError, TimestampType,
 };
 use crate::types::Timestamp;
 
@@ -34,9 +37,18 @@ pub struct Retained {
     latest: Option<Timestamp>,
     tombstones: bool,
     dropped: bool,
+    to: Option<CompressionTarget>,
 }
 
 impl Retained {
+    /// What stays is written in this codec; `None`: in its batch's own.
+    pub fn recompressing(to: Option<CompressionTarget>) -> Self {
+        Self {
+            to,
+            ..Self::default()
+        }
+    }
+
     /// Nothing of the next batch stays so far.
     pub fn clear(&mut self) {
         self.runs.clear();
@@ -60,6 +72,14 @@ impl Retained {
             Some((_, to)) => *to = self.end,
             None => self.runs.push((from, self.end)),
         }
+    }
+
+    /// The codec asked for, if that is another than the batch's, or its level may be. Markers are never
+    /// compressed.
+    fn codec(&self, batch: &OpenBatch<'_>) -> Option<CompressionTarget> {
+        let both = [batch.info.compression, Compression::None];
+        let to = self.to.filter(|_| !batch.info.is_control());
+        to.filter(|to| both.iter().any(|codec| to.codec != *codec))
     }
 
     /// How many stay.
@@ -142,7 +162,7 @@ impl Writing {
         scratch: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<Poll<BatchInfo>, RecordError> {
-        let plain = self.info.compression == Compression::None;
+        let plain = batch.info.compression == Compression::None && retained.codec(batch).is_none();
         let into = if plain { &mut *out } else { &mut *scratch };
         let before = into.len();
         while let Some(&(from, to)) = retained.runs.get(self.run)
@@ -169,8 +189,11 @@ impl Writing {
             return Ok(Poll::Pending);
         }
         if !plain {
-            self.info.compression.compress(scratch, out);
+            let codec = close(scratch, &batch.info, retained.codec(batch), self.start, out);
+            self.info.compression = codec;
+            self.info.attributes = self.info.attributes.with_compression(codec);
             let records = &out[self.start + HEADER_BYTES..];
+            self.crc = BatchHeader::of(&self.info).crc_start();
             self.crc = crc32c::crc32c_append(self.crc, records);
         }
         self.info.size = out.len() - self.start;
@@ -179,6 +202,27 @@ impl Writing {
         out[self.start..self.start + HEADER_BYTES].copy_from_slice(header.as_bytes());
         Ok(Poll::Ready(self.info))
     }
+}
+
+/// Appends the records of a batch that begins at `start`: in the codec asked for if the batch becomes
+/// no longer than it was, else in its own. Gives the codec.
+fn close(
+    records: &[u8],
+    info: &BatchInfo,
+    to: Option<CompressionTarget>,
+    start: usize,
+    out: &mut Vec<u8>,
+) -> Compression {
+    let before = out.len();
+    if let Some(to) = to {
+        to.codec.compress_at(to.level, records, out);
+        if to.codec == info.compression || out.len() - start <= info.size {
+            return to.codec;
+        }
+        out.truncate(before);
+    }
+    info.compression.compress(records, out);
+    info.compression
 }
 
 /// Appends the batch without records: its last sequence, or its offsets, are still of use.
@@ -284,6 +328,31 @@ mod tests {
         records.collect()
     }
 
+    fn select(retained: &mut Retained, open: &OpenBatch<'_>, keep: impl Fn(&Record<'_>) -> bool) {
+        retained.clear();
+        let mut records = open.records();
+        while let Some(next) = records.next_with_size() {
+            let (record, size) = next.expect("well-formed");
+            retained.add(open, &record, size, keep(&record));
+        }
+    }
+
+    fn written(
+        retained: &Retained,
+        open: &OpenBatch<'_>,
+        horizon: Option<Timestamp>,
+        kept: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> BatchInfo {
+        let mut writing = retained.write(open, horizon, kept, out);
+        loop {
+            let step = writing.step(retained, open, kept, out);
+            if let Poll::Ready(new) = step.expect("written") {
+                return new;
+            }
+        }
+    }
+
     #[test]
     fn what_stays_is_as_it_was() {
         for codec in Compression::ALL {
@@ -294,21 +363,10 @@ mod tests {
                     let (mut scratch, mut out) = (Vec::new(), vec![1, 2, 3]);
                     let open = OpenBatch::open(&bytes, info, &mut scratch).expect("opens");
                     let mut retained = Retained::default();
-                    retained.clear();
-                    let mut records = open.records();
-                    while let Some(next) = records.next_with_size() {
-                        let (record, size) = next.expect("well-formed");
-                        retained.add(&open, &record, size, record.offset_delta % 3 != 1);
-                    }
+                    select(&mut retained, &open, |record| record.offset_delta % 3 != 1);
                     assert!(retained.dropped() && !retained.tombstones());
                     let mut kept = Vec::new();
-                    let mut writing = retained.write(&open, horizon, &mut kept, &mut out);
-                    let new = loop {
-                        let step = writing.step(&retained, &open, &mut kept, &mut out);
-                        if let Poll::Ready(new) = step.expect("written") {
-                            break new;
-                        }
-                    };
+                    let new = written(&retained, &open, horizon, &mut kept, &mut out);
                     assert_eq!(validate(&out[3..], &Rules::LOG), Ok(new));
                     let mut expected = seen(&bytes);
                     expected.retain(|(offset, ..)| (offset - 1_000) % 3 != 1);
@@ -322,6 +380,81 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A batch of these values, and what becomes of its first `keep` records in the codec asked for.
+    fn kept_in(
+        own: Compression,
+        to: Option<CompressionTarget>,
+        values: &[Vec<u8>],
+        keep: i32,
+    ) -> (BatchInfo, BatchInfo) {
+        let mut builder = BatchBuilder::new().compression(own);
+        for value in values {
+            builder
+                .append(Timestamp(1), Some(b"k"), Some(value), &[])
+                .expect("a record that fits");
+        }
+        let bytes = builder.build().expect("a batch");
+        let info = validate(&bytes, &Rules::LOG).expect("valid");
+        let (mut scratch, mut kept, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let open = OpenBatch::open(&bytes, info, &mut scratch).expect("opens");
+        let mut retained = Retained::recompressing(to);
+        let first = |record: &Record<'_>| record.offset_delta < keep;
+        select(&mut retained, &open, first);
+        let new = written(&retained, &open, None, &mut kept, &mut out);
+        assert_eq!(validate(&out, &Rules::LOG), Ok(new));
+        let mut expected = seen(&bytes);
+        expected.truncate(usize::try_from(keep).expect("some"));
+        assert_eq!(seen(&out), expected, "{own:?} to {to:?}");
+        (info, new)
+    }
+
+    #[test]
+    fn what_stays_is_compressed_as_the_topic_asks() {
+        // Letters at random, twice: each codec makes something else of them.
+        let mut seed = 7u32;
+        let mut letters = |bits: u32, count: usize| -> Vec<u8> {
+            let bytes = (0..count).map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> (32 - bits)) as u8
+            });
+            bytes.collect()
+        };
+        let mut values: Vec<Vec<u8>> = (0..10).map(|_| letters(3, 4000).repeat(2)).collect();
+        let mut outcomes = [0; 2];
+        for own in Compression::ALL {
+            assert_eq!(kept_in(own, None, &values, 5).1.compression, own);
+            for codec in Compression::ALL {
+                let to = CompressionTarget { codec, level: None };
+                let (old, new) = kept_in(own, Some(to), &values, 9);
+                let fits = codec == own || kept_in(codec, None, &values, 9).1.size <= old.size;
+                assert_eq!(new.compression, if fits { codec } else { own });
+                assert!(new.size <= old.size, "{own:?} to {codec:?}");
+                outcomes[usize::from(fits)] += 1;
+            }
+        }
+        assert!(outcomes.iter().all(|count| *count > 3), "{outcomes:?}");
+        let squares: Vec<Vec<u8>> = (0..10u32)
+            .map(|value| {
+                let all = value * 6_000..(value + 1) * 6_000;
+                all.flat_map(|n| (n * n / 7).to_le_bytes()).collect()
+            })
+            .collect();
+        for codec in [Compression::Gzip, Compression::Zstd] {
+            let [low, high] = [1, 9].map(|level| {
+                let level = Some(level);
+                let to = CompressionTarget { codec, level };
+                kept_in(codec, Some(to), &squares, 8).1.size
+            });
+            assert!(high < low, "{codec:?}: {high}, {low}");
+        }
+        // What is opened may stay so where enough has gone.
+        values.push(letters(8, 100_000));
+        let codec = Compression::None;
+        let to = CompressionTarget { codec, level: None };
+        let (_, new) = kept_in(Compression::Zstd, Some(to), &values, 10);
+        assert_eq!(new.compression, codec);
     }
 
     #[test]

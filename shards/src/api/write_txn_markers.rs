@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use odradek_engine::types::{Epoch, ProducerEpoch, ProducerId};
+use odradek_engine::types::{Epoch, ProducerEpoch, ProducerId, TransactionEnd};
 use odradek_wire::write_txn_markers::{
     WritableTxnMarker, WritableTxnMarkerPartitionResult, WritableTxnMarkerResult,
     WritableTxnMarkerTopicResult, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
@@ -14,7 +14,6 @@ use odradek_wire::{ErrorCode, Message};
 
 use super::transactions::markers;
 use super::{Call, Outcome, Refusal};
-use crate::partition::End;
 
 pub(super) const KEY: i16 = WriteTxnMarkersRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
@@ -32,7 +31,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
 
 async fn one<'a>(call: &Call<'_>, marker: &WritableTxnMarker<'a>) -> WritableTxnMarkerResult<'a> {
     let broker = call.broker;
-    let end = End {
+    let end = TransactionEnd {
         producer_id: ProducerId(marker.producer_id),
         producer_epoch: ProducerEpoch(marker.producer_epoch),
         coordinator_epoch: Epoch(marker.coordinator_epoch),

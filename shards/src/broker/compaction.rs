@@ -58,6 +58,7 @@ fn rules(hosted: &Hosted) -> CompactionRules {
         min_lag_ms: config.min_compaction_lag_ms,
         max_lag_ms: config.max_compaction_lag_ms,
         delete_retention_ms: config.delete_retention_ms,
+        codec: hosted.codec(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a request to alter settings makes of those that are given. Pure.
 //!
-//! Source: Kafka `ConfigurationControlManager.incrementalAlterConfigResource`.
+//! Source: Kafka `ConfigurationControlManager.incrementalAlterConfigResource`, `validateAlterConfig`.
 
 use super::layers::Given;
 use super::row::Row;
@@ -26,24 +26,34 @@ pub struct Alteration {
     pub operation: Operation,
 }
 
+/// Longest text of a setting, bytes. The wire's strings are no longer, but lists grow.
+const TEXT_BYTES_MAX: usize = 32_767;
+
 /// Why an operation does not suit its setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Can't {operation} to key {name} because its type is not LIST.")]
-pub struct NotAList {
-    pub name: String,
-    pub operation: &'static str,
+pub enum Unsuitable {
+    #[error("Can't {operation} to key {name} because its type is not LIST.")]
+    NotAList {
+        name: String,
+        operation: &'static str,
+    },
+    #[error(
+        "The configuration value of {name} cannot be added because it exceeds the maximum value \
+         size of {TEXT_BYTES_MAX} bytes: it has {bytes}."
+    )]
+    TooLong { name: String, bytes: usize },
 }
 
-/// What differs in the end, by name: the new text, or `None` where it is taken away. Texts are not
-/// checked. A list that is not given is altered from its default.
+/// What differs in the end, by name: the new text, or `None` where it is taken away. Of texts only
+/// the length is checked. A list that is not given is altered from its default.
 ///
 /// # Errors
-/// [`NotAList`], also for a name that `row` does not know.
+/// [`Unsuitable`]; a name that `row` does not know is no list.
 pub fn changes(
     row: impl Fn(&str) -> Option<&'static Row>,
     given: &Given,
     alterations: &[Alteration],
-) -> Result<Vec<(String, Option<String>)>, NotAList> {
+) -> Result<Vec<(String, Option<String>)>, Unsuitable> {
     let mut changes = Vec::new();
     for Alteration { name, operation } in alterations {
         let list = |operation| match row(name).filter(|row| row.kind == Kind::List) {
@@ -53,7 +63,7 @@ pub fn changes(
                 let items = items.filter(|item| !item.is_empty());
                 Ok(items.map(str::to_owned).collect::<Vec<_>>())
             }
-            None => Err(NotAList {
+            None => Err(Unsuitable::NotAList {
                 name: name.clone(),
                 operation,
             }),
@@ -77,6 +87,10 @@ pub fn changes(
             }
         };
         if new.as_ref() != given.get(name) {
+            if let Some(text) = new.as_ref().filter(|text| text.len() > TEXT_BYTES_MAX) {
+                let (name, bytes) = (name.clone(), text.len());
+                return Err(Unsuitable::TooLong { name, bytes });
+            }
             changes.push((name.clone(), new));
         }
     }
@@ -124,7 +138,11 @@ mod tests {
         owned.collect()
     }
 
-    fn alter(texts: &[(&str, &str)], name: &str, operation: Operation) -> Result<Given, NotAList> {
+    fn alter(
+        texts: &[(&str, &str)],
+        name: &str,
+        operation: Operation,
+    ) -> Result<Given, Unsuitable> {
         let given = given(texts);
         let alteration = Alteration {
             name: name.to_owned(),
@@ -162,6 +180,24 @@ mod tests {
         let why = "Can't APPEND to key retention.ms because its type is not LIST.";
         assert_eq!(refused.to_string(), why);
         assert!(alter(&[], "no.such", Subtract("5".into())).is_err());
+    }
+
+    #[test]
+    fn texts_are_bounded_also_those_that_grow() {
+        use Operation::{Append, Set, Subtract};
+        const NAME: &str = "leader.replication.throttled.replicas";
+        let longest = "1".repeat(TEXT_BYTES_MAX);
+        let set = |text: String| alter(&[], NAME, Set(text));
+        assert!(set(longest.clone()).is_ok());
+        let refused = set(format!("{longest}1")).unwrap_err().to_string();
+        assert!(refused.contains("maximum value size of 32767 bytes"));
+        assert!(refused.contains(NAME) && refused.len() < 300, "{refused}");
+        let grown = alter(&[(NAME, &longest)], NAME, Append("2".into()));
+        assert!(matches!(
+            grown,
+            Err(Unsuitable::TooLong { bytes: 32_769, .. })
+        ));
+        assert!(alter(&[(NAME, &longest)], NAME, Subtract("2".into())).is_ok());
     }
 
     #[test]

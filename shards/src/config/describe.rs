@@ -115,7 +115,7 @@ pub fn describe_topic(settings: &Settings, given: &Given) -> Result<Vec<ConfigEn
             read_only: false,
             kind: topic.row.kind,
             synonyms,
-            documentation: topic.row.documentation(),
+            documentation: topic.documentation(),
         });
     }
     entries.sort_by(|a: &ConfigEntry, b| a.name.cmp(&b.name));

@@ -13,8 +13,8 @@ use Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use Why::{
     Authorization, Connections, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics,
-    NoCounterpart, Plugin, Purgatory, Queue, Quorum, Removal, Replication, Security, ShareGroups,
-    StreamsGroups, Threads, Tiered, Transactions, Unstable,
+    NoCounterpart, OneLevel, Plugin, Purgatory, Queue, Quorum, Removal, Replication, Security,
+    ShareGroups, StreamsGroups, Threads, Tiered, Transactions, Unstable,
 };
 
 /// Why a setting has no effect.
@@ -36,6 +36,8 @@ pub enum Why {
     Metrics,
     /// Nothing here resembles it.
     NoCounterpart,
+    /// A codec that compresses in one way only.
+    OneLevel,
     /// A setting for one listener alone.
     PerListener,
     /// A Java class.
@@ -67,6 +69,11 @@ pub enum Why {
 }
 
 impl Why {
+    /// What documentation says of such a setting; `odradek config get` looks for its beginning.
+    pub fn told(self) -> std::string::String {
+        format!("No effect here: {}.", self.text())
+    }
+
     /// The reason, as the warning line gives it.
     pub const fn text(self) -> &'static str {
         match self {
@@ -83,6 +90,7 @@ impl Why {
             }
             Metrics => "Kafka's metrics classes do not run here",
             NoCounterpart => "nothing here corresponds to it",
+            OneLevel => "its library has one level",
             Self::PerListener => "a listener has no settings of its own yet",
             Plugin => "a Java class cannot run here",
             Purgatory => "waiting requests are woken by progress and leave nothing to purge",

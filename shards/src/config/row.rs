@@ -79,11 +79,11 @@ impl Row {
         self.default.and_then(|text| self.kind.parse(text).ok())
     }
 
-    /// Our own documentation, where the setting is implemented.
+    /// Our own documentation: what it means, or why it does nothing here.
     pub fn documentation(&self) -> Option<String> {
         match self.role {
             Role::Implemented { meaning, .. } => Some(one_line(meaning)),
-            Role::Idle(_) => None,
+            Role::Idle(why) => Some(why.told()),
         }
     }
 }

@@ -155,7 +155,7 @@ settings! {
     pub compression_type: CompressionType = "compression.type", Some("producer"), OneOf(CompressionType::NAMES), ClusterWide;
     /// Level at which the node compresses with gzip.
     pub compression_gzip_level: i32 = "compression.gzip.level", Some("-1"), GzipLevel, ClusterWide;
-    /// Level at which the node compresses with lz4. Without effect: its library has one level.
+    /// Level at which the node compresses with lz4. No effect here: its library has one level.
     pub compression_lz4_level: i32 = "compression.lz4.level", Some("9"), Between(1, 17), ClusterWide;
     /// Level at which the node compresses with zstd.
     pub compression_zstd_level: i32 = "compression.zstd.level", Some("3"), Between(-131_072, 22), ClusterWide;

@@ -24,6 +24,17 @@ pub struct TopicRow {
     pub idle: Option<Why>,
 }
 
+impl TopicRow {
+    /// What it means, and why it does nothing here if that is so.
+    pub fn documentation(&self) -> Option<String> {
+        let meaning = self.row.documentation()?;
+        Some(match self.idle {
+            Some(why) => format!("{meaning} {}", why.told()),
+            None => meaning,
+        })
+    }
+}
+
 macro_rules! topics {
     ($($(#[doc = $doc:literal])+
         $vis:vis $field:ident: $type:ty = $name:literal, $default:expr, $check:expr, $node:expr, $idle:expr;)+) => {
@@ -65,8 +76,8 @@ topics! {
     pub compression_type: CompressionType = "compression.type", Some("producer"), OneOf(CompressionType::NAMES), &[("compression.type", 1)], None;
     /// Level at which the node compresses with gzip.
     pub compression_gzip_level: i32 = "compression.gzip.level", Some("-1"), GzipLevel, &[("compression.gzip.level", 1)], None;
-    /// Level at which the node compresses with lz4. Without effect: its library has one level.
-    pub compression_lz4_level: i32 = "compression.lz4.level", Some("9"), Between(1, 17), &[("compression.lz4.level", 1)], None;
+    /// Level at which the node compresses with lz4.
+    pub compression_lz4_level: i32 = "compression.lz4.level", Some("9"), Between(1, 17), &[("compression.lz4.level", 1)], Some(Why::OneLevel);
     /// Level at which the node compresses with zstd.
     pub compression_zstd_level: i32 = "compression.zstd.level", Some("3"), Between(-131_072, 22), &[("compression.zstd.level", 1)], None;
     /// Milliseconds for which compaction keeps the mark of a deleted key.

@@ -4,9 +4,7 @@
 //! A host names each request that may be answered later by a [`Ticket`]; exactly one
 //! [`Effect::Reply`] carries it back, from that call or from a later one.
 
-use odradek_engine::types::{ProducerEpoch, ProducerId};
-
-use crate::partition::End;
+use odradek_engine::types::{ProducerEpoch, ProducerId, TransactionEnd};
 
 /// The host's name for a request that waits for its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +48,7 @@ pub enum Effect<R, W, E> {
     /// `persisted` as well.
     End {
         token: Token,
-        end: End,
+        end: TransactionEnd,
     },
     Errand(E),
 }

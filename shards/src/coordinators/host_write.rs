@@ -11,14 +11,14 @@ use std::rc::Rc;
 use futures_channel::oneshot;
 use odradek_engine::log::Appended;
 use odradek_engine::record::{BatchBuilder, Origin, RecordError, Rules, validate};
-use odradek_engine::types::{Offset, Sequence, Timestamp};
+use odradek_engine::types::{Offset, Sequence, Timestamp, TransactionEnd};
 
 use super::coordinator::Coordinator;
 use super::effects::{Producer, Token};
 use super::groups::codec::EncodedRecord;
 use super::groups::error;
 use super::host::Host;
-use crate::partition::{AppendError, End, Mark, Unmarked};
+use crate::partition::{AppendError, Mark, Unmarked};
 
 /// A batch is closed when it has this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
@@ -35,7 +35,7 @@ pub(super) enum Job<C: Coordinator> {
         producer: Option<Producer>,
     },
     /// A transaction ends in this partition.
-    End { token: Token, end: End },
+    End { token: Token, end: TransactionEnd },
     /// Told when everything before it has ended.
     Fence(oneshot::Sender<()>),
 }
@@ -232,7 +232,7 @@ impl<C: Coordinator> Writing<'_, C> {
         }
     }
 
-    fn end_transaction(&mut self, end: End) -> Result<Outcome, String> {
+    fn end_transaction(&mut self, end: TransactionEnd) -> Result<Outcome, String> {
         self.close()?;
         match self.host.partition.end_transaction(end, self.now) {
             Ok(offset) => {

@@ -75,7 +75,7 @@ use self::rest::Looked;
 pub use self::stray::{is_foreign, remove_directory};
 use self::syncs::Syncs;
 pub use self::tails::Tails;
-pub use self::transactions::{End, Unmarked};
+pub use self::transactions::Unmarked;
 use self::undurable::Undurable;
 pub use self::waiters::{Failed, Wait, Waiters};
 use crate::runtime::{DirectorySync, Gate, LogDirs, Notice, Quiet};

@@ -2,24 +2,15 @@
 
 use odradek_engine::log::{Aborted, AbortedSearch, Appended};
 use odradek_engine::record::{BatchBuilder, EndTransactionMarker, Rules, validate};
-use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use odradek_engine::types::{
+    Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TransactionEnd,
+};
 
 use super::side_files::read_aborted;
 use super::{Partition, Read, ReadError};
 
 /// Lists of aborted transactions that stay in memory, of closed segments.
 const LISTS_KEPT: usize = 3;
-
-/// A transaction's end, as its coordinator tells it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct End {
-    pub producer_id: ProducerId,
-    pub producer_epoch: ProducerEpoch,
-    pub coordinator_epoch: Epoch,
-    pub commit: bool,
-    /// The transaction version that the coordinator goes by.
-    pub version: i8,
-}
 
 /// Why a transaction's end was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +24,7 @@ pub enum Unmarked {
 
 impl Partition {
     /// Writes the marker that ends a transaction here; the offset after it, to be waited for.
-    pub fn end_transaction(&self, end: End, now: Timestamp) -> Result<Offset, Unmarked> {
+    pub fn end_transaction(&self, end: TransactionEnd, now: Timestamp) -> Result<Offset, Unmarked> {
         let storage = |error: &dyn std::fmt::Display| Unmarked::Storage(error.to_string());
         let marker = EndTransactionMarker {
             commit: end.commit,

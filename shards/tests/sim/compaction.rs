@@ -140,6 +140,7 @@ const RULES: CompactionRules = CompactionRules {
     min_lag_ms: 0,
     max_lag_ms: i64::MAX,
     delete_retention_ms: 1 << 40,
+    codec: None,
 };
 
 /// Cleans until nothing is left to be cleaned.

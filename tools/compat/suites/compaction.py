@@ -1,6 +1,7 @@
 """Compacted topics: of every key the last value stays, and Kafka's own tool reads what is left."""
 import os
 import re
+import time
 
 from harness import topics
 from harness.process import wait_until
@@ -46,12 +47,23 @@ def update(node, topic, values, deleted=(), **config):
     assert producer.flush(60) == 0
 
 
+def transact(node, topic, commit, values):
+    producer = Producer({"bootstrap.servers": node.bootstrap, "transactional.id": topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for key, value in values.items():
+        producer.produce(topic, value, key)
+    assert producer.flush(30) == 0
+    (producer.commit_transaction if commit else producer.abort_transaction)(30)
+
+
 def read(node, topic):
     """(key, value, offset) of every message from the beginning."""
     client = AdminClient({"bootstrap.servers": node.bootstrap})
     p = TopicPartition(topic, 0)
     end = client.list_offsets({p: OffsetSpec.latest()})[p].result(20).offset
     consumer = Consumer({"bootstrap.servers": node.bootstrap, "group.id": "unused", "check.crcs": True,
+                         "auto.offset.reset": "earliest",
                          "enable.partition.eof": True})
     consumer.assign([TopicPartition(topic, 0, 0)])
     messages, ended = [], []
@@ -88,7 +100,11 @@ def the_last_value_of_every_key_stays(env):
     create(node, topic)
     values = {f"key {k}": f"value {k} of {topic}" for k in range(KEYS)}
     deleted = [f"key {k}" for k in range(0, KEYS, 5)]
+    kept = {f"key {k} of a transaction": f"kept {k}" for k in range(3)}
+    for commit, what in (True, "older"), (True, "kept"), (False, "aborted"):
+        transact(node, topic, commit, {key: f"{what} {k}" for k, key in enumerate(kept)})
     update(node, topic, values, deleted, **{"compression.type": "lz4"})
+    values |= kept
     messages = compacted(node, topic, values)
     offsets = [offset for _key, _value, offset in messages]
     assert offsets == sorted(set(offsets)), "offsets rise"
@@ -99,16 +115,19 @@ def the_last_value_of_every_key_stays(env):
     if env.kind != "kafka":
         # The same again from what is on disk, after a clean stop.
         assert node.stop() == 0
-        check_dump(env, node, topic)
+        out = check_dump(env, node, topic)
+        assert "kept 1" in out and "older 1" not in out and "aborted 1" not in out, "what transactions left"
 
 
 def check_dump(env, node, topic):
-    directory, gaps = partition_directory(node, topic), 0
+    """All that the tool says of its records."""
+    directory, gaps, everything = partition_directory(node, topic), 0, []
     files = segments(directory)
     for file in files:
         if not file.stat().st_size:
             continue
         out = dump(env, "--deep-iteration", "--print-data-log", "--files", file)
+        everything.append(out)
         batches, next_offset, position = BATCH.findall(out), int(file.stem), 0
         for first, last, _count, at, size, magic, _codec, _valid in batches:
             assert int(first) >= next_offset and int(at) == position and magic == "2", (file, first, at)
@@ -123,6 +142,42 @@ def check_dump(env, node, topic):
     assert gaps or len(files) > 1, "nothing was compacted"
     checkpoint = (directory / "cleaner-offset-checkpoint").read_text()
     assert re.fullmatch(rf"0\n1\n{re.escape(topic)} 0 \d+\n", checkpoint), checkpoint
+    return "".join(everything)
+
+
+@test(needs=["python"], limit_s=120)
+def lags_and_both_policies(env):
+    """min. and max.compaction.lag.ms, and cleanup.policy=compact,delete."""
+    node = compacting(env)
+    plain, young, lazy, overdue, both = (env.name(p) for p in ("plain", "young", "lazy", "overdue", "both"))
+    hour = 3_600_000
+    create(node, plain)
+    create(node, young, min_compaction_lag_ms=hour)
+    create(node, lazy, min_cleanable_dirty_ratio=1)
+    create(node, overdue, min_cleanable_dirty_ratio=1, max_compaction_lag_ms=500)
+    create(node, both, cleanup_policy="compact,delete", retention_ms=hour)
+    now, count = int(time.time() * 1000), 3000
+    producer = Producer({"bootstrap.servers": node.bootstrap, "batch.num.messages": 50})
+
+    def fill(topic, at):
+        for n in range(count):
+            producer.produce(topic, os.urandom(1000), f"key {n % 20}", timestamp=at)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+
+    fill(both, now - 2 * hour)
+    for topic in young, lazy, overdue, both, plain:
+        fill(topic, now)
+    for topic in plain, overdue:
+        # In closed segments one of every key stays.
+        wait_until(f"{topic} is compacted", lambda topic=topic: len(read(node, topic)) < count - 1000, 60)
+
+    def both_done():
+        messages = read(node, both)
+        return messages[0][2] >= count and len(messages) < count - 1000
+    wait_until("old ones are deleted and newer ones compacted", both_done, 60)
+    for topic in young, lazy:
+        assert [offset for _key, _value, offset in read(node, topic)] == list(range(count)), topic
 
 
 @test(needs=["python"], limit_s=120)

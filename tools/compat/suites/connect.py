@@ -155,7 +155,7 @@ def check_internal_topics(node, group):
         assert future.result(20)["cleanup.policy"].value == "compact", resource
 
 
-@test(needs=["python", "ecosystem"], limit_s=150)
+@test(needs=["python", "ecosystem"], limit_s=100)
 def a_file_is_copied_though_the_worker_is_killed(env):
     _file_to_file(env, ["worker"])
 

@@ -133,11 +133,13 @@ def config_probes(client, topic, broker):
         want = wait_until(f"{show} shows", lambda: shown() if shown().source == 1 else None)
         return codes, want.value
 
-    policy = "cleanup.policy"
+    policy, throttled = "cleanup.policy", "leader.replication.throttled.replicas"
     return {
         "an unknown name": lambda: alter(("no.such", "SET", "1")),
         "an ill value": lambda: alter(("retention.ms", "SET", "often")),
         "out of range": lambda: alter(("retention.ms", "SET", "-2")),
+        "as long as can be": lambda: alter((throttled, "SET", ",".join(f"{i:05d}:1" for i in range(4096)))),
+        "grown longer than can be": lambda: alter((throttled, "APPEND", "4097:1")),
         "append to no list": lambda: alter(("retention.ms", "APPEND", "5")),
         "append to nothing known": lambda: alter(("no.such", "APPEND", "5")),
         "append what cannot be": lambda: alter((policy, "APPEND", "shred")),
@@ -225,6 +227,8 @@ def frame_probes():
         "Metadata with a name longer than the frame": lambda a: outcome(a, header(3, 4) + b"\0\0\0\1\x7f\xffab\0"),
         "Metadata with an overlong varint": lambda a: outcome(a, header(3, 9) + b"\0" + b"\xff" * 10),
         "Fetch with 2^31-1 topics": lambda a: outcome(a, header(1, 4) + struct.pack(">iiiib", -1, 1, 1, 1, 0) + big),
+        "a setting of a megabyte": lambda a: outcome(
+            a, header(44, 1) + b"\0\2\2\2t\2\2k\0\x81\x80\x40" + b"1" * 2**20 + b"\0\0\1\0"),
         "Produce cut short": lambda a: outcome(a, header(0, 3) + struct.pack(">hh", -1, -1)),
         "Produce with acks 2": lambda a: frames.produce(a, "none", frames.batch(), acks=2),
         "a client id longer than the frame": lambda a: outcome(a, struct.pack(">hhih", 3, 1, 1, 32767)),

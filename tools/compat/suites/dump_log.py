@@ -175,16 +175,67 @@ def committed_offsets(env):
     assert "Error" not in out, out[-2000:]
 
 
+def transact(node, transactional_id, topic, count, commit):
+    producer = Producer({"bootstrap.servers": node.bootstrap, "transactional.id": transactional_id})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for i in range(count):
+        producer.produce(topic, f"{transactional_id} {i}", partition=0)
+    assert producer.flush(30) == 0
+    (producer.commit_transaction if commit else producer.abort_transaction)(30)
+
+
+@test(needs=["python", "java"], limit_s=90)
+def transactions(env):
+    """The log of a topic with its markers and its index of aborted transactions, and `__transaction_state`."""
+    node = env.own_node()
+    topic, kept, dropped = env.name(), env.name("kept"), env.name("dropped")
+    topics.create(node.bootstrap, topic)
+    transact(node, kept, topic, 3, commit=True)
+    transact(node, dropped, topic, 2, commit=False)
+    assert node.stop() == 0
+    directory = partition_directory(node, topic)
+    file, = segments(directory)
+    out = dump(env, "--deep-iteration", "--print-data-log", "--files", file)
+    markers = re.findall(r"^\| offset: (\d+) .*endTxnMarker: (\w+) coordinatorEpoch: \d+", out, re.MULTILINE)
+    assert markers == [("3", "COMMIT"), ("6", "ABORT")], out[-2000:]
+    payloads = [payload for _, payload in RECORD.findall(out) if payload]
+    assert payloads == [f"{kept} {i}" for i in range(3)] + [f"{dropped} {i}" for i in range(2)], payloads
+    transactional = re.findall(r"^baseOffset: (\d+) .*isTransactional: true isControl: (\w+)", out, re.MULTILINE)
+    assert [of for of in transactional if of[1] == "true"] == [("3", "true"), ("6", "true")], transactional
+    assert transactional[0] == ("0", "false") and ("4", "false") in transactional, transactional
+    out = dump(env, "--files", file.with_suffix(".txnindex"))
+    assert re.search(r"firstOffset: 4 lastOffset: 6 ", out), out
+    states = {kept: [], dropped: []}
+    for directory in sorted(node.log_dir.rglob("__transaction_state-*")):
+        for file in segments(directory):
+            out = dump(env, "--transaction-log-decoder", "--files", file)
+            for line in out.splitlines():
+                key = re.search(r'"transactionalId":"([^"]+)"', line)
+                status = re.search(r'"transactionStatus":(\d+)', line)
+                if key and status:
+                    states[key[1]].append(int(status[1]))
+                    assert status[1] not in "12" or f'"topic":"{topic}","partitionIds":[0]' in line, line
+    # Empty, ongoing, prepared to commit or to abort, complete.
+    assert states == {kept: [0, 1, 2, 4], dropped: [0, 1, 3, 5]}, states
+
+
 @test(needs=["python", "java"], limit_s=90)
 def cluster_metadata(env):
-    node = env.own_node()
+    node = env.own_node(metadata_log_max_record_bytes_between_snapshots=1)
     topic = env.name()
     produce(node, topic, 10, size=20)
-    assert node.stop() == 0
     directory = partition_directory(node, "__cluster_metadata")
+    wait_until("a snapshot has the topic", lambda: any(topic.encode() in p.read_bytes() for p in directory.glob("*.checkpoint")))
+    assert node.stop() == 0
     out = "".join(dump(env, "--cluster-metadata-decoder", "--files", f) for f in segments(directory))
     assert re.search(rf'"type":"TOPIC_RECORD".*"name":"{topic}"', out), out[-2000:]
     assert '"type":"PARTITION_RECORD"' in out and '"type":"CONFIG_RECORD"' in out, out[-2000:]
+    newest = max(directory.glob("*.checkpoint"))
+    out = dump(env, "--cluster-metadata-decoder", "--files", newest)
+    assert "SnapshotHeader" in out and "SnapshotFooter" in out, out[-2000:]
+    assert '"type":"PARTITION_RECORD"' in out and '"type":"CONFIG_RECORD"' in out, out[-2000:]
+    assert re.search(rf'"type":"TOPIC_RECORD".*"name":"{topic}"', out), out[-2000:]
 
 
 @test(needs=["python", "java"], limit_s=90)

@@ -160,7 +160,7 @@ def _both_ways(env, kills):
         assert target.has("heartbeats")
 
 
-@test(needs=["python", "ecosystem", "java"], limit_s=180)
+@test(needs=["python", "ecosystem", "java"], limit_s=150)
 def records_and_offsets_of_groups_come_over_both_ways(env):
     _both_ways(env, 0)
 

@@ -124,7 +124,7 @@ def _exactly_once(env, total, instances, victims):
     flow.check()
 
 
-@test(needs=["python", "ecosystem"], limit_s=150)
+@test(needs=["python", "ecosystem"], limit_s=110)
 def counts_and_joins_are_exact_whoever_is_killed(env):
     _exactly_once(env, 400, 1, ["application", "node"])
 

@@ -1,9 +1,10 @@
 """Topics' settings do what they say, seen by clients."""
 import time
+import urllib.request
 
 from harness import topics, wire
 from harness.process import wait_until
-from harness.tests import test
+from harness.tests import Skip, test
 
 try:
     from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -143,3 +144,83 @@ def compression_type(env):
         message = consumer.poll(20)
         assert message and not message.error() and message.value() == b"x" * 10_000, (asked, sent, message)
         consumer.close()
+
+
+@test(needs=["python"])
+def min_insync_replicas(env):
+    """No more than there are replicas of: as Kafka's `Partition.effectiveMinIsr`."""
+    node, topic = env.shared_node(), env.name()
+    topics.create(node.bootstrap, topic, min_insync_replicas=2)
+    producer, told = Producer({"bootstrap.servers": node.bootstrap, "acks": "all", "retries": 0}), []
+    producer.produce(topic, b"v", on_delivery=lambda e, m: told.append(e.code() if e else m.offset()))
+    assert producer.flush(20) == 0 and told == [0], told
+
+
+def one_by_one(node, topic, count, size=100):
+    """Each in a batch of its own, acknowledged by its leader when it is written."""
+    producer = Producer({"bootstrap.servers": node.bootstrap, "acks": 1, "linger.ms": 0})
+    for _ in range(count):
+        producer.produce(topic, bytes(size), partition=0)
+        assert producer.flush(20) == 0
+
+
+@test(needs=["python"])
+def segments_and_their_indexes(env):
+    """index.interval.bytes, segment.index.bytes, preallocate."""
+    node = env.own_node()
+    dense, sparse, full, whole, grows = (env.name(p) for p in ("dense", "sparse", "full", "whole", "grows"))
+    topics.create(node.bootstrap, dense, index_interval_bytes=0)
+    topics.create(node.bootstrap, sparse, index_interval_bytes=1_000_000)
+    topics.create(node.bootstrap, full, index_interval_bytes=0, segment_index_bytes=80)
+    topics.create(node.bootstrap, whole, preallocate="true", segment_bytes=100 * MB)
+    topics.create(node.bootstrap, grows, segment_bytes=100 * MB)
+    for topic in dense, sparse, full:
+        one_by_one(node, topic, 40)
+    for topic in whole, grows:
+        one_by_one(node, topic, 1)
+    file, = segments(node, whole)
+    assert file.stat().st_size == 100 * MB, file.stat()
+    if env.kind != "kafka":
+        assert file.stat().st_blocks * 512 >= 100 * MB, file.stat()
+    file, = segments(node, grows)
+    assert file.stat().st_size < 50 * MB, file.stat()
+    # An entry has 8 bytes, and an index with 10 entries ends its segment.
+    assert len(segments(node, full)) >= 4, segments(node, full)
+    assert len(segments(node, dense)) == len(segments(node, sparse)) == 1
+    node.stop()
+
+    def entries(topic):
+        index = segments(node, topic)[0].with_suffix(".index")
+        return index.stat().st_size // 8 if index.exists() else 0
+    assert entries(dense) >= 30 and entries(sparse) <= 1, (entries(dense), entries(sparse))
+    file, = segments(node, whole)
+    assert file.stat().st_size < MB, "what is not used goes at a clean stop"
+
+
+@test(needs=["python"])
+def flushes(env):
+    """flush.ms and flush.messages, beside a node that flushes once in an hour."""
+    if env.kind == "kafka":
+        raise Skip("it does not tell what is not flushed")
+    node = env.own_node(durable_lag_max_ms=3_600_000)
+
+    def undurable():
+        with urllib.request.urlopen(f"http://{node.metrics}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("odradek_undurable_bytes{"))
+
+    often, soon, never = env.name("often"), env.name("soon"), env.name("never")
+    topics.create(node.bootstrap, often, flush_messages=3)
+    topics.create(node.bootstrap, soon, flush_ms=100)
+    topics.create(node.bootstrap, never)
+    for count in 1, 2:
+        one_by_one(node, often, 1)
+        assert undurable() >= count * 100, (count, undurable())
+    one_by_one(node, often, 1)
+    assert undurable() == 0, "the third is acknowledged when all are flushed"
+    one_by_one(node, soon, 1)
+    wait_until("it is flushed in time", lambda: undurable() == 0)
+    one_by_one(node, never, 1)
+    one_by_one(node, soon, 1)
+    wait_until("the other one's, again", lambda: undurable() < 250)
+    assert undurable() >= 100, "nobody has asked for that"

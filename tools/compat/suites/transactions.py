@@ -147,7 +147,7 @@ class Worker:
         self.process.wait()
 
 
-@test(needs=["python", "java"], limit_s=120)
+@test(needs=["python", "java"], limit_s=60)
 def money_stays_what_it_is_whoever_is_killed(env):
     """Each order is booked once, on both sides, or the sum would not be constant."""
     node, orders, bookings = env.own_node(), env.name("orders"), env.name("bookings")

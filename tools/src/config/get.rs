@@ -1,5 +1,7 @@
 //! `odradek config get`
 
+use std::io::Write;
+
 use anyhow::bail;
 use clap::Args;
 use odradek_wire::describe_configs::{
@@ -52,13 +54,19 @@ pub(super) fn run(args: &GetArgs) -> anyhow::Result<()> {
         [] => Scope::Given,
         named => Scope::Named(named),
     };
-    let rows = settings(&mut cluster, args.kind, &args.name, scope)?;
+    let (rows, notes) = read(&mut cluster, args.kind, &args.name, scope)?;
     for wanted in &args.settings {
         if rows.iter().all(|row| row[0] != *wanted) {
             bail!("there is no setting {wanted}");
         }
     }
-    Ok(print_table(&["SETTING", "VALUE", "FROM"], &rows)?)
+    print_table(&["SETTING", "VALUE", "FROM"], &rows)?;
+    let mut out = std::io::stdout().lock();
+    notes
+        .iter()
+        .filter(|_| !args.all)
+        .try_for_each(|note| writeln!(out, "{note}"))?;
+    Ok(())
 }
 
 /// Rows of name, value and origin, by name.
@@ -71,6 +79,19 @@ pub fn settings(
     name: &str,
     scope: Scope<'_>,
 ) -> anyhow::Result<Vec<Vec<String>>> {
+    Ok(read(cluster, kind, name, scope)?.0)
+}
+
+/// What the broker says of a setting that does nothing.
+const NO_EFFECT: &str = "No effect here: ";
+
+/// The same, and a line for each of them that does nothing, with the reason.
+fn read(
+    cluster: &mut Cluster,
+    kind: Kind,
+    name: &str,
+    scope: Scope<'_>,
+) -> anyhow::Result<(Vec<Vec<String>>, Vec<String>)> {
     const DEFAULT: i8 = 5;
     let keys = match scope {
         Scope::Named(names) => Some(names.iter().map(String::as_str).collect()),
@@ -82,11 +103,12 @@ pub fn settings(
             resource_name: name,
             configuration_keys: keys,
         }],
+        include_documentation: true,
         ..DescribeConfigsRequest::default()
     };
     let reply = call(cluster, kind, name, &request)?;
     let response: DescribeConfigsResponse<'_> = reply.read()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for result in &response.results {
         check(result.error_code, result.error_message, || {
             format!("settings of {name}")
@@ -100,6 +122,12 @@ pub fn settings(
                 None if config.is_sensitive => "(hidden)",
                 None => "(none)",
             };
+            let why = config
+                .documentation
+                .and_then(|text| text.split_once(NO_EFFECT));
+            if let Some((_, why)) = why {
+                notes.push(format!("{} has no effect here: {why}", config.name));
+            }
             rows.push(vec![
                 config.name.to_owned(),
                 value.to_owned(),
@@ -108,7 +136,8 @@ pub fn settings(
         }
     }
     rows.sort();
-    Ok(rows)
+    notes.sort();
+    Ok((rows, notes))
 }
 
 /// `org.apache.kafka.common.requests.DescribeConfigsResponse.ConfigSource`

@@ -161,6 +161,15 @@ fn topics_and_settings_change() {
         "{out}"
     );
     refused(&node, "config get topic t no.such", "no setting no.such");
+    let out = done(
+        &node,
+        "config get topic t retention.ms file.delete.delay.ms",
+    );
+    let note = "file.delete.delay.ms has no effect here: files are removed at once";
+    assert!(
+        out.contains(note) && !out.contains("retention.ms has"),
+        "{out}"
+    );
     refused(&node, "config set topic t no.such=1", "no such setting");
     done(&node, "config set broker 1001 log.retention.bytes=12345678");
     let out = done(&node, "config get broker 1000");

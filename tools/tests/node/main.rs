@@ -22,6 +22,7 @@ mod fuzz;
 mod growth;
 mod heavy;
 mod log_dirs;
+mod malformed;
 mod metrics;
 mod moves;
 mod one_address;

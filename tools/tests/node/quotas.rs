@@ -266,6 +266,51 @@ fn a_quota_is_the_nodes_and_who_exceeds_it_waits() {
         assert!(sum(&told, &seconds) > 0.0);
     }
     assert_eq!(sum(&told, "odradek_throttled_total{quota=\"request\""), 0.0);
+    takes_no_more_than_its_quota(&node, &mut client, 4);
+}
+
+#[test]
+fn one_shard_grants_as_much_as_four() {
+    let node = start(&[("shards", "1")]);
+    takes_no_more_than_its_quota(&node, &mut node.client(), 1);
+}
+
+/// All partitions are written to at once, by whoever leads them, for longer than a quota looks back.
+/// What comes in is what the quota allows in that time, and in the windows before it, in which nobody
+/// has used anything; a request or two of each connection; and, once, what the other shards grant
+/// before all have heard of each other, which is paid back.
+fn takes_no_more_than_its_quota(node: &TestNode, client: &mut Client, shards: u32) {
+    const RATE: f64 = 200_000.0;
+    const REQUEST: usize = 20_000;
+    const WRITERS: usize = 4;
+    set(client, &[ANYBODY], "producer_byte_rate", Some(RATE));
+    let began = Instant::now();
+    let until = began + Duration::from_secs(5);
+    let write = &|index: usize| {
+        let mut leader = node.leader("t", index);
+        let (mut bytes, mut told) = (0, 0);
+        while Instant::now() < until {
+            told += i32::from(produce(&mut leader, index as i32, REQUEST) > 0);
+            bytes += REQUEST;
+        }
+        (bytes, told)
+    };
+    let written: Vec<(usize, i32)> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|index| scope.spawn(move || write(index)))
+            .collect();
+        let ends = writers.into_iter().map(|writer| writer.join());
+        ends.map(|end| end.expect("a writer")).collect()
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    let bytes: usize = written.iter().map(|(bytes, _)| bytes).sum();
+    let (windows, unheard) = (3.0, f64::from(shards - 1) * 2.0);
+    let under_way = (2 * WRITERS * REQUEST) as f64;
+    let most = RATE * (seconds + windows + unheard) + under_way;
+    println!("{bytes} bytes in {seconds:.1} s, at most {most:.0}: {written:?}");
+    assert!(bytes as f64 <= most, "{bytes} bytes in {seconds:.1} s");
+    assert!(written.iter().all(|(_, told)| *told > 0), "{written:?}");
+    set(client, &[ANYBODY], "producer_byte_rate", None);
 }
 
 fn create(client: &mut Client, version: i16, name: &str, partitions: i32) -> (ErrorCode, i32) {

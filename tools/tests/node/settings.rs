@@ -115,6 +115,15 @@ fn a_topics_settings_change_show_and_stay() {
     let topic = (TOPIC, "t");
     let mut client = node.client();
     assert_eq!(client.create_topic("t", 2, &[]), ErrorCode::None);
+    // A text is bounded; one request cannot say more, but a list could grow.
+    let name = "leader.replication.throttled.replicas";
+    let longest = ["0:1"; 1 << 13].join(",");
+    alter(&mut client, topic, &[(name, SET, &longest)]);
+    let (error, why) = try_alter(&mut client, topic, &[(name, APPEND, "1:1")], false);
+    assert_eq!(error, ErrorCode::InvalidConfig.code(), "{why}");
+    assert!(why.contains("32771") && why.len() < 300, "{why}");
+    assert_eq!(shown(&mut client, topic, name), (longest, 1));
+    alter(&mut client, topic, &[(name, DELETE, "")]);
     let set = [
         ("retention.ms", SET, "7200000"),
         ("cleanup.policy", APPEND, "compact"),

@@ -12,7 +12,8 @@ use super::{KeyHash, KeyMap, STEP_RECORDS, Transactions};
 use crate::log::Aborted;
 use crate::mutant::{self, Mutant};
 use crate::record::{
-    BatchInfo, OpenBatch, Record, RecordError, RecordIter, Retained, Writing, write_emptied,
+    BatchInfo, CompressionTarget, OpenBatch, Record, RecordError, RecordIter, Retained, Writing,
+    write_emptied,
 };
 use crate::types::{Map, Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -79,6 +80,12 @@ impl Cleaner {
             kept: Vec::new(),
             stats: Stats::default(),
         }
+    }
+
+    /// What stays of a batch is written in this codec; `None`: in its own.
+    pub fn recompressing(mut self, to: Option<CompressionTarget>) -> Self {
+        self.retained = Retained::recompressing(to);
+        self
     }
 
     /// What it has done so far.

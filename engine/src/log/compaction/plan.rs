@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::limits::ABORTED_PER_SEGMENT_MAX;
+use crate::record::CompressionTarget;
 use crate::types::{Offset, Timestamp};
 
 /// The settings of a topic that decide about compaction.
@@ -19,6 +20,8 @@ pub struct CompactionRules {
     pub max_lag_ms: i64,
     /// `delete.retention.ms`.
     pub delete_retention_ms: i64,
+    /// `compression.type` and its level; `None`: producer.
+    pub codec: Option<CompressionTarget>,
 }
 
 /// A segment that is closed and whose files are finished.
@@ -196,6 +199,7 @@ mod tests {
         min_lag_ms: 0,
         max_lag_ms: i64::MAX,
         delete_retention_ms: 1_000,
+        codec: None,
     };
 
     /// Segments of 100 offsets; the n-th holds records of the times from 100 n to 100 n + 99.

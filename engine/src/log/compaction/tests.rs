@@ -221,6 +221,7 @@ impl World {
             min_lag_ms: 0,
             max_lag_ms: i64::MAX,
             delete_retention_ms: RETENTION_MS,
+            codec: None,
         };
         let found = candidate(&extents, &bounds, &rules, Timestamp(self.now));
         if !found.is_due(&rules) {

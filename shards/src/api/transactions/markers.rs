@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use odradek_engine::types::Timestamp;
+use odradek_engine::types::{Timestamp, TransactionEnd};
 use odradek_wire::ErrorCode;
 
 use crate::api::{Broker, topics};
 use crate::coordinators::groups::Reply;
 use crate::coordinators::transactions::Markers;
 use crate::coordinators::{OFFSETS_TOPIC, TransactionHost};
-use crate::partition::{End, Mark, Partition, Unmarked};
+use crate::partition::{Mark, Partition, Unmarked};
 use crate::runtime::LocalFuture;
 
 /// Between two tries: from, up to.
@@ -84,7 +84,11 @@ async fn deliver(broker: &Rc<Broker>, host: &Rc<TransactionHost>, markers: Marke
 }
 
 /// Has each owner write its markers. Partitions that do not exist are done.
-async fn write_each(broker: &Rc<Broker>, end: End, places: Vec<Place>) -> Vec<(Place, ErrorCode)> {
+async fn write_each(
+    broker: &Rc<Broker>,
+    end: TransactionEnd,
+    places: Vec<Place>,
+) -> Vec<(Place, ErrorCode)> {
     let image = broker.image();
     let mut owners: BTreeMap<u32, Vec<Place>> = BTreeMap::new();
     for (topic, index) in places {
@@ -111,7 +115,7 @@ async fn write_each(broker: &Rc<Broker>, end: End, places: Vec<Place>) -> Vec<(P
 pub(in crate::api) async fn write_at(
     broker: &Rc<Broker>,
     shard: u32,
-    end: End,
+    end: TransactionEnd,
     places: Vec<Place>,
 ) -> Vec<(Place, ErrorCode)> {
     let codes = if shard == broker.shard {
@@ -137,7 +141,7 @@ enum Written {
 /// Writes markers into partitions of this shard; done when they are durable.
 pub(in crate::api) async fn write_here(
     broker: &Rc<Broker>,
-    end: End,
+    end: TransactionEnd,
     places: &[Place],
 ) -> Vec<ErrorCode> {
     let mut written = Vec::with_capacity(places.len());
@@ -167,7 +171,7 @@ fn error(code: i16) -> ErrorCode {
     ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError)
 }
 
-async fn begin(broker: &Rc<Broker>, end: End, topic: &str, index: i32) -> Written {
+async fn begin(broker: &Rc<Broker>, end: TransactionEnd, topic: &str, index: i32) -> Written {
     if topic == OFFSETS_TOPIC {
         // The offsets of the transaction are in force by it, or forgotten.
         return match broker.groups.of_partition(index).await {

@@ -164,10 +164,25 @@ fn passwords_are_never_shown_and_our_words_are() {
         .iter()
         .find(|entry| entry.name == "ssl.keystore.password")
         .unwrap();
+    let why = "No effect here: only PLAINTEXT listeners are supported yet.";
     assert_eq!(
-        (entry.is_sensitive, entry.documentation.as_ref()),
-        (true, None)
+        (entry.is_sensitive, entry.documentation.as_deref()),
+        (true, Some(why))
     );
+    let topic = describe_topic(&settings, &given(&[])).unwrap();
+    let said = |name: &str| {
+        let entry = topic.iter().find(|entry| entry.name == name).unwrap();
+        entry.documentation.clone().unwrap()
+    };
+    for name in [
+        "compression.lz4.level",
+        "file.delete.delay.ms",
+        "local.retention.ms",
+        "remote.log.copy.disable",
+    ] {
+        assert!(said(name).contains(". No effect here: "), "{name}");
+    }
+    assert!(!said("retention.ms").contains("No effect"));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!
 //! Source: Kafka `OffsetMetadataManager.commitTransactionalOffset`, `replayEndTransactionMarker`.
 
-use odradek_engine::types::ProducerId;
+use odradek_engine::types::{ProducerId, TransactionEnd};
 
 use super::GroupsShard;
 use super::commit::CommitRequest;
@@ -16,7 +16,6 @@ use super::group::ClassicGroup;
 use super::records::{CommittedOffset, Record};
 use super::state::State;
 use super::writes::Write;
-use crate::partition::End;
 
 impl GroupsShard {
     /// Answered when every offset in it is durable.
@@ -101,7 +100,7 @@ impl GroupsShard {
 
     /// Writes the marker that ends a producer's transaction in this partition. Answered when it is
     /// durable, and what the transaction committed in force.
-    pub fn end_transaction(&mut self, end: End, ticket: Ticket, out: &mut Effects) {
+    pub fn end_transaction(&mut self, end: TransactionEnd, ticket: Ticket, out: &mut Effects) {
         let token = self.writes.begin(Write::End { ticket, end });
         out.push(Effect::End { token, end });
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use odradek_engine::types::ProducerId;
+use odradek_engine::types::{ProducerId, TransactionEnd};
 
 use super::effects::{
     Blob, CommitReply, Effect, Effects, JoinReply, Reply, SyncReply, Ticket, Token,
@@ -13,7 +13,6 @@ use super::member::Protocol;
 use super::records::{CommittedOffset, Record};
 use super::settings::Settings;
 use super::timers::{TimerKey, Timers};
-use crate::partition::End;
 
 /// What a write is for.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ pub(super) enum Write {
     /// A transaction's marker.
     End {
         ticket: Ticket,
-        end: End,
+        end: TransactionEnd,
     },
     Tombstones {
         /// (group, topic, partition)

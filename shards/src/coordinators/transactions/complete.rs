@@ -1,13 +1,12 @@
 //! Writes and markers come to their end: what was decided is in force.
 
-use odradek_engine::types::{ProducerEpoch, ProducerId};
+use odradek_engine::types::{ProducerEpoch, ProducerId, TransactionEnd};
 
 use super::super::effects::Token;
 use super::effects::{Effect, Effects, Kind, Markers, Reply, Write};
 use super::error;
 use super::transaction::Record;
 use super::{State, TransactionsShard};
-use crate::partition::End;
 
 impl TransactionsShard {
     /// Tells the end of a [`Persist`](Effect::Persist): durable, or not written at all. In the
@@ -74,7 +73,7 @@ impl TransactionsShard {
         }
         out.push(Effect::Errand(Markers {
             id: id.to_owned(),
-            end: End {
+            end: TransactionEnd {
                 producer_id: now.producer_id,
                 producer_epoch: now.epoch,
                 coordinator_epoch: self.coordinator_epoch,

@@ -1,11 +1,10 @@
 //! What a decision asks of the world.
 
-use odradek_engine::types::{ProducerEpoch, ProducerId};
+use odradek_engine::types::{ProducerEpoch, ProducerId, TransactionEnd};
 
 use super::super::effects as shared;
 use super::super::effects::Ticket;
 use super::transaction::{Partitions, Record};
-use crate::partition::End;
 
 /// Markers to be written into every partition of a transaction that has ended. Tell
 /// [`marked`](super::TransactionsShard::marked) when all are durable, or
@@ -14,7 +13,7 @@ use crate::partition::End;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Markers {
     pub id: String,
-    pub end: End,
+    pub end: TransactionEnd,
     pub partitions: Partitions,
 }
 

@@ -148,7 +148,8 @@ impl Partition {
         };
         let producers = self.with_log(|log| log.last_records());
         let of_log = Transactions::new(aborted.iter().copied());
-        let mut cleaner = Cleaner::new(map, end, retention, of_log, producers);
+        let cleaner = Cleaner::new(map, end, retention, of_log, producers);
+        let mut cleaner = cleaner.recompressing(rules.codec);
         let limits = self.with_log(|log| GroupLimits {
             segment_bytes: log.rules().segment_bytes,
             index_bytes: log.rules().index.index_bytes_max as u64,

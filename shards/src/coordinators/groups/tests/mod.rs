@@ -11,8 +11,9 @@ mod transactional;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use odradek_engine::types::TransactionEnd;
+
 use super::*;
-use crate::partition::End;
 
 /// The subscription of a consumer to topic "orders".
 pub const ORDERS: &[u8] = b"\x00\x00\x00\x00\x00\x01\x00\x06orders\xff\xff\xff\xff";
@@ -25,7 +26,7 @@ pub struct World {
     pub log: Vec<Record>,
     /// Writes in flight that belong to a transaction, or end one.
     pub opens: BTreeMap<Token, Producer>,
-    pub ends: BTreeMap<Token, End>,
+    pub ends: BTreeMap<Token, TransactionEnd>,
     /// The log as it is replayed where transactions are in it.
     pub logged: Vec<Logged>,
     pub replies: BTreeMap<Ticket, Reply>,
@@ -36,7 +37,7 @@ pub struct World {
 pub enum Logged {
     Plain(Record),
     Open(Producer, Record),
-    End(End),
+    End(TransactionEnd),
 }
 
 pub fn world() -> World {

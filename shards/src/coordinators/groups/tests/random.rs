@@ -1,5 +1,6 @@
 //! Random operations by random members against invariants. The seed is printed.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
@@ -39,6 +40,11 @@ struct Model {
     /// (group, generation) → leader, without the part of its id that a restart changes.
     leaders: BTreeMap<(String, i32), String>,
     generations: BTreeMap<String, i32>,
+    /// What is committed, by what was answered alone: (group, partition) → offset.
+    offsets: BTreeMap<(String, i32), i64>,
+    /// Commits that are not answered yet, and deletions, which hide a group's offsets until they are.
+    commits: BTreeMap<Ticket, (String, i32, i64)>,
+    deletions: BTreeSet<Ticket>,
     trace: u64,
     /// How often what the test is about has happened.
     seen: Seen,
@@ -52,6 +58,9 @@ struct Seen {
     rebalanced: u32,
     promised: u32,
     committed: u32,
+    /// Offsets that were fetched and are the model's.
+    read: u32,
+    deleted: u32,
     refused: u32,
     restarted: u32,
 }
@@ -82,11 +91,15 @@ impl Model {
             11 => self.leave(random, &group),
             12 => {
                 if let Some((group, member)) = self.someone(random) {
-                    let request = CommitRequest {
-                        group_id: group,
-                        ..commit_of(&member, random.below(100).cast_signed())
+                    let offset = random.below(100).cast_signed();
+                    let partition = i32::from(random.chance(50));
+                    let mut request = CommitRequest {
+                        group_id: group.clone(),
+                        ..commit_of(&member, offset)
                     };
+                    request.topics[0].partitions[0].partition = partition;
                     let ticket = self.w.commit(request);
+                    self.commits.insert(ticket, (group, partition, offset));
                     self.waiting.push(ticket);
                 }
             }
@@ -96,6 +109,7 @@ impl Model {
             }
             14 if random.chance(20) => {
                 let ticket = self.w.delete_groups(&[&group]);
+                self.deletions.insert(ticket);
                 self.waiting.push(ticket);
             }
             15 | 16 => self.w.advance(random.below(6_000).cast_signed()),
@@ -236,9 +250,24 @@ impl Model {
                 Reply::Sync(reply) => {
                     self.seen.rebalanced += u32::from(reply.error == error::REBALANCE_IN_PROGRESS);
                 }
-                Reply::Commit(reply) if reply.topics[0].partitions[0].1 == error::NONE => {
-                    self.seen.committed += 1;
+                Reply::Commit(reply) => {
+                    let (group, partition, offset) = self.commits[&ticket].clone();
+                    assert_eq!(reply.topics[0].partitions[0].0, partition);
+                    if reply.topics[0].partitions[0].1 == error::NONE {
+                        self.seen.committed += 1;
+                        self.offsets.insert((group, partition), offset);
+                    }
                 }
+                Reply::DeleteGroups(results) => {
+                    self.deletions.remove(&ticket);
+                    for (deleted, code) in results {
+                        if code == error::NONE {
+                            self.seen.deleted += 1;
+                            self.offsets.retain(|(group, _), _| *group != deleted);
+                        }
+                    }
+                }
+                Reply::Fetch(reply) if reply.error == error::NONE => self.fetched(&reply),
                 _ => {}
             }
         }
@@ -256,6 +285,38 @@ impl Model {
                     self.believed.retain(|(group, _)| group != id);
                 }
             }
+        }
+    }
+
+    /// Nothing but what was acknowledged, and all of it.
+    fn fetched(&mut self, reply: &FetchReply) {
+        if !self.deletions.is_empty() {
+            return;
+        }
+        let partitions = reply.topics.iter().flat_map(|topic| &topic.partitions);
+        let found: BTreeMap<(String, i32), i64> = partitions
+            .map(|one| ((reply.group_id.clone(), one.partition), one.offset))
+            .collect();
+        let mut expected = self.offsets.clone();
+        expected.retain(|(group, _), _| *group == reply.group_id);
+        assert_eq!(found, expected);
+        self.seen.read += found.len() as u32;
+    }
+
+    /// What is held, and what a restart would find, is what was acknowledged, once nothing is under way.
+    fn check_offsets(&self) {
+        let mut replayed = GroupsShard::new(Settings::default());
+        for record in &self.w.log {
+            replayed.replay(record.clone());
+        }
+        for shard in [&self.w.shard, &replayed] {
+            let mut held = BTreeMap::new();
+            for (group, offsets) in shard.offsets.groups() {
+                for (partition, value) in offsets.committed.values().flatten() {
+                    held.insert((group.clone(), *partition), value.offset);
+                }
+            }
+            assert_eq!(held, self.offsets);
         }
     }
 
@@ -331,6 +392,7 @@ fn run(seed: u64, failures: bool) -> (u64, Seen) {
         model.check_replay();
     }
     model.settle();
+    model.check_offsets();
     (model.trace, model.seen)
 }
 
@@ -350,6 +412,8 @@ fn random_members_never_break_a_group() {
         total.rebalanced += seen.rebalanced;
         total.promised += seen.promised;
         total.committed += seen.committed;
+        total.read += seen.read;
+        total.deleted += seen.deleted;
         total.refused += seen.refused;
         total.restarted += seen.restarted;
     }
@@ -361,6 +425,8 @@ fn random_members_never_break_a_group() {
         total.rebalanced,
         total.promised,
         total.committed,
+        total.read,
+        total.deleted,
         total.refused,
         total.restarted,
     ];

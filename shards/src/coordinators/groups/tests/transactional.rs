@@ -1,4 +1,4 @@
-use odradek_engine::types::{Epoch, ProducerEpoch, ProducerId};
+use odradek_engine::types::{Epoch, ProducerEpoch, ProducerId, TransactionEnd};
 
 use super::*;
 
@@ -20,7 +20,7 @@ impl World {
     }
 
     fn end(&mut self, id: i64, commit: bool) -> Ticket {
-        let end = End {
+        let end = TransactionEnd {
             producer_id: ProducerId(id),
             producer_epoch: ProducerEpoch(0),
             coordinator_epoch: Epoch(1),
