@@ -117,7 +117,7 @@ fn floors(
     };
     let measured = kinds.into_iter().map(|kind| {
         eprintln!("{} ...", kind.name());
-        floor::run(kind, &run, &frames)
+        Ok(floor::run(kind, &run, &frames)?.coarse(2))
     });
     measured.collect()
 }

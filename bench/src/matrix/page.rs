@@ -222,6 +222,7 @@ fn bars(rows: &[Row<'_>]) -> Vec<Bars> {
             Some(picture) => picture.bars.push(bar),
             None => pictures.push(Bars {
                 title,
+                unit: "CPU seconds per GB",
                 bars: vec![bar],
             }),
         }
