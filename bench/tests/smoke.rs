@@ -35,7 +35,9 @@ fn floors_run() {
         .status()
         .expect("it starts");
     assert!(status.success(), "{status}");
-    let saved = common::json(&saved(&results));
+    let saved = saved(&results);
+    kept_small_and_drawn(&saved, &["recv + crc + direct write", "64 B ping-pong, epoll"]);
+    let saved = common::json(&saved);
     let floors = saved["floors"].as_array().expect("floors");
     assert_eq!(floors.len(), 17 * 3);
     let mut measured = 0;
@@ -66,6 +68,11 @@ fn floors_run() {
             is_small,
             "{name}"
         );
+        assert_eq!(
+            run["latency"]["histogram"]["count"] == run["requests"],
+            is_small,
+            "{name}: every latency is kept"
+        );
     }
     assert_eq!(measured, 17 * 3 - 4, "what each runtime lacks is known");
     let left = std::fs::read_dir(dir.path())
@@ -80,6 +87,20 @@ fn saved(results: &Path) -> std::path::PathBuf {
     let mut files = files.map(|file| file.expect("a file").path());
     let found = files.find(|path| path.extension().is_some_and(|name| name == "json"));
     found.expect("a result")
+}
+
+/// A result is small enough for the repository, and its page has plots in which these stand.
+fn kept_small_and_drawn(json: &Path, names: &[&str]) {
+    let page = std::fs::read_to_string(json.with_extension("html")).expect("the page");
+    assert!(!page.contains("<script") && !page.contains("http"));
+    let plots: String = page.split("<svg").skip(1).collect();
+    for name in names {
+        assert!(plots.contains(name), "no {name} in {page}");
+    }
+    for path in [json, &json.with_extension("html")] {
+        let bytes = std::fs::metadata(path).expect("a file").len();
+        assert!(bytes < 1 << 20, "{}: {bytes} bytes", path.display());
+    }
 }
 
 fn a_node_is_recorded() {
@@ -115,9 +136,13 @@ fn a_node_is_recorded() {
     let files = std::fs::read_dir(&results).expect("results");
     let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
     files.sort();
-    let [json, page] = files.as_slice() else {
-        panic!("a page and its runs: {files:?}");
+    let [_, json, page] = files.as_slice() else {
+        panic!("a page, its runs, its text: {files:?}");
     };
+    kept_small_and_drawn(
+        json,
+        &["floor: send from memory", "consume resident", "floor: + durable write"],
+    );
     let page = std::fs::read_to_string(page).expect("the page");
     assert!(page.contains("| consume resident"), "{page}");
     let saved = std::fs::read(json).expect("the runs");
@@ -136,6 +161,10 @@ fn a_node_is_recorded() {
         assert!(
             node["memory"]["peak_bytes"].as_u64() > Some(1 << 20),
             "{name}"
+        );
+        assert_eq!(
+            node["latency"]["histogram"]["count"], node["requests"],
+            "{name}: every latency is kept"
         );
     }
 }

@@ -69,7 +69,8 @@ impl Findings {
     }
 
     /// Adds what `cost` comes to for each of `count` (a count of `unit`'s denominator): of the
-    /// machine, which is compared, and of the process, which is told.
+    /// machine, which is compared, and of the process and of the driver, which are told: a driver
+    /// that is not light would be measured with the server.
     pub(crate) fn cpu(&mut self, of: &str, unit: &str, cost: &Cost, count: f64) {
         if cost.machine_was_quiet() {
             let machine = cost.machine_cpu_s / count;
@@ -88,6 +89,8 @@ impl Findings {
                 process,
             );
         }
+        let driver = cost.driver_cpu_s / count;
+        self.figure(&format!("{of}: driver CPU"), unit, Better::Neither, driver);
     }
 
     /// Adds percentiles.
@@ -138,15 +141,9 @@ impl Findings {
             self.cpu(of, "s/GB", &cpu.cost, run.moved_gb());
             let millions = run.window.acked as f64 / 1e6;
             self.cpu(of, "s/million messages", &cpu.cost, millions);
-            // A driver that is not light would be measured with the server.
-            let driver = cpu.cost.driver_cpu_s;
-            let requests = run.requests() as f64;
-            for (unit, each) in [
-                ("s/GB", driver / run.moved_gb()),
-                ("µs/request", driver * 1e6 / requests),
-            ] {
-                self.figure(&format!("{of}: driver CPU"), unit, Better::Neither, each);
-            }
+            let driver = cpu.cost.driver_cpu_s * 1e6 / run.requests() as f64;
+            let name = format!("{of}: driver CPU");
+            self.figure(&name, "µs/request", Better::Neither, driver);
         }
         for caveat in &run.caveats {
             let note = format!("{of}: {caveat}");
