@@ -105,7 +105,10 @@ fn it_goes_on_and_writes_the_tables(dir: &Path) {
     let tables = json(tables);
     assert_eq!(tables["missing"], Value::Array(Vec::new()));
     // What the stopped run took counts, too.
-    assert_eq!((&tables["quick"], &tables["resumed"]), (&false.into(), &true.into()));
+    assert_eq!(
+        (&tables["quick"], &tables["resumed"]),
+        (&false.into(), &true.into())
+    );
     assert!(tables["elapsed_s"].as_f64() > Some(before), "{before} s");
     for text in [&text, &html] {
         assert!(text.contains("Full run, ") && text.contains("in several parts"));

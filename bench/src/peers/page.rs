@@ -73,7 +73,7 @@ fn scenario(report: &Report, name: &str) -> String {
             continue;
         }
         text.push_str(&format!("<h3>{}</h3>\n", escape(pinning.name())));
-        text.push_str(&cpu_bars(report, &lines));
+        text.push_str(&cpu_bars(report, name, pinning, &lines));
         text.push_str(&latency_charts(report, name, pinning));
         text.push_str(&figures(report, &lines));
     }
@@ -84,47 +84,67 @@ fn scenario(report: &Report, name: &str) -> String {
     text
 }
 
-/// The whole machine's CPU per GB, or per request where nothing was counted per GB.
-fn cpu_bars(report: &Report, lines: &[Line]) -> String {
-    let unit_of = |unit: &str| {
-        let wanted = |line: &&Line| line.unit == unit && line.name.ends_with(": machine CPU");
-        lines.iter().filter(wanted).collect::<Vec<_>>()
+/// The whole machine's CPU, of each load its contestants under each other, then its floors. Per
+/// request only where the floor is one of requests.
+fn cpu_bars(report: &Report, scenario: &str, pinning: Pinning, lines: &[Line]) -> String {
+    const WHOSE: &str = ": machine CPU";
+    let small = |line: &Line| {
+        let load = line.name.trim_end_matches(WHOSE);
+        let mut cells = report.cells_of(scenario, pinning);
+        cells.any(|cell| cell.findings.is_small(load))
     };
-    let mut loads = Vec::new();
-    for line in unit_of("s/GB") {
-        let load = line.name.trim_end_matches(": machine CPU");
-        let mut name = load.to_owned();
-        let mut all = Vec::new();
-        for (at, values) in line.of.iter().enumerate() {
-            let Some(value) = values.median() else {
-                continue;
-            };
-            all.push(Bar {
-                // Once for the group.
-                name: std::mem::take(&mut name),
+    let mut text = String::new();
+    for (unit, title, axis) in [
+        ("s/GB", "CPU per GB", "CPU seconds per GB"),
+        (
+            "µs/request",
+            "CPU per request",
+            "CPU microseconds per request",
+        ),
+    ] {
+        let mut loads = Vec::new();
+        let machine = lines
+            .iter()
+            .filter(|line| line.unit == unit && line.name.ends_with(WHOSE));
+        for line in machine.filter(|line| unit == "s/GB" || small(line)) {
+            let load = line.name.trim_end_matches(WHOSE);
+            let mut name = load.to_owned();
+            let mut all = Vec::new();
+            for (at, values) in line.of.iter().enumerate() {
+                let Some(value) = values.median() else {
+                    continue;
+                };
+                all.push(Bar {
+                    // Once for the group.
+                    name: std::mem::take(&mut name),
+                    parts: vec![Part {
+                        name: &report.contestants[at],
+                        class: CLASSES[at.min(CLASSES.len() - 1)],
+                        value,
+                    }],
+                });
+            }
+            let floors = report.cpu_floors(scenario, pinning, load, unit);
+            all.extend(floors.into_iter().map(|(name, value)| Bar {
+                name,
                 parts: vec![Part {
-                    name: &report.contestants[at],
-                    class: CLASSES[at.min(CLASSES.len() - 1)],
+                    name: "floor",
+                    class: "floor",
                     value,
                 }],
-            });
+            }));
+            if !all.is_empty() {
+                loads.push(all);
+            }
         }
-        if !all.is_empty() {
-            loads.push(all);
+        let most = |load: &Vec<Bar<'_>>| load.iter().map(Bar::total).fold(0.0, f64::max);
+        for loads in by_scale(loads, most) {
+            let all: Vec<Bar<'_>> = loads.into_iter().flatten().collect();
+            let axis = format!("{axis}, whole machine less idle and driver");
+            text.push_str(&bars(title, &axis, &all));
         }
     }
-    let most = |load: &Vec<Bar<'_>>| load.iter().map(Bar::total).fold(0.0, f64::max);
-    by_scale(loads, most)
-        .into_iter()
-        .map(|loads| {
-            let all: Vec<Bar<'_>> = loads.into_iter().flatten().collect();
-            bars(
-                "CPU per GB",
-                "CPU seconds per GB, whole machine less idle and driver",
-                &all,
-            )
-        })
-        .collect()
+    text
 }
 
 /// What one axis can show is told apart from what would not be seen on it: each group's greatest is
@@ -181,7 +201,8 @@ fn latency_charts(report: &Report, scenario: &str, pinning: Pinning) -> String {
         });
         let lines: Vec<_> = lines.collect();
         let x_name = format!("{load}: percentile of messages, until consumed");
-        text.push_str(&latency_chart(&load, &x_name, &lines, Vec::new()));
+        let floors = report.latency_floors(scenario, pinning, &load);
+        text.push_str(&latency_chart(&load, &x_name, &lines, floors));
     }
     text
 }

@@ -3,9 +3,24 @@
 use super::RunResult;
 use super::plot::Series;
 use crate::floor::Kind;
+use crate::load::{Acks, Load, Reading};
 use crate::measurement::{Latency, Measurement};
 
 const CLASS: &str = "floor";
+
+/// The cheapest programs that do what a load asks for: a ping-pong and, where acks wait for it, a
+/// durable write (the least latency); and what receives, stores and sends its bytes.
+pub(crate) fn kinds_for(load: &Load) -> Vec<Kind> {
+    let mut kinds = vec![Kind::PingPong];
+    kinds.extend_from_slice(match load.acks {
+        Acks::All => &[Kind::DurableOver, Kind::StoreDurable],
+        _ => &[Kind::Store],
+    });
+    if load.reading == Reading::Live {
+        kinds.push(Kind::Send);
+    }
+    kinds
+}
 
 /// Those that are latencies, and their sum: a message is asked for, made durable, and answered.
 /// (Percentiles add up to more than the sum's own; medians hardly.)

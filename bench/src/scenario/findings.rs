@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::contest::MemoryNow;
+use crate::floor::Kind;
 use crate::measurement::{Cost, Measurement};
 use crate::report::{Latencies, RunResult};
 
@@ -37,6 +38,15 @@ pub(crate) struct Started {
     pub(crate) memory_before: MemoryNow,
 }
 
+/// What a closed loop stands beside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Beside {
+    /// Figures of this load begin with it.
+    pub(crate) load: String,
+    /// The cheapest programs that move its bytes, or answer its requests.
+    pub(crate) kinds: Vec<Kind>,
+}
+
 /// Names the share of messages that was acked in time; from [`SUSTAINED_MIN`] on a rate is held.
 pub(crate) const SUSTAINED: &str = "sustained";
 pub(crate) const SUSTAINED_MIN: f64 = 0.99;
@@ -53,9 +63,18 @@ pub(crate) struct Findings {
     pub(crate) runs: Vec<RunResult>,
     /// Closed loops.
     pub(crate) measurements: Vec<Measurement>,
+    /// Of the closed loops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) floors: Vec<Beside>,
 }
 
 impl Findings {
+    /// Whether a closed loop is one of small requests: its CPU counts for each of them.
+    pub(crate) fn is_small(&self, load: &str) -> bool {
+        let mut floors = self.floors.iter();
+        floors.any(|one| one.load == load && one.kinds.contains(&Kind::Echo))
+    }
+
     /// Adds a figure; one that is not a number is left out.
     pub(crate) fn figure(&mut self, name: &str, unit: &str, better: Better, value: f64) {
         if value.is_finite() {
