@@ -12,6 +12,7 @@ use super::Report;
 use crate::contest::Pinning;
 use crate::floor::outcome::{FloorRuns, Floors, PREFIX};
 use crate::floor::{Kind, Runtime};
+use crate::load::Acks;
 use crate::machine::Facts;
 use crate::measurement::Measurement;
 use crate::report::floors::{kinds_for, over_percentiles, same_bytes};
@@ -74,7 +75,13 @@ impl KnownFloors {
 
     /// What a load stands beside.
     fn beside(&self, run: &RunResult) -> Vec<Measurement> {
-        let kinds = kinds_for(&run.load).into_iter();
+        let mut load = run.load.clone();
+        let settings = &run.server.settings;
+        if settings.iter().any(|one| one == "durable.acks.all=false") {
+            // They do not wait for the disk.
+            load.acks = Acks::Leader;
+        }
+        let kinds = kinds_for(&load).into_iter();
         kinds.filter_map(|kind| self.find(kind).cloned()).collect()
     }
 }
@@ -148,7 +155,7 @@ impl Report {
         floor.into_iter().collect()
     }
 
-    /// Lines below which no message of this load can come for long.
+    /// What the cheapest programs took: of the load as the first contestant ran it.
     pub(super) fn latency_floors(
         &self,
         scenario: &str,
