@@ -44,7 +44,10 @@ type Move = (Instant, Instant);
 
 fn run(stage: &mut Stage) -> Result<()> {
     if !stage.contestant.is_odradek() {
-        stage.skip("all: the driver does not look for another leader, and only the own node passes on what is sent to the old one");
+        stage.skip(
+            "all: the driver does not look for another leader, and only the own node passes on \
+             what is sent to the old one",
+        );
         return Ok(());
     }
     let server = stage.start(&Variant {
