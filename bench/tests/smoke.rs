@@ -39,7 +39,7 @@ fn floors_run(dir: &Path) {
     let saved = saved(&results);
     kept_small_and_drawn(
         &saved,
-        &["recv + crc + direct write", "64 B ping-pong, epoll"],
+        &["recv + crc + direct write", "64 B ping-pong: percentile"],
     );
     let saved = common::json(&saved);
     let floors = saved["floors"].as_array().expect("floors");

@@ -93,7 +93,10 @@ fn middle(floor: &FloorRuns) -> Option<Measurement> {
         kind if kind.is_stream() => Some(run.machine_s_per_gb()),
         _ => Some(run.machine_us_per_request()),
     };
-    let quiet = floor.runs.iter().filter(|run| run.machine_was_quiet());
+    // A latency needs no figure of the machine.
+    let alone = floor.kind.one_at_a_time();
+    let runs = floor.runs.iter();
+    let quiet = runs.filter(|run| alone || run.machine_was_quiet());
     let mut runs: Vec<(f64, &Measurement)> =
         quiet.filter_map(|run| Some((figure(run)?, run))).collect();
     runs.sort_by(|(a, _), (b, _)| a.total_cmp(b));
