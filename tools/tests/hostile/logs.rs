@@ -1,9 +1,15 @@
 //! What lies on disk, and the settings: read at every start, after whatever happened to it.
 
+use odradek_engine::bytes::{PAGE, Part, Pool};
 use odradek_engine::log::Aborted;
 use odradek_engine::log::checkpoint::Checkpoint;
+use odradek_engine::log::compaction::OffsetCheckpoint;
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::index::{OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset};
+use odradek_engine::log::journal::Entry;
+use odradek_engine::log::journal::frame::{Draft, Head, read as read_frame};
+use odradek_engine::log::journal::redo::Redo;
+use odradek_engine::log::journal::scan::{order, scan};
 use odradek_engine::log::producers::Producers;
 use odradek_engine::log::recovery::{EpochBound, Step, step};
 use odradek_engine::log::state_file;
@@ -52,12 +58,15 @@ fn side_file(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else {
         return;
     };
-    match kind % 6 {
+    match kind % 9 {
         0 => drop(Epochs::from_checkpoint(bytes)),
         1 => drop(Producers::from_recent(bytes)),
         2 => drop(state_file::read(bytes)),
         3 => drop(Checkpoint::decode(bytes)),
         4 => drop(OffsetIndex::parse(Offset(5), bytes, Position(1 << 20))),
+        5 => drop(Aborted::from_index(bytes)),
+        6 => drop(OffsetCheckpoint::parse(bytes)),
+        7 => drop(Producers::from_snapshot(bytes)),
         _ => drop(TimeIndex::parse(Offset(5), bytes, Offset(1 << 20))),
     }
 }
@@ -89,6 +98,7 @@ fn side_files() -> Vec<Vec<u8>> {
             stable: Offset(6),
         }],
     };
+    let aborted = Aborted::to_index(&checkpoint.aborted);
     let mut encoded = Vec::new();
     checkpoint.encode(&mut encoded);
     let key = [7; 20];
@@ -105,6 +115,9 @@ fn side_files() -> Vec<Vec<u8>> {
         state,
         encoded,
         offsets.as_bytes().to_vec(),
+        aborted,
+        OffsetCheckpoint::text("a-topic", 3, Offset(1234)).into_bytes(),
+        producers.to_snapshot(),
         times.as_bytes().to_vec(),
     ];
     let files = files.into_iter().zip(0u8..);
@@ -118,9 +131,9 @@ fn reseal_side(input: &mut [u8]) {
     let Some((kind, bytes)) = input.split_first_mut() else {
         return;
     };
-    match *kind % 6 {
+    match *kind % 9 {
         // Version, then the CRC of what follows it.
-        1 if bytes.len() > 6 => {
+        1 | 7 if bytes.len() > 6 => {
             let crc = crc32c::crc32c(&bytes[6..]);
             bytes[2..6].copy_from_slice(&crc.to_be_bytes());
         }
@@ -142,6 +155,90 @@ fn files_beside_segments() {
         reseal: Some(reseal_side),
         fixed: 16 << 10,
         per_byte: 64,
+    }
+    .fuzz();
+}
+
+const LIFE: u64 = 7;
+
+/// A journal's file after a crash, as it is put back.
+fn journal(bytes: &[u8]) {
+    let (mut seen, mut redo) = (Vec::new(), Redo::default());
+    scan(&mut seen, 0, 0, bytes, LIFE, true);
+    let (mut entries, mut kept) = (0, 0);
+    for one in order(seen) {
+        let frame = &bytes[one.pos as usize..one.pos as usize + one.bytes];
+        let frame = read_frame(frame, LIFE).expect("it was whole a moment ago");
+        for (entry, own) in frame.entries() {
+            entries += own.len();
+            kept += usize::from(redo.add(&entry, own).is_ok()) * own.len();
+        }
+    }
+    assert!(entries <= bytes.len() && redo.bytes() == kept);
+    let runs = redo.take().into_values().flatten();
+    assert_eq!(runs.map(|run| run.bytes.len()).sum::<usize>(), kept);
+}
+
+/// Frames one after the other, each of some entries.
+fn journal_file(frames: u64, epoch: i32) -> Vec<u8> {
+    let pool = Pool::new();
+    let (mut file, mut at) = (Vec::new(), 0);
+    for sequence in 0..frames {
+        let mut draft = Draft::new(&pool);
+        for index in 0..3u8 {
+            let own = vec![index; 700 * (1 + usize::from(index))];
+            let entry = Entry {
+                key: [index; 20],
+                epoch: Epoch(epoch),
+                base: Offset(at),
+                next: Offset(at + 1),
+                segment: Offset(0),
+                position: Position(at as u64 * own.len() as u64),
+            };
+            draft.push(&entry, &[Part::Owned(own)]);
+        }
+        at += 1;
+        let head = Head {
+            life: LIFE,
+            sequence,
+            kept: sequence / 2,
+            done: sequence,
+        };
+        let parts = draft.seal(head);
+        parts
+            .iter()
+            .for_each(|part| file.extend_from_slice(part.bytes()));
+    }
+    file
+}
+
+/// Makes the checksums of all frames right that have a length.
+fn reseal_journal(input: &mut [u8]) {
+    for page in (0..input.len()).step_by(PAGE) {
+        let frame = &mut input[page..];
+        let length = frame.get(12..16).map(|length| {
+            let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
+            length as usize
+        });
+        if let Some(length) = length.filter(|length| (16..=frame.len()).contains(length))
+            && frame.starts_with(b"ODJF")
+        {
+            let crc = crc32c::crc32c(&frame[..8]);
+            let crc = crc32c::crc32c_append(crc, &frame[12..length]);
+            frame[8..12].copy_from_slice(&crc.to_be_bytes());
+        }
+    }
+}
+
+#[test]
+fn journals() {
+    Target {
+        name: "journals",
+        read: journal,
+        seeds: vec![journal_file(1, 0), journal_file(5, 0), journal_file(3, 9)],
+        reseal: Some(reseal_journal),
+        fixed: 64 << 10,
+        per_byte: 8,
     }
     .fuzz();
 }

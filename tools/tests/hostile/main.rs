@@ -8,6 +8,7 @@
 mod allocations;
 #[path = "../common/dice.rs"]
 mod dice;
+mod directories;
 mod logs;
 mod seeds;
 mod wire;

@@ -10,8 +10,9 @@ use odradek_wire::Reader;
 use odradek_wire::produce::ProduceResponse;
 
 use crate::common::{
-    Client, EARLIEST, LATEST, PRODUCE, TestNode, batch, now_ms, produce_request, wait_until,
+    Client, EARLIEST, LATEST, PRODUCE, TestNode, batch, now_ms, produce_request, reseal, wait_until,
 };
+use crate::settings::alter;
 
 const KEYS: u64 = 5;
 const BATCHES: u64 = 60;
@@ -117,6 +118,86 @@ fn the_last_record_of_every_key_stays_over_a_kill() {
     let report = verify_partition(&node.partition("t", 0), checks).expect("readable");
     assert_eq!(report.faults, [], "gaps only where the log says so");
     assert!(report.records < BATCHES);
+}
+
+/// A batch of one record, says its header; what is compressed in it are zeros without end.
+fn bomb(codec: Compression, times: usize, zeros: usize) -> Vec<u8> {
+    let mut part = Vec::new();
+    codec.compress(&vec![0; zeros], &mut part);
+    let mut bytes = batch(&[b"x"])[..61].to_vec();
+    // Frames, or members, one after the other.
+    bytes.extend(part.repeat(times));
+    let length = (bytes.len() - 12) as i32;
+    bytes[8..12].copy_from_slice(&length.to_be_bytes());
+    bytes[22] |= codec.id();
+    reseal(&mut bytes);
+    bytes
+}
+
+/// The most of it that was ever in memory, bytes.
+fn rss_peak(node: &TestNode) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()));
+    let status = status.expect("a running process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.expect("VmHWM").trim().parse().expect("a number");
+    kib * 1024
+}
+
+/// No batch opens to more than 256 MiB; this much may be taken for that, and for the rest.
+const OPENED_MAX: u64 = 640 << 20;
+
+#[test]
+fn batches_that_open_to_gigabytes_are_refused_and_break_no_compaction() {
+    let bombs = [
+        bomb(Compression::Zstd, 64, 64 << 20),
+        bomb(Compression::Gzip, 120, 8 << 20),
+    ];
+    assert!(bombs.iter().all(|bomb| bomb.len() < 1_000_000));
+    // Where nobody opens batches they get into a log.
+    let mut node = TestNode::start(&[("log.cleaner.backoff.ms", "30")]);
+    let mut client = node.client();
+    for topic in ["bombs", "beside"] {
+        let made = client.create_topic(topic, 1, &settings("delete"));
+        assert_eq!(made, ErrorCode::None);
+    }
+    for (offset, bomb) in (0..).zip(&bombs) {
+        assert_eq!(client.store("bombs", 0, bomb), offset);
+    }
+    for number in 0..BATCHES {
+        client.store("bombs", 0, &keyed(number));
+        client.store("beside", 0, &keyed(number));
+    }
+    node.stop();
+    node.set("record.validation", "full");
+    node.run();
+    let before = node.rss();
+    let mut client = node.client();
+    for bomb in &bombs {
+        let refused = client.produce("bombs", 0, -1, bomb);
+        assert_eq!(refused.error, ErrorCode::MessageTooLarge);
+    }
+    // The topic comes to be compacted, which opens every batch.
+    for topic in ["bombs", "beside"] {
+        alter(&mut client, (2, topic), &[("cleanup.policy", 0, "compact")]);
+    }
+    let line = node.logged("is not compacted any more");
+    assert!(line.contains("bombs-0"), "{line}");
+    wait_until("the other topic is compacted", || {
+        is_compacted(&consume(&mut client, "beside"))
+    });
+    let end = BATCHES as i64 + 2;
+    assert_eq!(client.list_offsets("bombs", 0, LATEST).offset, end);
+    let fetched = client.fetch("bombs", 0, 0, 1 << 20);
+    assert!(fetched.bytes[61..].starts_with(&bombs[0][61..]));
+    let refused = client.produce("bombs", 0, -1, &bombs[0]);
+    assert_eq!(refused.error, ErrorCode::MessageTooLarge);
+    assert_eq!(client.store("bombs", 0, &keyed(0)), end);
+    let more = rss_peak(&node).saturating_sub(before);
+    assert!(more < OPENED_MAX, "{} MiB more", more >> 20);
+    wait_until("the memory is given back", || {
+        node.rss() < before + (128 << 20)
+    });
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn try_alter(
     )
 }
 
-fn alter(client: &mut Client, resource: Resource<'_>, changes: &[(&str, i8, &str)]) {
+pub(crate) fn alter(client: &mut Client, resource: Resource<'_>, changes: &[(&str, i8, &str)]) {
     let (error, why) = try_alter(client, resource, changes, false);
     assert_eq!(error, 0, "{changes:?}: {why}");
 }
