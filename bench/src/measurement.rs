@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::report::Latencies;
+
 /// CPU seconds spent in a window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cost {
@@ -30,12 +32,15 @@ impl Cost {
 }
 
 /// Latencies of a closed loop, milliseconds: of a saturated server, not of a loaded one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Latency {
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub p999_ms: f64,
     pub max_ms: f64,
+    /// All of them; none where only these were kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub histogram: Option<Latencies>,
 }
 
 impl Latency {
@@ -47,6 +52,7 @@ impl Latency {
             p99_ms: ms(0.99),
             p999_ms: ms(0.999),
             max_ms: nanoseconds.max() as f64 / 1e6,
+            histogram: Some(Latencies::from(nanoseconds)),
         })
     }
 }
@@ -81,6 +87,21 @@ impl Measurement {
         self.cost.machine_was_quiet()
     }
 
+    /// The same with its histogram to so many significant digits; to none of them: without it.
+    pub(crate) fn coarse(&self, digits: u8) -> Self {
+        let mut coarse = self.clone();
+        if let Some(latency) = &mut coarse.latency {
+            let all = latency.histogram.take().filter(|_| digits > 0);
+            latency.histogram = all.map(|all| all.coarse(digits));
+        }
+        coarse
+    }
+
+    /// Every latency, where they were kept.
+    pub(crate) fn histogram(&self) -> Option<&Latencies> {
+        self.latency.as_ref()?.histogram.as_ref()
+    }
+
     fn gb(&self) -> f64 {
         self.bytes as f64 / 1e9
     }
@@ -111,9 +132,19 @@ impl Measurement {
         let cpu = self.cost.process_cpu_s?;
         Some(cpu * 1e6 / self.requests as f64)
     }
+
+    /// CPU seconds per GB of the driver itself.
+    pub(crate) fn driver_s_per_gb(&self) -> f64 {
+        self.cost.driver_cpu_s / self.gb()
+    }
+
+    /// CPU microseconds per request of the driver itself.
+    pub(crate) fn driver_us_per_request(&self) -> f64 {
+        self.cost.driver_cpu_s * 1e6 / self.requests as f64
+    }
 }
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 12] = [
     "run",
     "GB/s",
     "requests/s",
@@ -122,6 +153,8 @@ const COLUMNS: [&str; 10] = [
     "process µs/req",
     "machine µs/req",
     "driver busy",
+    "driver s/GB",
+    "driver µs/req",
     "p50 / p99 / p99.9 ms",
     "RSS end / peak MiB",
 ];
@@ -146,6 +179,8 @@ fn row(run: &Measurement) -> Vec<String> {
         optional(run.process_us_per_request().filter(|_| with_requests), 2),
         optional(with_requests.then(|| run.machine_us_per_request()), 2),
         format!("{:.0} %", 100.0 * run.cost.driver_cpu_s / run.cost.seconds),
+        optional(Some(run.driver_s_per_gb()), 3),
+        optional(with_requests.then(|| run.driver_us_per_request()), 2),
         run.latency.as_ref().map_or("-".to_owned(), |latency| {
             let Latency {
                 p50_ms,

@@ -85,6 +85,9 @@ fn a_stopped_run_keeps_what_it_has(dir: &Path) {
 
 fn it_goes_on_and_writes_the_tables(dir: &Path) {
     let kept = json(&first_cell(dir));
+    let before = json(&dir.join("work/elapsed.json"));
+    let before = before.as_f64().filter(|seconds| *seconds > 0.0);
+    let before = before.expect("what it took so far");
     std::fs::remove_dir_all(dir.join("results")).expect("the partial tables");
     let child = matrix(dir).spawn().expect("it starts");
     assert!(end(child), "every cell is measured, or says why not");
@@ -101,6 +104,16 @@ fn it_goes_on_and_writes_the_tables(dir: &Path) {
     assert!(text.contains("| written/byte |"), "{text}");
     let tables = json(tables);
     assert_eq!(tables["missing"], Value::Array(Vec::new()));
+    // What the stopped run took counts, too.
+    assert_eq!(
+        (&tables["quick"], &tables["resumed"]),
+        (&false.into(), &true.into())
+    );
+    assert!(tables["elapsed_s"].as_f64() > Some(before), "{before} s");
+    for text in [&text, &html] {
+        assert!(text.contains("Full run, ") && text.contains("in several parts"));
+        assert!(text.contains("CPU µs/request, driver"));
+    }
     let cells = tables["cells"].as_array().expect("cells");
     // Direct writes in four ways and three modes; sendfile of three, memory's one, auto's tail in
     // four modes.

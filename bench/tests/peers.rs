@@ -104,7 +104,27 @@ fn the_own_node_is_asked() {
         assert_eq!(cell["complete"], true, "{}", cell["problems"]);
         assert!(cell["findings"]["started"][0]["seconds"].as_f64() > Some(0.0));
     }
+    let page = std::fs::read_to_string(result(dir.path(), "html")).expect("the page");
+    assert!(
+        page.contains("no floors are drawn"),
+        "there are none of this build"
+    );
     let core = &cells[0];
+    for (name, unit) in [
+        ("produce acks=1", "s/GB"),
+        ("consume tail", "µs/request"),
+        ("one-record batches", "µs/request"),
+    ] {
+        let driver = &figure(core, &format!("{name}: driver CPU"), unit)["value"];
+        assert!(driver.as_f64() > Some(0.0), "{name}: {driver}");
+    }
+    let loops = core["findings"]["measurements"]
+        .as_array()
+        .expect("closed loops");
+    for one in loops {
+        let kept = &one["latency"]["histogram"];
+        assert_eq!(kept["count"], one["requests"], "{}", one["name"]);
+    }
     let produced = &figure(core, "produce acks=1: throughput", "MB/s")["value"];
     assert!(produced.as_f64() > Some(0.0));
     let again = &figure(core, "restart after kill", "s")["value"];

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     }
     scenarios_name_what_they_find();
     somebody_elses_server_is_asked_what_it_can_be_asked();
+    what_is_not_there_yet_is_said_so();
     nonsense_is_refused_by_name();
     println!("scenarios: ok");
     ExitCode::SUCCESS
@@ -157,6 +158,12 @@ fn scenarios_name_what_they_find() {
     // Five producers and a consumer, each connected to every shard.
     assert_eq!(figure("many-producers", "1 shards: connections"), 6.0);
     assert_eq!(figure("many-producers", "4 shards: connections"), 24.0);
+    // Where its memory could be limited, the limit in force is told.
+    let backfill = cells.iter().find(|cell| cell["scenario"] == "backfill");
+    let backfill = &backfill.expect("backfill")["findings"];
+    let limited = backfill["skipped"] == Value::Array(Vec::new());
+    let settings = backfill["started"][0]["settings"].to_string();
+    assert_eq!(settings.contains("\"memory.max=1073741824\""), limited);
     // Several times the limit was written.
     assert!(figure("past-retention", "deleted at the end") > 0.0);
     assert!(figure("backfill", "backfill") > 0.0);
@@ -184,6 +191,21 @@ fn somebody_elses_server_is_asked_what_it_can_be_asked() {
             .is_some_and(|one| one.contains("was not started here"))),
         "{skipped:?}"
     );
+}
+
+/// A scenario that cannot be run yet is listed, and says why; no figure comes of it.
+fn what_is_not_there_yet_is_said_so() {
+    let listed = bench().args(["scenario", "--list"]).output();
+    let listed = String::from_utf8(listed.expect("it starts").stdout).expect("text");
+    assert!(listed.contains("tls: ") && listed.contains("not there yet"));
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let (report, output) = run(dir.path(), &["tls"], &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let findings = &report["cells"][0]["findings"];
+    assert_eq!(findings["figures"], Value::Array(Vec::new()));
+    let skipped = findings["skipped"][0].as_str().expect("why");
+    assert!(skipped.contains("TLS and SASL"), "{skipped}");
+    assert!(said(&output).contains(skipped), "{}", said(&output));
 }
 
 fn nonsense_is_refused_by_name() {

@@ -16,26 +16,32 @@ fn main() -> ExitCode {
     if let Some(code) = common::as_odradek() {
         return code;
     }
-    floors_run();
+    let floors = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    floors_run(floors.path());
+    scenarios_stand_beside_them(floors.path());
     a_node_is_recorded();
     wrong_arguments_are_said_so();
     println!("smoke: ok");
     ExitCode::SUCCESS
 }
 
-fn floors_run() {
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let results = dir.path().join("results");
+fn floors_run(dir: &Path) {
+    let results = dir.join("results");
     let seconds = 0.1;
     let status = bench()
         .args(["floor", "all", "--seconds", &seconds.to_string()])
         .args(["--warmup-seconds", "0.05", "--baseline-seconds", "0.02"])
-        .args([Path::new("--dir"), dir.path()])
+        .args([Path::new("--dir"), dir])
         .args([Path::new("--results"), &results])
         .status()
         .expect("it starts");
     assert!(status.success(), "{status}");
-    let saved = common::json(&saved(&results));
+    let saved = saved(&results);
+    kept_small_and_drawn(
+        &saved,
+        &["recv + crc + direct write", "64 B ping-pong: percentile"],
+    );
+    let saved = common::json(&saved);
     let floors = saved["floors"].as_array().expect("floors");
     assert_eq!(floors.len(), 17 * 3);
     let mut measured = 0;
@@ -66,12 +72,37 @@ fn floors_run() {
             is_small,
             "{name}"
         );
+        assert_eq!(
+            run["latency"]["histogram"]["count"] == run["requests"],
+            is_small,
+            "{name}: every latency is kept"
+        );
     }
     assert_eq!(measured, 17 * 3 - 4, "what each runtime lacks is known");
-    let left = std::fs::read_dir(dir.path())
-        .expect("the directory")
-        .count();
+    let left = std::fs::read_dir(dir).expect("the directory").count();
     assert_eq!(left, 1, "floors leave no files behind");
+}
+
+/// The plots of a scenario's page have the floors that were measured here, and say which.
+fn scenarios_stand_beside_them(dir: &Path) {
+    let (floors, results) = (dir.join("results"), dir.join("scenarios"));
+    let status = bench()
+        .args(["scenario", "durable-acks", "--quick", "--dir"])
+        .args([dir, Path::new("--floors"), &floors])
+        .args([Path::new("--results"), &results])
+        .status()
+        .expect("it starts");
+    assert!(status.success(), "{status}");
+    let page = std::fs::read_to_string(saved(&results).with_extension("html")).expect("the page");
+    let name = saved(&floors);
+    let name = name.file_name().and_then(|name| name.to_str());
+    let told = format!("floors drawn into the plots: {}", name.expect("a name"));
+    assert!(page.contains(&told), "{page}");
+    let plots: String = page.split("<svg").skip(1).collect();
+    // Of a latency floor nothing but itself is needed.
+    for line in ["floor: ping-pong", "floor: + durable write"] {
+        assert!(plots.contains(line), "no {line}: {page}");
+    }
 }
 
 /// The one result in JSON.
@@ -80,6 +111,20 @@ fn saved(results: &Path) -> std::path::PathBuf {
     let mut files = files.map(|file| file.expect("a file").path());
     let found = files.find(|path| path.extension().is_some_and(|name| name == "json"));
     found.expect("a result")
+}
+
+/// A result is small enough for the repository, and its page has plots in which these stand.
+fn kept_small_and_drawn(json: &Path, names: &[&str]) {
+    let page = std::fs::read_to_string(json.with_extension("html")).expect("the page");
+    assert!(!page.contains("<script") && !page.contains("http"));
+    let plots: String = page.split("<svg").skip(1).collect();
+    for name in names {
+        assert!(plots.contains(name), "no {name} in {page}");
+    }
+    for path in [json, &json.with_extension("html")] {
+        let bytes = std::fs::metadata(path).expect("a file").len();
+        assert!(bytes < 1 << 20, "{}: {bytes} bytes", path.display());
+    }
 }
 
 fn a_node_is_recorded() {
@@ -115,9 +160,17 @@ fn a_node_is_recorded() {
     let files = std::fs::read_dir(&results).expect("results");
     let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
     files.sort();
-    let [json, page] = files.as_slice() else {
-        panic!("a page and its runs: {files:?}");
+    let [_, json, page] = files.as_slice() else {
+        panic!("a page, its runs, its text: {files:?}");
     };
+    kept_small_and_drawn(
+        json,
+        &[
+            "floor: send from memory",
+            "consume resident",
+            "floor: + durable write",
+        ],
+    );
     let page = std::fs::read_to_string(page).expect("the page");
     assert!(page.contains("| consume resident"), "{page}");
     let saved = std::fs::read(json).expect("the runs");
@@ -136,6 +189,10 @@ fn a_node_is_recorded() {
         assert!(
             node["memory"]["peak_bytes"].as_u64() > Some(1 << 20),
             "{name}"
+        );
+        assert_eq!(
+            node["latency"]["histogram"]["count"], node["requests"],
+            "{name}: every latency is kept"
         );
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
     };
     let page = floor::page::markdown(&outcome);
     println!("{page}");
-    let path = outcome.write(&args.results, &page)?;
+    let path = outcome.write(&args.results, &floor::html(&outcome), &page)?;
     eprintln!("written: {}", path.display());
     Ok(())
 }

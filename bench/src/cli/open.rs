@@ -8,12 +8,12 @@ use anyhow::{Result, bail};
 use super::options::{LoadOptions, progress};
 use super::surroundings::interrupt;
 use crate::drive::Plan;
-use crate::floor::{self, Kind};
-use crate::load::{Acks, Reading};
+use crate::floor;
 use crate::machine::allowed_core;
 use crate::measurement::Measurement;
 use crate::open::search::{Bound, Search};
 use crate::open::{self, Target};
+use crate::report::floors::kinds_for;
 use crate::report::{RunResult, save, text};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -83,8 +83,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<()> {
     finish(&result, &place)
 }
 
-/// The cheapest programs that do what this load asks for: a ping-pong and, where acks wait for
-/// it, a durable write (the least latency); and what receives, stores and sends its bytes.
+/// Measures what this load's result is to stand beside.
 fn floors(
     result: &RunResult,
     target: &Target,
@@ -92,14 +91,6 @@ fn floors(
     driver_core: usize,
 ) -> Result<Vec<Measurement>> {
     let load = &result.load;
-    let mut kinds = vec![Kind::PingPong];
-    kinds.extend_from_slice(match load.acks {
-        Acks::All => &[Kind::DurableOver, Kind::StoreDurable],
-        _ => &[Kind::Store],
-    });
-    if load.reading == Reading::Live {
-        kinds.push(Kind::Send);
-    }
     let record_bytes = load.sizes.bounds().map_or(1024, |(_, most)| most);
     let frames = super::echo_frames(record_bytes)?;
     let dir = tempfile::tempdir_in(&target.data_dir)?;
@@ -115,9 +106,9 @@ fn floors(
         driver_core,
         dir: dir.path(),
     };
-    let measured = kinds.into_iter().map(|kind| {
+    let measured = kinds_for(load).into_iter().map(|kind| {
         eprintln!("{} ...", kind.name());
-        floor::run(kind, &run, &frames)
+        Ok(floor::run(kind, &run, &frames)?.coarse(2))
     });
     measured.collect()
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, Jars, MemoryState, Pinning};
 use crate::machine::{Facts, pin};
-use crate::peers::{Matrix, Report, Work, run_matrix};
+use crate::peers::{KnownFloors, Matrix, Report, Work, run_matrix};
 use crate::report::save;
 use crate::scenario::chosen;
 
@@ -106,7 +106,9 @@ pub(super) fn run(args: &PeersArgs) -> Result<()> {
     };
     let work = Work::open(&work, &matrix, &machine)?;
     pin(place.driver_core)?;
-    let report = run_matrix(&matrix, machine, Some(&work), &interrupt()?)?;
+    let floors = KnownFloors::newest(&surroundings.floors, &machine);
+    let mut report = run_matrix(&matrix, machine, Some(&work), &interrupt()?)?;
+    report.floors = floors;
     println!("{}", report.markdown());
     let path = report.keep(&surroundings.results, "peers")?;
     eprintln!("written: {}", path.display());

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, MemoryState, Pinning};
 use crate::machine::{Facts, pin};
-use crate::peers::{Matrix, run_matrix};
+use crate::peers::{KnownFloors, Matrix, run_matrix};
 use crate::report::save;
 use crate::scenario::{SCENARIOS, chosen};
 
@@ -60,7 +60,9 @@ pub(super) fn run(args: &ScenarioArgs) -> Result<()> {
         course: surroundings.course(),
     };
     let machine = Facts::gather(&surroundings.parent())?;
-    let report = run_matrix(&matrix, machine, None, &interrupt()?)?;
+    let floors = KnownFloors::newest(&surroundings.floors, &machine);
+    let mut report = run_matrix(&matrix, machine, None, &interrupt()?)?;
+    report.floors = floors;
     println!("{}", report.markdown());
     let path = report.keep(&surroundings.results, "scenarios")?;
     eprintln!("written: {}", path.display());

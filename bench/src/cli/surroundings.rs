@@ -26,6 +26,9 @@ pub(crate) struct Surroundings {
     /// Where results are written, named by date and commit
     #[arg(long, default_value = "bench/results")]
     pub(crate) results: PathBuf,
+    /// Where results of `odradek bench floor` are: the newest of this CPU is drawn into the plots
+    #[arg(long, default_value = "bench/results", value_name = "DIR")]
+    pub(crate) floors: PathBuf,
     /// Shards of the own node
     #[arg(long, default_value_t = 1)]
     shards: usize,

@@ -101,6 +101,9 @@ impl Server {
         let (command, settings) = own.command()?;
         self.brokers = format!("127.0.0.1:{}", own.port);
         self.settings = settings;
+        if let Some(group) = &own.group {
+            self.settings.push(format!("memory.max={}", group.limit()?));
+        }
         let log = own.log();
         let procs = own.group.as_ref().map(MemoryGroup::procs).transpose()?;
         let started = Instant::now();
@@ -136,7 +139,8 @@ impl Server {
         &self.brokers
     }
 
-    /// Settings and flags, `name=value`; none of an address.
+    /// Settings and flags, `name=value`, and the limit on its memory where there is one; none of an
+    /// address.
     pub(crate) fn settings(&self) -> &[String] {
         &self.settings
     }

@@ -11,6 +11,7 @@ mod driver;
 mod epoll;
 mod files;
 mod glommio;
+mod html;
 mod kind;
 pub(crate) mod outcome;
 pub(crate) mod page;
@@ -22,6 +23,7 @@ mod server;
 mod then;
 
 pub(crate) use driver::{Run, run, run_on};
+pub(crate) use html::html;
 pub(crate) use kind::Kind;
 pub(crate) use runtime::Runtime;
 pub(crate) use server::{ServerArgs, serve};

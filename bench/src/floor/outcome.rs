@@ -85,11 +85,27 @@ impl Floors {
         all.find(|floor| floor.kind == kind && floor.runtime == runtime)
     }
 
-    /// Writes the runs as JSON and the page as markdown, both named by date and commit. Returns
-    /// the page's path.
-    pub(crate) fn write(&self, dir: &Path, page: &str) -> Result<PathBuf> {
-        let json = serde_json::to_string_pretty(self)? + "\n";
-        let commit = &self.machine.commit;
-        save::dated(dir, PREFIX, &self.started, commit, &json, page)
+    /// With its latencies to fewer significant digits.
+    fn coarse(&self, digits: u8) -> Self {
+        let mut floors = self.clone();
+        for run in floors.floors.iter_mut().flat_map(|floor| &mut floor.runs) {
+            *run = run.coarse(digits);
+        }
+        floors
+    }
+
+    /// Writes the runs as JSON, and what was made of them as page and markdown, named by date and
+    /// commit. Returns the markdown's path.
+    pub(crate) fn write(&self, dir: &Path, html: &str, markdown: &str) -> Result<PathBuf> {
+        let json = save::bounded(|digits| {
+            let text = serde_json::to_string_pretty(&self.coarse(digits))? + "\n";
+            Ok(text.into_bytes())
+        })?;
+        let faces = save::Faces {
+            json: &json,
+            html,
+            markdown,
+        };
+        save::dated(dir, PREFIX, &self.started, &self.machine.commit, &faces)
     }
 }

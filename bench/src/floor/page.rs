@@ -7,16 +7,23 @@ use crate::measurement::{Measurement, markdown as table};
 
 /// The whole page.
 pub(crate) fn markdown(floors: &Floors) -> String {
-    let configuration = &floors.configuration;
-    let mut page = format!(
-        "# Floors, {}\n\n{}\n\n{}\n\n",
+    format!(
+        "# Floors, {}\n\n{}\n\n{}\n\n{}\n{}{}\n{LEGEND}\n\n{NOTES}\n",
         floors.started,
         floors.machine.brief(),
-        floors.machine.built()
-    );
-    page.push_str(&format!(
+        floors.machine.built(),
+        configuration(floors),
+        tables(floors),
+        show_grids(driver(floors)),
+    )
+}
+
+/// What was asked for, in words.
+pub(super) fn configuration(floors: &Floors) -> String {
+    let configuration = &floors.configuration;
+    format!(
         "Medians of {} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}. \
-         Echo: {} connections, {} in flight each, requests of {} bytes, replies of {}.\n",
+         Echo: {} connections, {} in flight each, requests of {} bytes, replies of {}.",
         configuration.rounds,
         configuration.seconds,
         configuration.warmup_seconds,
@@ -26,50 +33,89 @@ pub(crate) fn markdown(floors: &Floors) -> String {
         configuration.echo_in_flight,
         configuration.echo_request_bytes,
         configuration.echo_reply_bytes,
-    ));
-    page.push_str(&tables(floors));
-    page.push_str(&format!("\n{LEGEND}\n\n"));
-    page.push_str(
-        "Latencies above are of one operation after the other: a ping-pong's as its driver sees \
-         it, a write's\nas the process that asks for it does. On glommio durable writes go to \
-         files opened with O_DSYNC. A cold\nfile is one that this machine's page cache has never \
-         seen; its disk may have caches of its own.\n",
-    );
-    page
+    )
 }
+
+pub(super) const NOTES: &str = "\
+Latencies above are of one operation after the other: a ping-pong's as its driver sees it, a write's
+as the process that asks for it does. On glommio durable writes go to files opened with O_DSYNC. A cold
+file is one that this machine's page cache has never seen; its disk may have caches of its own.";
+
+/// Title, columns, rows.
+pub(super) type Grid = (&'static str, Vec<&'static str>, Vec<Vec<String>>);
 
 /// Only the figures.
 pub(crate) fn tables(floors: &Floors) -> String {
-    let mut page = String::new();
-    let mut section = |title: &str, kinds: fn(Kind) -> bool, cell: fn(&FloorRuns) -> String| {
-        let (columns, rows) = matrix(floors, kinds, cell);
-        if !rows.is_empty() {
-            page.push_str(&format!("\n## {title}\n\n{}", table(&columns, &rows)));
-        }
-    };
-    section("GB/s", Kind::is_stream, rate);
-    section("CPU s/GB, process / machine", Kind::is_stream, per_gb);
+    let mut page = show_grids(figures(floors));
+    for missing in missing(floors) {
+        page.push_str(&format!("\n{missing}\n"));
+    }
+    page
+}
+
+/// All figures, the driver's own, too.
+pub(super) fn grids(floors: &Floors) -> impl Iterator<Item = Grid> {
+    figures(floors).chain(driver(floors))
+}
+
+fn show_grids(grids: impl Iterator<Item = Grid>) -> String {
+    let show = |(title, columns, rows): Grid| format!("\n## {title}\n\n{}", table(&columns, &rows));
+    grids.map(show).collect()
+}
+
+fn figures(floors: &Floors) -> impl Iterator<Item = Grid> {
     let small = |kind: Kind| !kind.is_stream();
-    section("Latency, p50 / p99 µs", Kind::one_at_a_time, latency);
-    section("Operations/s", small, operations);
-    section(
-        "CPU µs per operation, process / machine",
-        small,
-        per_operation,
-    );
+    grids_of(
+        floors,
+        vec![
+            ("GB/s", Kind::is_stream, rate),
+            ("CPU s/GB, process / machine", Kind::is_stream, per_gb),
+            ("Latency, p50 / p99 µs", Kind::one_at_a_time, latency),
+            ("Operations/s", small, operations),
+            (
+                "CPU µs per operation, process / machine",
+                small,
+                per_operation,
+            ),
+        ],
+    )
+}
+
+/// What the driver itself took: what is light beside a floor is light beside a node.
+fn driver(floors: &Floors) -> impl Iterator<Item = Grid> {
+    let all = |_: Kind| true;
+    grids_of(
+        floors,
+        vec![("Driver's CPU, s/GB / µs per operation", all, driver_cpu)],
+    )
+}
+
+type Question = (&'static str, fn(Kind) -> bool, fn(&FloorRuns) -> String);
+
+fn grids_of(floors: &Floors, questions: Vec<Question>) -> impl Iterator<Item = Grid> {
+    let grids = questions.into_iter().map(|(title, kinds, cell)| {
+        let (columns, rows) = matrix(floors, kinds, cell);
+        (title, columns, rows)
+    });
+    grids.filter(|(_, _, rows)| !rows.is_empty())
+}
+
+/// What is not there, and what cannot be believed.
+pub(super) fn missing(floors: &Floors) -> Vec<String> {
+    let mut missing = Vec::new();
     for floor in &floors.floors {
         let of = format!("{}, {}", floor.kind.name(), floor.runtime.name());
         if let Some(lacks) = &floor.lacks {
-            page.push_str(&format!("\n{of}: not there, {lacks}.\n"));
+            missing.push(format!("{of}: not there, {lacks}."));
         }
         if let Some(failure) = &floor.failure {
-            page.push_str(&format!("\n{of}: failed: {failure}\n"));
+            missing.push(format!("{of}: failed: {failure}"));
         }
     }
     if floors.floors.iter().any(|floor| !floor.machine_was_quiet()) {
-        page.push_str(&format!("\n`?`: {BUSY}.\n"));
+        missing.push(format!("`?`: {BUSY}."));
     }
-    page
+    missing
 }
 
 /// A row for each kind that was asked for, a column for each runtime.
@@ -138,6 +184,12 @@ fn per_operation(floor: &FloorRuns) -> String {
     pair(floor, process, machine, 2)
 }
 
+fn driver_cpu(floor: &FloorRuns) -> String {
+    let per_gb = floor.median(|run| Some(run.driver_s_per_gb()));
+    let per_operation = floor.median(|run| (run.requests > 0).then(|| run.driver_us_per_request()));
+    format!("{} / {}", show(per_gb, 3), show(per_operation, 2))
+}
+
 /// What there is: a row for each floor, what it does and where it can be had.
 pub(crate) fn list() -> String {
     use clap::ValueEnum;
@@ -179,6 +231,7 @@ mod tests {
                 p99_ms: 0.11,
                 p999_ms: 0.2,
                 max_ms: 1.0,
+                histogram: None,
             }),
             memory: None,
         }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 /// A group; removed when dropped, once its processes have ended.
 pub(crate) struct MemoryGroup {
     dir: PathBuf,
+    limit_file: &'static str,
 }
 
 impl MemoryGroup {
@@ -21,10 +22,18 @@ impl MemoryGroup {
         let dir = parent.join(format!("odradek-bench-{}", std::process::id()));
         let made = std::fs::create_dir(&dir);
         made.with_context(|| format!("a memory limit needs a control group: {}", dir.display()))?;
-        let group = Self { dir };
+        let group = Self { dir, limit_file };
         std::fs::write(group.dir.join(limit_file), limit.to_string())
             .with_context(|| format!("{limit_file} of {}", group.dir.display()))?;
         Ok(group)
+    }
+
+    /// The limit in force, as the kernel has it: bytes.
+    pub(crate) fn limit(&self) -> Result<u64> {
+        let path = self.dir.join(self.limit_file);
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let limit = text.trim().parse();
+        limit.with_context(|| format!("{}: {text:?} is no limit", path.display()))
     }
 
     /// Who writes "0" into it enters the group (cgroups(7)).

@@ -17,6 +17,8 @@ pub(super) struct Keep {
 
 /// Beside the cells: what was measured on.
 const NOTES: &str = "file-systems.json";
+/// And the seconds that it took so far.
+const ELAPSED: &str = "elapsed.json";
 
 impl Keep {
     pub(super) fn new(dir: &Path, terms: &Terms) -> Result<Self> {
@@ -65,6 +67,17 @@ impl Keep {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
             Err(_) => Ok(BTreeMap::new()),
         }
+    }
+
+    /// Seconds that all runs took until now, those that were stopped included.
+    pub(super) fn elapsed(&self) -> f64 {
+        let kept = std::fs::read(self.dir.join(ELAPSED)).ok();
+        let kept = kept.and_then(|bytes| serde_json::from_slice::<f64>(&bytes).ok());
+        kept.filter(|seconds| seconds.is_finite()).unwrap_or(0.0)
+    }
+
+    pub(super) fn set_elapsed(&self, seconds: f64) -> Result<()> {
+        write(&self.dir.join(ELAPSED), &serde_json::to_vec(&seconds)?)
     }
 
     /// The tables are whole: the next run starts anew.

@@ -132,6 +132,7 @@ struct Stage<'a> {
 }
 
 pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
+    let began = Instant::now();
     let interrupt = interrupt()?;
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     std::fs::create_dir_all(&parent)?;
@@ -141,6 +142,10 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
     let work = args.work.clone();
     let work = work.unwrap_or_else(|| parent.join(format!("odradek-matrix-{commit}")));
     let keep = Keep::new(&work, &terms)?;
+    let clock = Clock {
+        before_s: keep.elapsed(),
+        began,
+    };
     let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 3 });
     pin(terms.driver_core)?;
     let kinds: Vec<Kind> = match args.file_systems.as_slice() {
@@ -172,7 +177,7 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
             Ok(mounted) => {
                 told.push(mounted.describe()?);
                 let stage = stage(args, &terms, &mounted);
-                on_file_system(&stage, &cells, &keep, &interrupt)?;
+                on_file_system(&stage, &cells, &keep, &clock, &interrupt)?;
             }
             Err(why) => {
                 eprintln!("{name} is not measured: {why:#}");
@@ -184,7 +189,14 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
         }
     }
     keep.note(&told)?;
-    let outcome = page::Outcome::new(machine, terms, keep.notes()?, keep.all(&wanted)?, &wanted);
+    keep.set_elapsed(clock.seconds())?;
+    let took = page::Took {
+        quick: args.quick,
+        elapsed_s: clock.seconds(),
+        resumed: clock.before_s > 0.0,
+    };
+    let kept = (keep.notes()?, keep.all(&wanted)?);
+    let outcome = page::Outcome::new(machine, terms, took, kept, &wanted);
     outcome.show();
     let path = outcome.write(&args.results)?;
     eprintln!("written: {}", path.display());
@@ -199,6 +211,19 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
         );
     }
     keep.drop_all()
+}
+
+/// What the whole took: of runs that were stopped, up to their last cell.
+struct Clock {
+    /// Of earlier runs.
+    before_s: f64,
+    began: Instant,
+}
+
+impl Clock {
+    fn seconds(&self) -> f64 {
+        self.before_s + self.began.elapsed().as_secs_f64()
+    }
 }
 
 fn terms(args: &MatrixArgs, machine: &Facts) -> Terms {
@@ -274,6 +299,7 @@ fn on_file_system(
     stage: &Stage<'_>,
     cells: &[&Cell],
     keep: &Keep,
+    clock: &Clock,
     interrupt: &AtomicBool,
 ) -> Result<()> {
     let mut data: Option<DataSet> = None;
@@ -299,6 +325,7 @@ fn on_file_system(
             began.elapsed().as_secs_f64()
         );
         keep.put(&Kept::new(cell, stage.terms, finding))?;
+        keep.set_elapsed(clock.seconds())?;
     }
     Ok(())
 }

@@ -16,6 +16,17 @@ use crate::measurement::markdown;
 use crate::report::grid::{Bars, Grid, Section, page};
 use crate::report::save::write;
 
+/// How it was asked for, and how long it took.
+#[derive(Serialize)]
+pub(super) struct Took {
+    /// Shorter windows and one round (`--quick`).
+    pub(super) quick: bool,
+    /// Wall clock of all runs that it took, seconds.
+    pub(super) elapsed_s: f64,
+    /// Whether these were several.
+    pub(super) resumed: bool,
+}
+
 #[derive(Serialize)]
 pub(super) struct Outcome {
     format: u32,
@@ -23,6 +34,8 @@ pub(super) struct Outcome {
     written: String,
     machine: Facts,
     terms: Terms,
+    #[serde(flatten)]
+    took: Took,
     connections: usize,
     in_flight: usize,
     file_systems: BTreeMap<String, String>,
@@ -35,8 +48,8 @@ impl Outcome {
     pub(super) fn new(
         machine: Facts,
         terms: Terms,
-        file_systems: BTreeMap<String, String>,
-        cells: Vec<Kept>,
+        took: Took,
+        (file_systems, cells): (BTreeMap<String, String>, Vec<Kept>),
         wanted: &[Cell],
     ) -> Self {
         let there = |cell: &&Cell| cells.iter().all(|kept| kept.cell != **cell);
@@ -47,6 +60,7 @@ impl Outcome {
                 .to_string(),
             machine,
             terms,
+            took,
             connections: super::CONNECTIONS,
             in_flight: super::IN_FLIGHT,
             file_systems,
@@ -142,6 +156,17 @@ impl Outcome {
                 settings => settings.join(", "),
             }
         ));
+        let Took {
+            quick,
+            elapsed_s,
+            resumed,
+        } = self.took;
+        about.push(format!(
+            "{} run, {:.1} minutes of wall clock{}.",
+            if quick { "Quick (--quick)" } else { "Full" },
+            elapsed_s / 60.0,
+            if resumed { " in several parts" } else { "" }
+        ));
         about.push(
             "Not durable: acks=1 and no flush by the node. Durable: acks=all. written/byte: bytes \
              that the device wrote, until all of it was there, per byte that the node took (or \
@@ -222,6 +247,7 @@ fn bars(rows: &[Row<'_>]) -> Vec<Bars> {
             Some(picture) => picture.bars.push(bar),
             None => pictures.push(Bars {
                 title,
+                unit: "CPU seconds per GB",
                 bars: vec![bar],
             }),
         }

@@ -139,7 +139,7 @@ impl DataSet {
         let passes = consumer.asked() as f64 / starts.len() as f64;
         let latencies = outcome.latencies();
         Ok(Finding::Measured(Box::new(Run {
-            measurement: outcome.measurement(&cell.row()),
+            measurement: outcome.measurement(&cell.row()).coarse(0),
             latencies,
             moved,
             writer: None,
@@ -236,7 +236,7 @@ fn tail(
     };
     let latencies = outcome.latencies();
     Ok(Finding::Measured(Box::new(Run {
-        measurement: outcome.measurement(&cell.row()),
+        measurement: outcome.measurement(&cell.row()).coarse(0),
         latencies,
         moved,
         writer: Some(written?),

@@ -3,13 +3,15 @@
 use super::cell::{Cell, Finding, Kept, Run, State, Table};
 use crate::report::Latencies;
 
-pub(super) const WRITE_COLUMNS: [&str; 11] = [
+pub(super) const WRITE_COLUMNS: [&str; 13] = [
     "file system",
     "strategy",
     "durability",
     "GB/s",
     "CPU s/GB, process",
     "CPU s/GB, machine",
+    "CPU s/GB, driver",
+    "CPU µs/request, driver",
     "p50 ms",
     "p99",
     "p99.9",
@@ -17,13 +19,15 @@ pub(super) const WRITE_COLUMNS: [&str; 11] = [
     "written/byte",
 ];
 
-pub(super) const READ_COLUMNS: [&str; 13] = [
+pub(super) const READ_COLUMNS: [&str; 15] = [
     "file system",
     "strategy",
     "data",
     "GB/s",
     "CPU s/GB, process",
     "CPU s/GB, machine",
+    "CPU s/GB, driver",
+    "CPU µs/request, driver",
     "p50 ms",
     "p99",
     "p99.9",
@@ -70,6 +74,14 @@ impl Row<'_> {
 
     pub(super) fn rate(&self) -> Option<f64> {
         self.median(|run| Some(run.measurement.gb_per_s()))
+    }
+
+    /// The driver's own CPU.
+    fn driver(&self) -> [Option<f64>; 2] {
+        [
+            self.median(|run| Some(run.measurement.driver_s_per_gb())),
+            self.median(|run| Some(run.measurement.driver_us_per_request())),
+        ]
     }
 
     pub(super) fn process(&self) -> Option<f64> {
@@ -143,6 +155,8 @@ impl Row<'_> {
             None => "busy".to_owned(),
             machine => show(machine, 3),
         });
+        let [per_gb, per_request] = self.driver();
+        texts.extend([show(per_gb, 3), show(per_request, 1)]);
         texts.extend([0.5, 0.99, 0.999, 0.9999].map(ms));
         texts.push(show(
             self.median(|run| Some(run.moved?.written_per_byte())),

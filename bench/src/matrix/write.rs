@@ -98,7 +98,7 @@ fn measure(
         _ => None,
     };
     let latencies = outcome.latencies();
-    let measurement = outcome.measurement(&cell.row());
+    let measurement = outcome.measurement(&cell.row()).coarse(0);
     ensure!(measurement.bytes > 0, "nothing was taken within the window");
     Ok(Run {
         measurement,

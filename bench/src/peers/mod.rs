@@ -7,6 +7,7 @@
 //! Absent on purpose: a verdict over all; the claims stand with their figures in `headline`.
 
 mod figures;
+mod floors;
 mod headline;
 mod markdown;
 mod matrix;
@@ -14,6 +15,7 @@ mod page;
 mod report;
 mod work;
 
+pub(crate) use floors::KnownFloors;
 pub(crate) use matrix::{Matrix, run as run_matrix};
 pub(crate) use report::Report;
 pub(crate) use work::Work;

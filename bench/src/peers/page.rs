@@ -1,18 +1,16 @@
 //! The report as one self-contained page: no scripts, nothing fetched.
 
-use std::collections::BTreeMap;
-
 use super::figures::Line;
 use super::markdown::{CLAIMS, advantage, times, value, verdict};
 use super::{Report, headline};
 use crate::contest::Pinning;
 use crate::report::Latencies;
-use crate::report::html::{distribution, document, list, section};
-use crate::report::plot::{Axis, Bar, Chart, Part, Series, bars, escape};
+use crate::report::html::{document, latency_chart, list, section};
+use crate::report::plot::{Bar, Part, bars, escape};
 use crate::scenario::SCENARIOS;
 
 /// Colours of contestants, in their order; further ones share the last.
-const CLASSES: [&str; 4] = ["one", "two", "floor", "quiet"];
+const CLASSES: [&str; 4] = ["one", "two", "three", "quiet"];
 
 pub(super) fn page(report: &Report) -> String {
     let title = escape(&report.title);
@@ -75,7 +73,7 @@ fn scenario(report: &Report, name: &str) -> String {
             continue;
         }
         text.push_str(&format!("<h3>{}</h3>\n", escape(pinning.name())));
-        text.push_str(&cpu_bars(report, &lines));
+        text.push_str(&cpu_bars(report, name, pinning, &lines));
         text.push_str(&latency_charts(report, name, pinning));
         text.push_str(&figures(report, &lines));
     }
@@ -86,47 +84,67 @@ fn scenario(report: &Report, name: &str) -> String {
     text
 }
 
-/// The whole machine's CPU per GB, or per request where nothing was counted per GB.
-fn cpu_bars(report: &Report, lines: &[Line]) -> String {
-    let unit_of = |unit: &str| {
-        let wanted = |line: &&Line| line.unit == unit && line.name.ends_with(": machine CPU");
-        lines.iter().filter(wanted).collect::<Vec<_>>()
+/// The whole machine's CPU, of each load its contestants under each other, then its floors. Per
+/// request only where the floor is one of requests.
+fn cpu_bars(report: &Report, scenario: &str, pinning: Pinning, lines: &[Line]) -> String {
+    const WHOSE: &str = ": machine CPU";
+    let small = |line: &Line| {
+        let load = line.name.trim_end_matches(WHOSE);
+        let mut cells = report.cells_of(scenario, pinning);
+        cells.any(|cell| cell.findings.is_small(load))
     };
-    let mut loads = Vec::new();
-    for line in unit_of("s/GB") {
-        let load = line.name.trim_end_matches(": machine CPU");
-        let mut name = load.to_owned();
-        let mut all = Vec::new();
-        for (at, values) in line.of.iter().enumerate() {
-            let Some(value) = values.median() else {
-                continue;
-            };
-            all.push(Bar {
-                // Once for the group.
-                name: std::mem::take(&mut name),
+    let mut text = String::new();
+    for (unit, title, axis) in [
+        ("s/GB", "CPU per GB", "CPU seconds per GB"),
+        (
+            "µs/request",
+            "CPU per request",
+            "CPU microseconds per request",
+        ),
+    ] {
+        let mut loads = Vec::new();
+        let machine = lines
+            .iter()
+            .filter(|line| line.unit == unit && line.name.ends_with(WHOSE));
+        for line in machine.filter(|line| unit == "s/GB" || small(line)) {
+            let load = line.name.trim_end_matches(WHOSE);
+            let mut name = load.to_owned();
+            let mut all = Vec::new();
+            for (at, values) in line.of.iter().enumerate() {
+                let Some(value) = values.median() else {
+                    continue;
+                };
+                all.push(Bar {
+                    // Once for the group.
+                    name: std::mem::take(&mut name),
+                    parts: vec![Part {
+                        name: &report.contestants[at],
+                        class: CLASSES[at.min(CLASSES.len() - 1)],
+                        value,
+                    }],
+                });
+            }
+            let floors = report.cpu_floors(scenario, pinning, load, unit);
+            all.extend(floors.into_iter().map(|(name, value)| Bar {
+                name,
                 parts: vec![Part {
-                    name: &report.contestants[at],
-                    class: CLASSES[at.min(CLASSES.len() - 1)],
+                    name: "floor",
+                    class: "floor",
                     value,
                 }],
-            });
+            }));
+            if !all.is_empty() {
+                loads.push(all);
+            }
         }
-        if !all.is_empty() {
-            loads.push(all);
+        let most = |load: &Vec<Bar<'_>>| load.iter().map(Bar::total).fold(0.0, f64::max);
+        for loads in by_scale(loads, most) {
+            let all: Vec<Bar<'_>> = loads.into_iter().flatten().collect();
+            let axis = format!("{axis}, whole machine less idle and driver");
+            text.push_str(&bars(title, &axis, &all));
         }
     }
-    let most = |load: &Vec<Bar<'_>>| load.iter().map(Bar::total).fold(0.0, f64::max);
-    by_scale(loads, most)
-        .into_iter()
-        .map(|loads| {
-            let all: Vec<Bar<'_>> = loads.into_iter().flatten().collect();
-            bars(
-                "CPU per GB",
-                "CPU seconds per GB, whole machine less idle and driver",
-                &all,
-            )
-        })
-        .collect()
+    text
 }
 
 /// What one axis can show is told apart from what would not be seen on it: each group's greatest is
@@ -152,8 +170,7 @@ fn by_scale<T>(items: Vec<T>, size: impl Fn(&T) -> f64) -> Vec<Vec<T>> {
 
 /// End-to-end latencies (else acks) of each open loop, all rounds together.
 fn latency_charts(report: &Report, scenario: &str, pinning: Pinning) -> String {
-    type Sums = BTreeMap<u64, u64>;
-    let mut loads: Vec<(String, Vec<Sums>)> = Vec::new();
+    let mut loads: Vec<(String, Vec<Vec<&Latencies>>)> = Vec::new();
     for cell in report.cells_of(scenario, pinning) {
         let Some(at) = report.contestants.iter().position(|one| *one == cell.label) else {
             continue;
@@ -161,79 +178,33 @@ fn latency_charts(report: &Report, scenario: &str, pinning: Pinning) -> String {
         for run in cell.findings.runs.iter().filter(|run| run.open_loop) {
             let load = run.label.strip_prefix(&format!("{}: ", cell.label));
             let load = load.unwrap_or(&run.label);
-            let sums = match loads.iter().position(|(name, _)| name == load) {
+            let all = match loads.iter().position(|(name, _)| name == load) {
                 Some(found) => &mut loads[found].1,
                 None => {
-                    loads.push((load.to_owned(), vec![Sums::new(); report.contestants.len()]));
+                    loads.push((load.to_owned(), vec![Vec::new(); report.contestants.len()]));
                     &mut loads.last_mut().expect("just pushed").1
                 }
             };
-            let of = match run.end_to_end.is_empty() {
+            all[at].push(match run.end_to_end.is_empty() {
                 true => &run.produce_ack,
                 false => &run.end_to_end,
-            };
-            for (value, count) in &of.values {
-                *sums[at].entry(*value).or_default() += count;
-            }
+            });
         }
     }
     let mut text = String::new();
-    for (load, sums) in loads {
-        let all: Vec<(usize, Latencies)> = sums
-            .into_iter()
-            .enumerate()
-            .filter(|(_, sums)| !sums.is_empty())
-            .map(|(at, sums)| (at, latencies(&sums)))
-            .collect();
-        text.push_str(&latency_chart(report, &load, &all));
+    for (load, all) in loads {
+        let all = all.into_iter().map(Latencies::sum);
+        let all: Vec<Latencies> = all.collect();
+        let lines = all.iter().enumerate().map(|(at, of)| {
+            let class = CLASSES[at.min(CLASSES.len() - 1)];
+            (report.contestants[at].clone(), class, of)
+        });
+        let lines: Vec<_> = lines.collect();
+        let x_name = format!("{load}: percentile of messages, until consumed");
+        let floors = report.latency_floors(scenario, pinning, &load);
+        text.push_str(&latency_chart(&load, &x_name, &lines, floors));
     }
     text
-}
-
-fn latencies(sums: &BTreeMap<u64, u64>) -> Latencies {
-    let count = sums.values().sum::<u64>();
-    let total: f64 = sums
-        .iter()
-        .map(|(value, count)| (*value * *count) as f64)
-        .sum();
-    Latencies {
-        count,
-        mean_ns: total / count as f64,
-        max_ns: sums.keys().next_back().copied().unwrap_or(0),
-        values: sums.iter().map(|(value, count)| (*value, *count)).collect(),
-    }
-}
-
-fn latency_chart(report: &Report, load: &str, all: &[(usize, Latencies)]) -> String {
-    let count = all.iter().map(|(_, of)| of.count).max().unwrap_or(0);
-    if count == 0 {
-        return String::new();
-    }
-    let nines = (count as f64).log10().floor().clamp(2.0, 6.0);
-    let most = 1.0 - 10f64.powf(-nines);
-    let series: Vec<Series> = all
-        .iter()
-        .map(|(at, of)| Series {
-            name: report.contestants[*at].clone(),
-            class: CLASSES[(*at).min(CLASSES.len() - 1)],
-            points: distribution(of, most),
-        })
-        .collect();
-    let values: Vec<f64> = series
-        .iter()
-        .flat_map(|series| series.points.iter().map(|point| point.1))
-        .collect();
-    let x_name = format!("{load}: percentile of messages, until consumed");
-    let chart = Chart {
-        title: load,
-        x_name: &x_name,
-        y_name: "ms",
-        x: Axis::Nines { most },
-        y: Axis::log(values.into_iter().map(|ms| ms.max(0.01))),
-        series,
-        shaded_to: None,
-    };
-    chart.svg()
 }
 
 fn figures(report: &Report, lines: &[Line]) -> String {
@@ -272,15 +243,5 @@ mod tests {
         let groups = by_scale(vec![2.0, 1215.0, 0.4, 3.0, 0.05], |size| *size);
         assert_eq!(groups, [vec![1215.0], vec![2.0, 0.4, 3.0], vec![0.05]]);
         assert!(by_scale(Vec::<f64>::new(), |size| *size).is_empty());
-    }
-
-    #[test]
-    fn histograms_add_up() {
-        let sums = BTreeMap::from([(1_000_000, 98), (5_000_000, 2)]);
-        let sum = latencies(&sums);
-        assert_eq!(sum.count, 100);
-        assert_eq!(sum.ms(0.98), Some(1.0));
-        assert_eq!(sum.ms(0.99), Some(5.0));
-        assert_eq!(sum.mean_ns, 1_080_000.0);
     }
 }

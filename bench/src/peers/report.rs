@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Matrix, markdown, page};
+use super::{KnownFloors, Matrix, markdown, page};
 use crate::contest::MemoryNow;
 use crate::machine::Facts;
 use crate::record::Spread;
@@ -40,6 +40,9 @@ pub(crate) struct Report {
     pub(crate) contestants: Vec<String>,
     /// Cores, memory, and who alternates.
     pub(crate) surroundings: Vec<String>,
+    /// Of this machine, measured before; none where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) floors: Option<KnownFloors>,
     /// It was ended from outside: cells are missing.
     pub(crate) interrupted: bool,
     /// In the order in which they ran.
@@ -69,6 +72,7 @@ impl Report {
             rounds: matrix.rounds,
             contestants: labels.map(|one| one.label()).collect(),
             surroundings: surroundings.collect(),
+            floors: None,
             interrupted: false,
             cells: Vec::new(),
         }
@@ -121,6 +125,7 @@ impl Report {
         )];
         lines.extend(self.surroundings.iter().cloned());
         lines.extend(self.settings());
+        lines.push(self.told_floors());
         lines.push(
             "the idle baseline is watched with the server up: what it does unasked is not counted"
                 .to_owned(),
@@ -198,14 +203,18 @@ impl Report {
         serde_json::from_slice(&bytes).with_context(|| format!("{}: no report", path.display()))
     }
 
-    /// As it is kept: latencies to two significant digits, the driver's own lateness to one.
-    fn coarse(&self) -> Self {
+    /// As it is kept: latencies to so many significant digits, the driver's own lateness to one.
+    fn coarse(&self, digits: u8) -> Self {
         let mut report = self.clone();
-        let cells = report.cells.iter_mut();
-        for run in cells.flat_map(|cell| &mut cell.findings.runs) {
-            run.produce_ack = run.produce_ack.coarse(2);
-            run.end_to_end = run.end_to_end.coarse(2);
-            run.driver_lateness = run.driver_lateness.coarse(1);
+        for findings in report.cells.iter_mut().map(|cell| &mut cell.findings) {
+            for run in &mut findings.runs {
+                run.produce_ack = run.produce_ack.coarse(digits);
+                run.end_to_end = run.end_to_end.coarse(digits);
+                run.driver_lateness = run.driver_lateness.coarse(1);
+            }
+            for run in &mut findings.measurements {
+                *run = run.coarse(digits);
+            }
         }
         report
     }
@@ -222,7 +231,8 @@ impl Report {
         let part = if self.complete() { "" } else { "-partial" };
         let name = format!("{kind}-{}-{commit}{part}.json", date.replace(' ', "-"));
         let path = dir.join(name);
-        save::write(&path, &serde_json::to_vec(&self.coarse())?)?;
+        let json = save::bounded(|digits| Ok(serde_json::to_vec(&self.coarse(digits))?))?;
+        save::write(&path, &json)?;
         save::write(&path.with_extension("html"), page::page(self).as_bytes())?;
         save::write(&path.with_extension("md"), self.markdown().as_bytes())?;
         Ok(path)

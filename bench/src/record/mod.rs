@@ -4,10 +4,13 @@
 //! a run begins when the machine has become quiet. Medians over the rounds are compared.
 
 pub(crate) mod contest;
+mod html;
 pub(crate) mod idle;
 pub(crate) mod outcome;
 mod page;
 mod summary;
+#[cfg(test)]
+mod test_runs;
 pub(crate) mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -86,7 +89,7 @@ pub(crate) fn run(args: &RecordArgs) -> Result<()> {
     let outcome = Outcome::new(started, machine, args, idle, contests);
     let page = page::markdown(&outcome);
     println!("{page}");
-    let path = outcome.write(&args.results, &page)?;
+    let path = outcome.write(&args.results, &html::html(&outcome), &page)?;
     eprintln!("written: {}", path.display());
     Ok(())
 }

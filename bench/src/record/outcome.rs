@@ -157,10 +157,31 @@ impl Outcome {
         }
     }
 
-    /// Writes the runs as JSON and the page as markdown, both named by date and commit. Returns
-    /// the page's path.
-    pub(crate) fn write(&self, dir: &Path, page: &str) -> Result<PathBuf> {
-        let json = serde_json::to_string_pretty(self)? + "\n";
-        save::dated(dir, "", &self.started, &self.machine.commit, &json, page)
+    /// With its latencies to fewer significant digits.
+    fn coarse(&self, digits: u8) -> Self {
+        let mut outcome = self.clone();
+        for runs in &mut outcome.contests {
+            for side in [&mut runs.floor, &mut runs.floor_beside, &mut runs.node] {
+                for run in side {
+                    *run = run.coarse(digits);
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Writes the runs as JSON, and what was made of them as page and markdown, named by date and
+    /// commit. Returns the markdown's path.
+    pub(crate) fn write(&self, dir: &Path, html: &str, markdown: &str) -> Result<PathBuf> {
+        let json = save::bounded(|digits| {
+            let text = serde_json::to_string_pretty(&self.coarse(digits))? + "\n";
+            Ok(text.into_bytes())
+        })?;
+        let faces = save::Faces {
+            json: &json,
+            html,
+            markdown,
+        };
+        save::dated(dir, "", &self.started, &self.machine.commit, &faces)
     }
 }

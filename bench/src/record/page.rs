@@ -5,48 +5,72 @@ use super::outcome::{ContestRuns, Outcome};
 use super::summary::{Spread, noise};
 use super::verdict::{Verdict, verdicts};
 use crate::cli::{BUSY, LEGEND};
-use crate::measurement::{Cost, markdown as table};
+use crate::measurement::{Cost, Measurement, markdown as table};
 
 pub(super) fn markdown(outcome: &Outcome) -> String {
     let started = &outcome.started;
     let mut page = format!("# Node and floor, {started}\n\n");
     page.push_str(&machine(outcome));
-    page.push_str("\n## Ratios\n\nCPU: median of the node over median of the floor. Latency: the node's median p50, at most \
-         that of the floors' sum and 30 µs.\n\n");
-    page.push_str(&ratios(outcome));
-    page.push_str("\n## Runs\n\nMedian (least .. greatest) over the rounds.\n\n");
-    page.push_str(&runs(outcome));
-    for runs in &outcome.contests {
-        if let Some(failure) = &runs.failure {
-            let (name, done) = (runs.contest.name(), runs.node.len());
-            page.push_str(&format!("\n{name} failed after {done} rounds: {failure}\n"));
-        }
+    let (columns, rows) = ratios(outcome);
+    page.push_str(&format!(
+        "\n## Ratios\n\n{RATIOS}\n\n{}",
+        table(&columns, &rows)
+    ));
+    let (columns, rows) = runs(outcome);
+    page.push_str(&format!(
+        "\n## Runs\n\nMedian (least .. greatest) over the rounds.\n\n{}",
+        table(&columns, &rows)
+    ));
+    for failure in failures(outcome) {
+        page.push_str(&format!("\n{failure}\n"));
     }
+    page.push_str(&format!("\n{LEGEND}\n\n{EXCLUDED}\n"));
+    page
+}
+
+pub(super) const RATIOS: &str = "\
+CPU: median of the node over median of the floor. Latency: the node's median p50, at most that of \
+the floors' sum and 30 µs.";
+
+pub(super) const EXCLUDED: &str = "\
+Excluded: the network (loopback only), TLS, compression, replication, more than one shard, open-loop
+latency. Floors answer streams with nothing; they write each byte once into fallocated files, as a
+log does.";
+
+/// What is missing, and why.
+pub(super) fn failures(outcome: &Outcome) -> Vec<String> {
+    let failed = outcome.contests.iter().filter_map(|runs| {
+        let (name, done) = (runs.contest.name(), runs.node.len());
+        let failure = runs.failure.as_ref()?;
+        Some(format!("{name} failed after {done} rounds: {failure}"))
+    });
+    let mut failures: Vec<String> = failed.collect();
     let mut every = outcome.contests.iter().map(ContestRuns::machine_was_quiet);
     if !every.all(|quiet| quiet) {
-        page.push_str(&format!(
-            "\nIn some runs {BUSY}; their ratios are left out.\n"
-        ));
+        failures.push(format!("In some runs {BUSY}; their ratios are left out."));
     }
-    page.push_str(&format!("\n{LEGEND}\n\n"));
-    page.push_str(
-        "Excluded: the network (loopback only), TLS, compression, replication, more than one \
-         shard, open-loop\nlatency. Floors answer streams with nothing; they write each byte once \
-         into fallocated files, as a\nlog does.\n",
-    );
-    page
+    failures
 }
 
 fn machine(outcome: &Outcome) -> String {
     let machine = &outcome.machine;
+    format!(
+        "{}\n\n{}\n\n{}\n",
+        machine.brief(),
+        machine.built(),
+        configuration(outcome)
+    )
+}
+
+/// What was asked for, in words.
+pub(super) fn configuration(outcome: &Outcome) -> String {
     let configuration = &outcome.configuration;
-    let mut text = format!("{}\n\n{}\n", machine.brief(), machine.built());
-    text.push_str(&format!(
-        "\n{} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}. Produce \
+    format!(
+        "{} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}. Produce \
          and consume: {} connections, {} in flight, records of {} bytes in batches of up to {}. \
          64 KiB requests: batches of up to 65536. One record: {} connections, {} in flight, {} bytes \
          of value, requests of {} bytes, echoed with {}. One at a time: the same record, 1 \
-         connection, 1 in flight. Settings beside one shard: {}.\n",
+         connection, 1 in flight. Settings beside one shard: {}.",
         configuration.rounds,
         configuration.seconds,
         configuration.warmup_seconds,
@@ -65,16 +89,16 @@ fn machine(outcome: &Outcome) -> String {
             [] => "none".to_owned(),
             settings => settings.join(", "),
         },
-    ));
-    text
+    )
 }
 
-fn ratios(outcome: &Outcome) -> String {
-    let rows: Vec<Vec<String>> = verdicts(outcome).iter().map(row).collect();
-    table(
-        &["contest", "machine", "process", "at most", "reached"],
-        &rows,
-    )
+/// Columns and rows.
+type Table = (Vec<&'static str>, Vec<Vec<String>>);
+
+pub(super) fn ratios(outcome: &Outcome) -> Table {
+    let rows = verdicts(outcome).iter().map(row).collect();
+    let columns = vec!["contest", "machine", "process", "at most", "reached"];
+    (columns, rows)
 }
 
 /// Ratios of CPU; of anything else the node's figure.
@@ -95,7 +119,7 @@ fn row(verdict: &Verdict) -> Vec<String> {
     ]
 }
 
-fn runs(outcome: &Outcome) -> String {
+pub(super) fn runs(outcome: &Outcome) -> Table {
     let mut rows = Vec::new();
     for runs in &outcome.contests {
         let digits = if runs.contest.per_request() { 2 } else { 3 };
@@ -120,6 +144,10 @@ fn runs(outcome: &Outcome) -> String {
                     .map(|run| seconds(&run.cost) / run.cost.seconds);
                 shares.fold(0.0, f64::max)
             };
+            let driver = |of: fn(&Measurement) -> f64, digits| {
+                let known = measured.iter().map(of).filter(|value| value.is_finite());
+                show(Spread::of(known), digits)
+            };
             let busiest = greatest(|cost| cost.driver_cpu_s);
             let server = greatest(|cost| cost.machine_cpu_s);
             let otherwise = greatest(|cost| cost.idle_baseline_s);
@@ -136,12 +164,14 @@ fn runs(outcome: &Outcome) -> String {
                 }),
                 format!("{:.0} %", 100.0 * server),
                 format!("{:.0} %", 100.0 * busiest),
+                driver(Measurement::driver_s_per_gb, 3),
+                driver(Measurement::driver_us_per_request, 2),
                 format!("{otherwise:.2}"),
                 format!("{:.0} %", 100.0 * stolen),
             ]);
         }
     }
-    let columns = [
+    let columns = vec![
         "run",
         "units",
         "machine CPU",
@@ -151,37 +181,19 @@ fn runs(outcome: &Outcome) -> String {
         "noise",
         "server busy",
         "driver busy",
+        "driver s/GB",
+        "driver µs/request",
         "cores busy before",
         "stolen",
     ];
-    table(&columns, &rows)
+    (columns, rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measurement::{Latency, Measurement};
     use crate::record::contest::Contest;
-
-    /// A run of one second and one GB.
-    fn run(machine_cpu_s: f64, idle_baseline_s: f64) -> Measurement {
-        Measurement {
-            name: String::new(),
-            bytes: 1_000_000_000,
-            requests: 0,
-            cost: Cost {
-                seconds: 1.0,
-                process_cpu_s: Some(machine_cpu_s),
-                machine_cpu_s,
-                machine_busy_s: 1.0,
-                idle_baseline_s,
-                driver_cpu_s: 0.1,
-                steal_s: 0.0,
-            },
-            latency: None,
-            memory: None,
-        }
-    }
+    use crate::record::test_runs::{run, took};
 
     fn verdict(floor: Vec<Measurement>, node: Vec<Measurement>) -> Vec<String> {
         judged(Contest::ProduceOne, floor, Vec::new(), node)
@@ -232,17 +244,6 @@ mod tests {
 
     #[test]
     fn a_latency_stands_beside_the_sum_of_its_floors() {
-        let took = |p50_ms: f64| {
-            let latency = Some(Latency {
-                p50_ms,
-                p99_ms: 1.0,
-                p999_ms: 1.0,
-                max_ms: 1.0,
-            });
-            let mut run = run(0.1, 0.0);
-            (run.latency, run.requests) = (latency, 10);
-            vec![run]
-        };
         let judge = |node| judged(Contest::DurableLatency, took(0.03), took(0.08), took(node));
         assert_eq!(judge(0.139)[2..6], ["139.0 µs", "-", "140.0 µs", "yes"]);
         assert_eq!(judge(0.141)[2..6], ["141.0 µs", "-", "140.0 µs", "no"]);

@@ -3,19 +3,32 @@
 use super::RunResult;
 use super::plot::Series;
 use crate::floor::Kind;
+use crate::load::{Acks, Load, Reading};
 use crate::measurement::{Latency, Measurement};
 
 const CLASS: &str = "floor";
 
+/// The cheapest programs that do what a load asks for: a ping-pong and, where acks wait for it, a
+/// durable write (the least latency); and what receives, stores and sends its bytes.
+pub(crate) fn kinds_for(load: &Load) -> Vec<Kind> {
+    let mut kinds = vec![Kind::PingPong];
+    kinds.extend_from_slice(match load.acks {
+        Acks::All => &[Kind::DurableOver, Kind::StoreDurable],
+        _ => &[Kind::Store],
+    });
+    if load.reading == Reading::Live {
+        kinds.push(Kind::Send);
+    }
+    kinds
+}
+
 /// Those that are latencies, and their sum: a message is asked for, made durable, and answered.
 /// (Percentiles add up to more than the sum's own; medians hardly.)
-fn latencies(result: &RunResult) -> Vec<(&'static str, Latency)> {
+fn latencies(floors: &[Measurement]) -> Vec<(&'static str, Latency)> {
     let of = |kind: Kind| {
-        let mut floors = result.floors.iter();
-        floors
-            .find(|floor| floor.name == kind.name())?
-            .latency
-            .clone()
+        let mut floors = floors.iter();
+        let floor = floors.find(|floor| floor.name == kind.name())?;
+        floor.latency.clone()
     };
     let ping = of(Kind::PingPong);
     let sum = ping
@@ -26,6 +39,7 @@ fn latencies(result: &RunResult) -> Vec<(&'static str, Latency)> {
             p99_ms: ping.p99_ms + disk.p99_ms,
             p999_ms: ping.p999_ms + disk.p999_ms,
             max_ms: ping.max_ms + disk.max_ms,
+            histogram: None,
         });
     let ping = ping.map(|ping| ("floor: ping-pong", ping));
     let sum = sum.map(|sum| ("floor: + durable write", sum));
@@ -33,7 +47,7 @@ fn latencies(result: &RunResult) -> Vec<(&'static str, Latency)> {
 }
 
 /// Lines over percentiles.
-pub(super) fn over_percentiles(result: &RunResult) -> Vec<Series> {
+pub(crate) fn over_percentiles(floors: &[Measurement]) -> Vec<Series> {
     let line = |(name, of): (&str, Latency)| Series {
         name: name.to_owned(),
         class: CLASS,
@@ -45,12 +59,12 @@ pub(super) fn over_percentiles(result: &RunResult) -> Vec<Series> {
             (1.0, of.max_ms),
         ],
     };
-    latencies(result).into_iter().map(line).collect()
+    latencies(floors).into_iter().map(line).collect()
 }
 
 /// p50 of the last of them, until `last` seconds: what no message can come below for long.
 pub(super) fn latency_over_time(result: &RunResult, last: f64) -> Option<Series> {
-    let (name, of) = latencies(result).pop()?;
+    let (name, of) = latencies(&result.floors).pop()?;
     Some(level(format!("{name}, p50"), of.p50_ms, last))
 }
 
@@ -59,7 +73,7 @@ pub(super) fn latency_over_time(result: &RunResult, last: f64) -> Option<Series>
 pub(super) fn rates(result: &RunResult, last: f64, highest: f64) -> (Vec<Series>, Vec<String>) {
     let message = result.window.acked_bytes as f64 / result.window.acked as f64;
     let (mut lines, mut above) = (Vec::new(), Vec::new());
-    for floor in streams(result) {
+    for floor in streams(&result.floors) {
         let rate = floor.bytes as f64 / floor.cost.seconds / message;
         if !rate.is_finite() {
             continue;
@@ -76,14 +90,14 @@ pub(super) fn rates(result: &RunResult, last: f64, highest: f64) -> (Vec<Series>
 
 /// CPU seconds that the floors would have spent on the bytes of this run's window, in and out:
 /// the process's, the machine's. None where a direction has no floor that can be believed.
-pub(super) fn same_bytes(result: &RunResult) -> Option<(f64, f64)> {
+pub(crate) fn same_bytes(result: &RunResult, floors: &[Measurement]) -> Option<(f64, f64)> {
     let directions = [
         (result.window.acked_bytes, false),
         (result.window.consumed_bytes, true),
     ];
     let (mut process, mut machine) = (0.0, 0.0);
     for (bytes, out) in directions.into_iter().filter(|(bytes, _)| *bytes > 0) {
-        let mut floors = streams(result);
+        let mut floors = streams(floors);
         let floor = floors.find(|floor| is_out(floor) == out && floor.machine_was_quiet())?;
         let share = bytes as f64 / floor.bytes as f64;
         process += share * floor.cost.process_cpu_s?;
@@ -92,8 +106,8 @@ pub(super) fn same_bytes(result: &RunResult) -> Option<(f64, f64)> {
     (machine > 0.0).then_some((process, machine))
 }
 
-fn streams(result: &RunResult) -> impl Iterator<Item = &Measurement> {
-    result.floors.iter().filter(|floor| floor.requests == 0)
+fn streams(floors: &[Measurement]) -> impl Iterator<Item = &Measurement> {
+    floors.iter().filter(|floor| floor.requests == 0)
 }
 
 fn is_out(floor: &Measurement) -> bool {
@@ -134,6 +148,7 @@ mod tests {
                 p99_ms: 2.0 * p50_ms,
                 p999_ms: 3.0 * p50_ms,
                 max_ms: 4.0 * p50_ms,
+                histogram: None,
             }),
             memory: None,
         }
@@ -155,7 +170,7 @@ mod tests {
 
     #[test]
     fn latencies_add_up() {
-        let lines = over_percentiles(&result());
+        let lines = over_percentiles(&result().floors);
         let at_p99: Vec<f64> = lines.iter().map(|line| line.points[2].1).collect();
         assert_eq!(at_p99, [0.04, 0.2]);
         let level = latency_over_time(&result(), 9.0).expect("a floor");
@@ -176,10 +191,10 @@ mod tests {
     #[test]
     fn the_same_bytes_go_in_and_out() {
         // Half the stored bytes and half the sent ones: 0.4 + 0.2 of the machine.
-        let (process, machine) = same_bytes(&result()).expect("both directions");
+        let (process, machine) = same_bytes(&result(), &result().floors).expect("both directions");
         assert!((process - 0.3).abs() < 1e-9 && (machine - 0.6).abs() < 1e-9);
         let mut without = result();
         without.floors.pop();
-        assert_eq!(same_bytes(&without), None);
+        assert_eq!(same_bytes(&without, &without.floors), None);
     }
 }

@@ -9,9 +9,10 @@ pub(crate) struct Grid {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// A picture of CPU seconds per GB: name, the server's process, the whole machine.
+/// A picture of CPU: name, the server's process, the whole machine.
 pub(crate) struct Bars {
     pub(crate) title: String,
+    pub(crate) unit: &'static str,
     pub(crate) bars: Vec<(String, f64, f64)>,
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn page(title: &str, sub: &str, about: &[String], sections: &[Section
     document(&escape(title), &body)
 }
 
-fn paragraphs(texts: &[String]) -> String {
+pub(crate) fn paragraphs(texts: &[String]) -> String {
     let paragraphs = texts
         .iter()
         .map(|text| format!("<p class=\"sub\">{}</p>\n", escape(text)));
@@ -51,7 +52,7 @@ fn paragraphs(texts: &[String]) -> String {
 }
 
 /// A rule where the first column changes.
-fn table(grid: &Grid) -> String {
+pub(crate) fn table(grid: &Grid) -> String {
     let cells = |row: &[String], tag: &str| -> String {
         let cells = row
             .iter()
@@ -75,7 +76,7 @@ fn table(grid: &Grid) -> String {
     text
 }
 
-fn picture(of: &Bars) -> String {
+pub(crate) fn picture(of: &Bars) -> String {
     let part = |name, class, value| Part { name, class, value };
     let rows: Vec<Bar> = of
         .bars
@@ -95,6 +96,6 @@ fn picture(of: &Bars) -> String {
     format!(
         "<h3>{}</h3>\n{}",
         escape(&of.title),
-        bars(&of.title, "CPU seconds per GB", &rows)
+        bars(&of.title, of.unit, &rows)
     )
 }

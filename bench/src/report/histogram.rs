@@ -1,6 +1,8 @@
 //! A latency histogram as JSON: its recorded values and their counts, nothing summed away, in the
 //! form that all HdrHistogram tools read.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
@@ -104,6 +106,26 @@ impl Latencies {
         }
     }
 
+    /// All of them together.
+    pub(crate) fn sum<'a>(all: impl IntoIterator<Item = &'a Latencies>) -> Self {
+        let mut values = BTreeMap::new();
+        let (mut count, mut total_ns, mut max_ns) = (0, 0.0, 0);
+        for one in all {
+            for (value, times) in &one.values {
+                *values.entry(*value).or_insert(0) += times;
+            }
+            count += one.count;
+            total_ns += one.mean_ns * one.count as f64;
+            max_ns = max_ns.max(one.max_ns);
+        }
+        Self {
+            count,
+            mean_ns: total_ns / (count as f64).max(1.0),
+            max_ns,
+            values: values.into_iter().collect(),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -150,6 +172,25 @@ mod tests {
         }
         let bytes = |of: &Latencies| serde_json::to_string(of).unwrap().len();
         assert!(bytes(&coarse) < bytes(&fine));
+    }
+
+    #[test]
+    fn histograms_add_up() {
+        let of = |values: &[(u64, u64)], mean_ns, max_ns| Latencies {
+            count: values.iter().map(|(_, times)| times).sum(),
+            mean_ns,
+            max_ns,
+            values: values.to_vec(),
+        };
+        let one = of(&[(1_000_000, 90), (5_000_000, 2)], 1e6, 4_999_000);
+        let other = of(&[(1_000_000, 8)], 2e6, 1_000_000);
+        let sum = Latencies::sum([&one, &other, &Latencies::default()]);
+        assert_eq!((sum.count, sum.max_ns), (100, 4_999_000));
+        assert_eq!(sum.values, [(1_000_000, 98), (5_000_000, 2)]);
+        assert_eq!(sum.ms(0.98), Some(1.0));
+        assert_eq!(sum.ms(0.99), Some(4.999));
+        assert_eq!(sum.mean_ns, 1_080_000.0);
+        assert_eq!(Latencies::sum([]), Latencies::default());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 pub mod compare;
 mod figures;
-mod floors;
+pub(crate) mod floors;
 pub(crate) mod grid;
 pub mod histogram;
 pub(crate) mod html;

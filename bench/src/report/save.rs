@@ -74,8 +74,31 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     written().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Writes runs as JSON and their page as markdown, both named by `prefix`, date and commit, into
-/// `dir`, which is made if it is missing. Returns the page's path.
+/// Bytes of a result that is kept in the repository, at most.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// A result as JSON with its latencies to two significant digits; where it would be larger than
+/// [`KEPT_BYTES_MAX`], to one. `form` makes it to so many digits.
+///
+/// # Errors
+/// Those of `form`.
+pub(crate) fn bounded(form: impl Fn(u8) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    let json = form(2)?;
+    match json.len() > KEPT_BYTES_MAX {
+        true => form(1),
+        false => Ok(json),
+    }
+}
+
+/// A result's faces.
+pub(crate) struct Faces<'a> {
+    pub(crate) json: &'a [u8],
+    pub(crate) html: &'a str,
+    pub(crate) markdown: &'a str,
+}
+
+/// Writes runs as JSON, page and markdown, all named by `prefix`, date and commit, into `dir`, which
+/// is made if it is missing. Returns the markdown's path.
 ///
 /// # Errors
 /// When they cannot be written whole.
@@ -84,8 +107,7 @@ pub(crate) fn dated(
     prefix: &str,
     started: &str,
     commit: &str,
-    json: &str,
-    page: &str,
+    faces: &Faces<'_>,
 ) -> Result<PathBuf> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let date = started
@@ -94,9 +116,10 @@ pub(crate) fn dated(
         .replace(' ', "-");
     let commit = commit.get(..10).unwrap_or("unknown");
     let path = dir.join(format!("{prefix}{date}-{commit}.json"));
-    write(&path, json.as_bytes())?;
+    write(&path, faces.json)?;
+    write(&path.with_extension("html"), faces.html.as_bytes())?;
     let path = path.with_extension("md");
-    write(&path, page.as_bytes())?;
+    write(&path, faces.markdown.as_bytes())?;
     Ok(path)
 }
 
@@ -111,4 +134,16 @@ fn name(result: &RunResult) -> String {
     let commit = result.machine.commit.get(..10).unwrap_or("unknown");
     let partial = if result.complete { "" } else { "-partial" };
     format!("{date}-{label}-{commit}{partial}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_kept_to_one_digit() {
+        let of = |each: usize| bounded(|digits| Ok(vec![digits; each * usize::from(digits)]));
+        assert_eq!(of(KEPT_BYTES_MAX / 2).unwrap()[0], 2);
+        assert_eq!(of(KEPT_BYTES_MAX / 2 + 1).unwrap()[0], 1);
+    }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::Stage;
-use super::findings::{Better, Findings};
+use super::findings::{Beside, Better, Findings};
 use crate::contest::Server;
 use crate::drive::{self, Consumer, Load, Partition, Plan, Range, produce, saturate};
+use crate::floor::Kind;
 use crate::machine::wait_until_quiet;
 use crate::measurement::Measurement;
 
@@ -36,6 +37,7 @@ impl Stage<'_> {
         }
         let (run, records) = self.quiet_produce(name, server, (topic, partitions), load, plan)?;
         self.findings.closed(&run, Some(records));
+        self.findings.beside(name, produce_floors(load));
         self.end(run, server)
     }
 
@@ -82,6 +84,7 @@ impl Stage<'_> {
             .with_context(|| self.blame(name, server))?
             .measurement(name);
         self.findings.closed(&run, None);
+        self.findings.beside(name, consume_floors(range));
         self.end(run, server)
     }
 
@@ -104,7 +107,31 @@ impl Stage<'_> {
     }
 }
 
+/// Of what stores a load's requests.
+fn produce_floors(load: Load) -> &'static [Kind] {
+    match (load.batch_bytes, load.acks) {
+        (0, _) => &[Kind::Echo],
+        (_, -1) => &[Kind::StoreDurable],
+        _ => &[Kind::Store, Kind::StoreCopy],
+    }
+}
+
+/// Of what sends a range again and again: the tail is in memory, what is older in page cache.
+fn consume_floors(range: Range) -> &'static [Kind] {
+    match range {
+        Range::Last(_) => &[Kind::Send],
+        Range::First(_) => &[Kind::Sendfile],
+    }
+}
+
 impl Findings {
+    fn beside(&mut self, load: &str, kinds: &[Kind]) {
+        self.floors.push(Beside {
+            load: load.to_owned(),
+            kinds: kinds.to_vec(),
+        });
+    }
+
     /// Adds all that is to be said of a closed loop. `records` of each request.
     fn closed(&mut self, run: &Measurement, records: Option<u64>) {
         let (name, seconds) = (&run.name, run.cost.seconds);

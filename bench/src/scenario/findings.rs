@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::contest::MemoryNow;
+use crate::floor::Kind;
 use crate::measurement::{Cost, Measurement};
 use crate::report::{Latencies, RunResult};
 
@@ -37,6 +38,15 @@ pub(crate) struct Started {
     pub(crate) memory_before: MemoryNow,
 }
 
+/// What a closed loop stands beside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Beside {
+    /// Figures of this load begin with it.
+    pub(crate) load: String,
+    /// The cheapest programs that move its bytes, or answer its requests.
+    pub(crate) kinds: Vec<Kind>,
+}
+
 /// Names the share of messages that was acked in time; from [`SUSTAINED_MIN`] on a rate is held.
 pub(crate) const SUSTAINED: &str = "sustained";
 pub(crate) const SUSTAINED_MIN: f64 = 0.99;
@@ -53,9 +63,18 @@ pub(crate) struct Findings {
     pub(crate) runs: Vec<RunResult>,
     /// Closed loops.
     pub(crate) measurements: Vec<Measurement>,
+    /// Of the closed loops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) floors: Vec<Beside>,
 }
 
 impl Findings {
+    /// Whether a closed loop is one of small requests: its CPU counts for each of them.
+    pub(crate) fn is_small(&self, load: &str) -> bool {
+        let mut floors = self.floors.iter();
+        floors.any(|one| one.load == load && one.kinds.contains(&Kind::Echo))
+    }
+
     /// Adds a figure; one that is not a number is left out.
     pub(crate) fn figure(&mut self, name: &str, unit: &str, better: Better, value: f64) {
         if value.is_finite() {
@@ -69,7 +88,8 @@ impl Findings {
     }
 
     /// Adds what `cost` comes to for each of `count` (a count of `unit`'s denominator): of the
-    /// machine, which is compared, and of the process, which is told.
+    /// machine, which is compared, and of the process and of the driver, which are told: a driver
+    /// that is not light would be measured with the server.
     pub(crate) fn cpu(&mut self, of: &str, unit: &str, cost: &Cost, count: f64) {
         if cost.machine_was_quiet() {
             let machine = cost.machine_cpu_s / count;
@@ -88,6 +108,8 @@ impl Findings {
                 process,
             );
         }
+        let driver = cost.driver_cpu_s / count;
+        self.figure(&format!("{of}: driver CPU"), unit, Better::Neither, driver);
     }
 
     /// Adds percentiles.
@@ -138,15 +160,9 @@ impl Findings {
             self.cpu(of, "s/GB", &cpu.cost, run.moved_gb());
             let millions = run.window.acked as f64 / 1e6;
             self.cpu(of, "s/million messages", &cpu.cost, millions);
-            // A driver that is not light would be measured with the server.
-            let driver = cpu.cost.driver_cpu_s;
-            let requests = run.requests() as f64;
-            for (unit, each) in [
-                ("s/GB", driver / run.moved_gb()),
-                ("µs/request", driver * 1e6 / requests),
-            ] {
-                self.figure(&format!("{of}: driver CPU"), unit, Better::Neither, each);
-            }
+            let driver = cpu.cost.driver_cpu_s * 1e6 / run.requests() as f64;
+            let name = format!("{of}: driver CPU");
+            self.figure(&name, "µs/request", Better::Neither, driver);
         }
         for caveat in &run.caveats {
             let note = format!("{of}: {caveat}");

@@ -27,6 +27,7 @@ mod overload;
 mod past_retention;
 mod scrape;
 mod stage;
+mod tls;
 mod transactions;
 
 use anyhow::{Result, bail};
@@ -67,6 +68,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     transactions::SCENARIO,
     group_load::SCENARIO,
     live_moves::SCENARIO,
+    tls::SCENARIO,
 ];
 
 /// Those of these names or numbers; all where none are given, or `all`.

@@ -103,6 +103,10 @@ fn told(stage: &mut Stage, name: &str, runs: &[Measurement]) {
     figure("throughput", "MB/s", Better::More, rate);
     figure("machine CPU", "s/GB", Better::Less, machine(runs));
     figure("process CPU", "s/GB", Better::Neither, process(runs));
+    let driver = Spread::of(runs.iter().map(Measurement::driver_s_per_gb));
+    figure("driver CPU", "s/GB", Better::Neither, driver);
+    let driver = Spread::of(runs.iter().map(Measurement::driver_us_per_request));
+    figure("driver CPU", "µs/request", Better::Neither, driver);
 }
 
 fn compared(stage: &mut Stage, what: &str, apart: &[Measurement], one: &[Measurement]) {

@@ -77,16 +77,28 @@ pub struct Node {
 impl Node {
     pub fn start() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let data = dir.path().join("data");
+        Self::run(dir, &data, &[])
+    }
+
+    /// Its data in `data`, with settings: `name=value`.
+    pub fn start_at(data: &Path, settings: &[&str]) -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        Self::run(dir, data, settings)
+    }
+
+    fn run(dir: tempfile::TempDir, data: &Path, settings: &[&str]) -> Self {
+        let data = format!("log.dirs={}", data.display());
+        let usual = [
+            "listeners=PLAINTEXT://127.0.0.1:0",
+            "shards=1",
+            "metrics.listener=127.0.0.1:0",
+            &data,
+        ];
+        let all = usual.iter().chain(settings);
         let mut child = Command::new(std::env::current_exe().expect("this binary"))
-            .args(["serve", "--set", "listeners=PLAINTEXT://127.0.0.1:0"])
-            .args([
-                "--set",
-                "shards=1",
-                "--set",
-                "metrics.listener=127.0.0.1:0",
-                "--set",
-            ])
-            .arg(format!("log.dirs={}", dir.path().join("data").display()))
+            .arg("serve")
+            .args(all.flat_map(|setting| ["--set", setting]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::common::{self, Node, bench};
+use crate::disk::SmallDisk;
 use crate::{load, load_for, result, said};
 
 pub fn nobody_listens() {
@@ -152,6 +153,25 @@ pub fn a_node_that_is_killed_leaves_a_partial_result() {
         page.contains("PARTIAL") || page.contains("Partial"),
         "the page says so"
     );
+}
+
+/// What was acked until then is proven and kept; the rest is named with the server's own error.
+pub fn a_servers_disk_that_fills_up_leaves_a_partial_result() {
+    let Some(disk) = SmallDisk::new(64) else {
+        return;
+    };
+    let node = Node::start_at(&disk.path().join("data"), &["log.segment.bytes=1048576"]);
+    let save = node.dir().join("result.json");
+    let (child, _) = under_way("2s", &node, &save);
+    disk.fill(1 << 20);
+    assert!(!ends(child).success());
+    let result = result(&save);
+    assert!(!result.complete && result.totals.acked > 0 && result.totals.failed > 0);
+    let problems = result.problems.join("; ");
+    assert!(problems.contains("KAFKA_STORAGE_ERROR"), "{problems}");
+    assert!(result.validity.holds(), "{:?}", result.validity);
+    let page = std::fs::read_to_string(save.with_extension("html")).expect("the page");
+    assert!(page.contains("PARTIAL RESULT"), "the page says so");
 }
 
 pub fn an_interrupt_leaves_a_partial_result() {

@@ -39,7 +39,7 @@ pub(super) fn section(result: &RunResult) -> String {
             cost.seconds,
         ),
     }];
-    let same_bytes = floors::same_bytes(result);
+    let same_bytes = floors::same_bytes(result, &result.floors);
     window.extend(same_bytes.map(|(process, machine)| Bar {
         name: "floors, the same bytes".to_owned(),
         parts: parts(process, machine, 0.0, 0.0, cost.seconds),

@@ -5,7 +5,7 @@ mod facts;
 mod over_time;
 mod percentiles;
 
-pub(crate) use percentiles::distribution;
+pub(crate) use percentiles::latency_chart;
 
 use super::RunResult;
 use super::histogram::Latencies;

@@ -27,42 +27,58 @@ pub(crate) fn distribution(of: &Latencies, most: f64) -> Vec<(f64, f64)> {
     points
 }
 
-pub(super) fn section(result: &RunResult) -> String {
-    let count = result.produce_ack.count.max(result.end_to_end.count);
-    if count == 0 {
-        return "<p>No message of the window was answered.</p>".to_owned();
-    }
+/// Distributions and what is drawn beside them (floors) in one plot; empty where there are none.
+pub(crate) fn latency_chart(
+    title: &str,
+    x_name: &str,
+    lines: &[(String, &'static str, &Latencies)],
+    beside: Vec<Series>,
+) -> String {
+    let counts = lines.iter().map(|(_, _, of)| of.count);
+    let Some(count) = counts.max().filter(|count| *count > 0) else {
+        return String::new();
+    };
     let nines = (count as f64).log10().floor().clamp(2.0, 6.0);
     let most = 1.0 - 10f64.powf(-nines);
+    let lines = lines.iter().filter(|(_, _, of)| !of.is_empty());
+    let mut series: Vec<Series> = lines
+        .map(|(name, class, of)| Series {
+            name: name.clone(),
+            class,
+            points: distribution(of, most),
+        })
+        .collect();
+    series.extend(beside);
+    let points = series.iter().flat_map(|series| &series.points);
+    let values: Vec<f64> = points.map(|point| point.1.max(0.01)).collect();
+    let chart = Chart {
+        title,
+        x_name,
+        y_name: "ms",
+        x: Axis::Nines { most },
+        y: Axis::log(values.into_iter()),
+        series,
+        shaded_to: None,
+    };
+    chart.svg()
+}
+
+pub(super) fn section(result: &RunResult) -> String {
+    if result.produce_ack.is_empty() && result.end_to_end.is_empty() {
+        return "<p>No message of the window was answered.</p>".to_owned();
+    }
     let lines = [
         ("driver's own lateness", "quiet", &result.driver_lateness),
         ("produce → ack", "one", &result.produce_ack),
         ("produce → consumed", "two", &result.end_to_end),
     ];
-    let mut series: Vec<Series> = lines
-        .into_iter()
-        .filter(|(_, _, of)| !of.is_empty())
-        .map(|(name, class, of)| Series {
-            name: name.to_owned(),
-            class,
-            points: distribution(of, most),
-        })
-        .collect();
-    series.extend(floors::over_percentiles(result));
-    let values: Vec<f64> = series
-        .iter()
-        .flat_map(|series| series.points.iter().map(|point| point.1))
-        .collect();
-    let chart = Chart {
-        title: "Latency by percentile",
-        x_name: "percentile of the messages intended within the window",
-        y_name: "ms",
-        x: Axis::Nines { most },
-        y: Axis::log(values.into_iter().map(|ms| ms.max(0.01))),
-        series,
-        shaded_to: None,
-    };
-    let mut text = chart.svg();
+    let drawn = lines.map(|(name, class, of)| (name.to_owned(), class, of));
+    let mut text = latency_chart(
+        "Latency by percentile",
+        "percentile of the messages intended within the window",
+        &drawn,
+        floors::over_percentiles(&result.floors),
+    );
     text.push_str("<table><tr><th></th>");
     let quantiles = [0.5, 0.9, 0.99, 0.999, 0.9999, 1.0];
     for name in [

@@ -3,7 +3,8 @@
 use super::{Axis, escape, short};
 
 const WIDTH: f64 = 880.0;
-const LEFT: f64 = 250.0;
+/// Of the names, at least and at most.
+const LEFT: [f64; 2] = [250.0, 400.0];
 const RIGHT: f64 = 70.0;
 const ROW: f64 = 30.0;
 const TOP: f64 = 34.0;
@@ -33,7 +34,9 @@ impl Bar<'_> {
 /// The bars as an SVG element.
 pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar<'_>]) -> String {
     let axis = Axis::linear(bars.iter().map(Bar::total));
-    let x = |value: f64| LEFT + axis.place(value) * (WIDTH - LEFT - RIGHT);
+    let longest = bars.iter().map(|bar| bar.name.chars().count()).max();
+    let left = (14.0 + 6.4 * longest.unwrap_or(0) as f64).clamp(LEFT[0], LEFT[1]);
+    let x = |value: f64| left + axis.place(value) * (WIDTH - left - RIGHT);
     let bottom = TOP + bars.len() as f64 * ROW;
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"{}\">\n",
@@ -50,7 +53,7 @@ pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar<'_>]) -> String {
     }
     svg.push_str(&format!(
         "<text class=\"mark middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
-        (LEFT + WIDTH - RIGHT) / 2.0,
+        (left + WIDTH - RIGHT) / 2.0,
         bottom + 30.0,
         escape(unit)
     ));
@@ -58,7 +61,7 @@ pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar<'_>]) -> String {
         let top = TOP + row as f64 * ROW;
         svg.push_str(&format!(
             "<text class=\"name end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
-            LEFT - 8.0,
+            left - 8.0,
             top + 19.0,
             escape(&bar.name)
         ));
