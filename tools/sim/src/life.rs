@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +14,6 @@ use odradek_engine::io::Io;
 use odradek_engine::io::sim::SimWorld;
 use odradek_shards::broker::{Boot, BootError, Broker, Endpoint, log_dirs, start, until_stopped};
 use odradek_shards::net::Gate;
-use odradek_shards::partition::remove_directory;
 use odradek_shards::runtime::Mailboxes;
 
 use crate::admin::{Admin, administer};
@@ -27,7 +25,7 @@ use crate::groups::{Committer, commit_forever};
 use crate::judge::{judge, judge_at_rest};
 use crate::machine::Machine;
 use crate::oracle::{Oracle, Stood};
-use crate::plan::{End, LOG_DIRS, Plan, Rng};
+use crate::plan::{End, Plan, Rng};
 use crate::producer::{Producer, produce};
 use crate::script::Script;
 use crate::site::Site;
@@ -49,6 +47,8 @@ pub struct Cast {
     pub owner: Rc<RefCell<Owner>>,
     /// The log directory that failed last.
     pub failed: Cell<Option<usize>>,
+    /// It does not start any more: a partition is in two directories.
+    pub twice: Cell<bool>,
 }
 
 /// How one life is to be.
@@ -301,18 +301,13 @@ async fn serve(
     match boot(&site, &ios, &spawners).await {
         Ok(brokers) => *serving.brokers.borrow_mut() = brokers,
         Err(BootError::Twice { partition, .. }) if cast.failed.get().is_some() => {
-            // A directory failed while it moved away from there, and is back: the message says what
-            // is to be done.
-            let root = LOG_DIRS[cast.failed.get().expect("just looked")];
-            let path = Path::new(root).join(partition);
+            // A directory failed while it moved from or to there, and is back. Which of both is right is
+            // for a person to say, as in Kafka; no later life starts either.
             story::tell(
                 site.world.now(),
-                format_args!("{} is removed by hand", path.display()),
+                format_args!("the node does not start: {partition} is in two directories"),
             );
-            let removed = remove_directory(&site.io, &path).await;
-            removed.expect("nothing fails now");
-            let synced = site.io.sync_directory(Path::new(root)).await;
-            synced.expect("nothing fails now");
+            cast.twice.set(true);
             return serving.failed.set(true);
         }
         Err(error) => {

@@ -106,6 +106,10 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
         if last && lived {
             break;
         }
+        if cast.twice.get() {
+            report.count("starts refused, a partition in two directories", 1);
+            break;
+        }
         if !lived && last {
             // Its disk has failed, so it has ended before its time: another one.
             died += 1;
@@ -206,6 +210,7 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
         admin: Rc::new(RefCell::new(admin)),
         owner: Rc::new(RefCell::new(owner)),
         failed: Cell::default(),
+        twice: Cell::default(),
     }
 }
 
