@@ -2,8 +2,10 @@
 
 use odradek_engine::log::Aborted;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
-use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
-use odradek_shards::partition::{End, Partition, Piece};
+use odradek_engine::types::{
+    Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TransactionEnd as End,
+};
+use odradek_shards::partition::{Partition, Piece};
 
 use super::durable::{OTHER, append, open, open_of};
 use super::left_behind::{live, machine};

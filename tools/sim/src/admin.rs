@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use crate::client::Lost;
 use crate::oracle::Partition;
-use crate::plan::{LOG_DIRS, Rng};
-use crate::requests::{alter_log_dir, alter_topic, delete_records, reassign};
+use crate::plan::Rng;
+use crate::requests::{alter_topic, delete_records, reassign};
 use crate::site::{Links, Site, is_passing};
 use crate::story;
 
@@ -15,8 +15,6 @@ const OUT_OF_RANGE: i16 = 1;
 const CUT: &str = "cut";
 const SETTING: &str = "delete.retention.ms";
 const NONE: i64 = -1;
-/// Another shard has the partition.
-const REPLICA_NOT_AVAILABLE: i16 = 9;
 
 /// What an administrator remembers over all lives.
 pub struct Admin {
@@ -28,8 +26,6 @@ pub struct Admin {
     pub moves: u64,
     pub deletions: u64,
     pub changes: u64,
-    /// To other log directories.
-    pub relocations: u64,
 }
 
 impl Admin {
@@ -41,7 +37,6 @@ impl Admin {
             moves: 0,
             deletions: 0,
             changes: 0,
-            relocations: 0,
         }
     }
 
@@ -84,14 +79,10 @@ pub async fn administer(site: Site, admin: Rc<RefCell<Admin>>) {
 }
 
 async fn one(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(), Lost> {
-    let kinds = if site.plan.several { 5 } else { 3 };
-    match admin.rng.range(0, kinds) {
+    match admin.rng.range(0, 3) {
         0 if site.script.wants("delete records") => delete(site, admin, links).await,
         1 if site.script.wants("change a setting") => change(site, admin, links).await,
         2 | 3 if site.has_ports() && site.script.wants("move") => {
-            reassign_one(site, admin, links).await
-        }
-        4 | 5 if site.script.wants("move to another log directory") => {
             relocate(site, admin, links).await
         }
         _ => Ok(()),
@@ -150,22 +141,6 @@ async fn change(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(),
 }
 
 async fn relocate(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(), Lost> {
-    let partition = admin.rng.pick(&site.partitions);
-    let to = admin.rng.pick(&LOG_DIRS);
-    let error = alter_log_dir(links.leader(partition).await?, partition, to).await?;
-    story::tell(
-        site.world.now(),
-        format_args!("{partition:?} is to move to {to}: error {error}"),
-    );
-    match error {
-        0 => admin.relocations += 1,
-        error if error == REPLICA_NOT_AVAILABLE || is_passing(error) => {}
-        error => panic!("AlterReplicaLogDirs: error {error}"),
-    }
-    Ok(())
-}
-
-async fn reassign_one(site: &Site, admin: &mut Admin, links: &mut Links) -> Result<(), Lost> {
     let partition = admin.rng.pick(&site.partitions);
     let shards = u64::from(site.plan.shards);
     let to = site

@@ -2,7 +2,7 @@
 
 use odradek_engine::io::sim::{SimFaults, SimWorld};
 
-use crate::plan::{LOG_DIRS, Rng};
+use crate::plan::Rng;
 use crate::site::Site;
 use crate::story;
 
@@ -53,8 +53,6 @@ pub async fn trouble(site: Site, mut rng: Rng) {
 fn begin(site: &Site, rng: &mut Rng, kind: &str, spare: bool) {
     let rate = rng.pick(&[2, 10, 50]);
     let room = rng.pick(&[0, 10_000, 200_000]);
-    // Without the metadata's directory it ends.
-    let whole_node_goes_on = site.plan.several && !rng.one_in(3);
     let full = site.world.disk_used() + room;
     site.oracle.borrow_mut().rough = true;
     if kind == "clock jumps" {
@@ -66,9 +64,6 @@ fn begin(site: &Site, rng: &mut Rng, kind: &str, spare: bool) {
     site.world.set_faults(|faults| {
         if spare {
             faults.spared = SPARED.map(str::to_owned).to_vec();
-        }
-        if whole_node_goes_on {
-            faults.spared.push(format!("{}/", LOG_DIRS[0]));
         }
         match kind {
             "failing flushes" => faults.sync_fails = rate,

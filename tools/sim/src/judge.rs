@@ -16,7 +16,7 @@ use crate::committed::judge_committed;
 use crate::fetch::{Whole, whole};
 use crate::life::Cast;
 use crate::oracle::Partition;
-use crate::plan::{LOG_DIRS, Rng, TRANSACTORS};
+use crate::plan::{Rng, TRANSACTORS};
 use crate::requests::metadata;
 use crate::site::{Links, Site};
 use crate::transactor::{begin, id_of, look_at_offset};
@@ -196,9 +196,8 @@ async fn nothing_behind(site: &Site, brokers: &[Rc<Broker>]) {
             let Some(wrong) = behind(site, *partition, &hosted) else {
                 break;
             };
-            // Compaction, and a move to another directory, exchange a file first, and what is known
-            // of it then.
-            let exchanged = (site.compacts(*partition) || site.plan.several) && left > 0;
+            // Compaction exchanges a file first, and what is known of it then.
+            let exchanged = site.compacts(*partition) && left > 0;
             let spoiled = site.oracle.borrow().is_spoiled(*partition);
             assert!(exchanged || spoiled, "{wrong}");
             if spoiled {
@@ -216,11 +215,7 @@ fn behind(site: &Site, partition: Partition, hosted: &Hosted) -> Option<String> 
     hosted.partition.with_log(|log| {
         log.segments().find_map(|segment| {
             let stem = file_stem(segment.base);
-            let path = |root: &&str| format!("{root}/{topic}-{index}/{stem}.log");
-            let path = LOG_DIRS
-                .iter()
-                .map(path)
-                .find(|path| files.contains_key(path))?;
+            let path = format!("/data/{topic}-{index}/{stem}.log");
             let rest = files.get(&path)?.get(segment.size as usize..)?;
             let end = segment.size;
             (!rest.iter().all(|byte| *byte == 0))

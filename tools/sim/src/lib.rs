@@ -8,13 +8,11 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a program around the node
 
 mod admin;
-mod at_rest;
 mod batches;
 mod chaos;
 pub mod client;
 mod committed;
 mod consumer;
-mod copies;
 mod damage;
 mod ending;
 pub mod fetch;
@@ -27,7 +25,6 @@ mod ledger;
 mod life;
 mod machine;
 pub mod mutants;
-mod noticed;
 mod oracle;
 pub mod plan;
 mod producer;
@@ -35,15 +32,12 @@ pub mod requests;
 mod rng;
 mod run;
 mod script;
-mod served;
 pub mod shrink;
 mod site;
 pub mod state_file;
 mod story;
-mod torn;
 mod transactional;
 mod transactor;
-mod words;
 mod writing;
 
 pub use self::oracle::{Id, Partition};

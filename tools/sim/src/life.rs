@@ -6,7 +6,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ use crate::story;
 use crate::transactor::{Transactor, transact};
 
 /// Whoever waits longer than this, in virtual time, waits forever.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What outlives a life.
 pub struct Cast {
@@ -45,10 +44,6 @@ pub struct Cast {
     pub committers: Vec<Rc<RefCell<Committer>>>,
     pub admin: Rc<RefCell<Admin>>,
     pub owner: Rc<RefCell<Owner>>,
-    /// The log directory that failed last.
-    pub failed: Cell<Option<usize>>,
-    /// It does not start any more: a partition is in two directories.
-    pub twice: Cell<bool>,
 }
 
 /// How one life is to be.
@@ -73,8 +68,6 @@ struct Serving {
     failed: Cell<bool>,
     /// It was asked to stop.
     asked: Cell<bool>,
-    /// It has ended by itself, as its log directories have failed.
-    died: Cell<bool>,
 }
 
 /// Completes with `None` if `future` does not in time.
@@ -87,8 +80,8 @@ pub async fn within<T>(io: &Io, time: Duration, future: impl Future<Output = T>)
     .await
 }
 
-/// One life, from start to end; `false` if it did not come to the end that was meant for it.
-pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) -> bool {
+/// One life, from start to end.
+pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     let machine = Machine::new(world, cast.plan.shards);
     let site = Site::new(
         machine.ios[0].clone(),
@@ -109,17 +102,6 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) ->
         serving.clone(),
     );
     machine.spawners[0].spawn(serve).detach();
-    if cast.plan.several {
-        let (site, serving, over) = (site.clone(), serving.clone(), over.clone());
-        let watch = async move {
-            while !site.ended.load(Ordering::Relaxed) {
-                site.io.sleep(Duration::from_millis(1)).await;
-            }
-            serving.died.set(true);
-            over.set(true);
-        };
-        machine.spawners[0].spawn(watch).detach();
-    }
     let (time, end, last) = (length.time, length.end, length.last);
     let (asked, spawner) = (length.asked, machine.spawners[0].clone());
     let director = {
@@ -147,17 +129,11 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) ->
     machine.spawners[0].spawn(director).detach();
     machine.run(&over, length.steps);
     // Those that ended by themselves, before they were asked to.
-    let early = serving.died.get() || !over.get();
-    let end = match (end.is_stop() && early, end) {
+    let end = match (end.is_stop() && !over.get(), end) {
         (true, End::Stop) => End::Kill,
         (true, _) => End::Cut,
         (false, end) => end,
     };
-    if let Some(broker) = serving.brokers.borrow().first() {
-        let dirs = broker.log_dirs();
-        let failed = dirs.logs().find(|number| dirs.failed(*number).is_some());
-        cast.failed.set(failed.or(cast.failed.get()));
-    }
     let standings = standings(&serving.brokers.borrow(), &cast.oracle.borrow());
     let started = !serving.brokers.borrow().is_empty();
     story::tell(world.now(), format_args!("the life ends: {end:?}"));
@@ -171,7 +147,6 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) ->
     let now = world.now();
     let mut oracle = cast.oracle.borrow_mut();
     oracle.ended(end, now, started, serving.asked.get(), &standings);
-    !early && !serving.failed.get()
 }
 
 /// Stops the node once it serves; in the last life, not before its clients have come to an end.
@@ -245,7 +220,7 @@ fn standings(brokers: &[Rc<Broker>], oracle: &Oracle) -> Vec<Stood> {
 }
 
 /// Starts all shards.
-pub async fn boot(
+async fn boot(
     site: &Site,
     ios: &[Io],
     spawners: &[odradek_engine::task::Spawner],
@@ -264,8 +239,6 @@ pub async fn boot(
     let mail = Mailboxes::new(shards);
     let gate = Gate::new(settings, None);
     let log_dirs = log_dirs(settings);
-    let ended = site.ended.clone();
-    log_dirs.ends_by(move |_| ended.store(true, Ordering::Relaxed));
     let mut brokers: Vec<Rc<Broker>> = Vec::new();
     for (shard, (io, spawner)) in (0..).zip(ios.iter().zip(spawners)) {
         let (listener, _) = io
@@ -300,16 +273,6 @@ async fn serve(
 ) {
     match boot(&site, &ios, &spawners).await {
         Ok(brokers) => *serving.brokers.borrow_mut() = brokers,
-        Err(BootError::Twice { partition, .. }) if cast.failed.get().is_some() => {
-            // A directory failed while it moved from or to there, and is back. Which of both is right is
-            // for a person to say, as in Kafka; no later life starts either.
-            story::tell(
-                site.world.now(),
-                format_args!("the node does not start: {partition} is in two directories"),
-            );
-            cast.twice.set(true);
-            return serving.failed.set(true);
-        }
         Err(error) => {
             assert!(
                 site.oracle.borrow().rough,

@@ -127,7 +127,7 @@ impl Oracle {
             life: 0,
             lossy: false,
             rough: false,
-            moves: plan.shards > 1 || plan.several,
+            moves: plan.shards > 1,
             meddled: plan.meddling,
             detections: BTreeMap::new(),
             clean: (true, true),

@@ -11,9 +11,6 @@ pub use crate::rng::Rng;
 /// The numbers of the producers of transactions.
 pub const TRANSACTORS: std::ops::Range<u32> = 10..13;
 
-/// Log directories, the first of which is the metadata's. There may be no more than that.
-pub const LOG_DIRS: [&str; 2] = ["/data", "/more"];
-
 /// How a life ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -65,10 +62,6 @@ pub struct Plan {
     pub meddling: bool,
     /// Whether bytes at rest change between lives.
     pub corrupting: bool,
-    /// Whether copies of the machine are damaged between lives.
-    pub copying: bool,
-    /// Whether there are two log directories.
-    pub several: bool,
     /// The largest value of a record, bytes.
     pub value_bytes_max: u64,
     pub rng: Rng,
@@ -84,13 +77,7 @@ impl Plan {
         let segment = rng.range(1, 16) * rng.pick(&[1_000, 4_096, 10_000]);
         let segment = segment.max(value_bytes_max);
         let shards = rng.pick(&[1, 2, 2, 3, 4]);
-        let mut set = settings(&mut rng, shards, durable, lag_ms);
-        // By numbers of their own: other seeds are what they are without this.
-        let mut besides = Rng::new(!seed);
-        let (copying, several) = (!besides.one_in(3), besides.one_in(3));
-        if several {
-            set.push(("log.dirs".to_owned(), LOG_DIRS.join(",")));
-        }
+        let set = settings(&mut rng, shards, durable, lag_ms);
         let (settings, _) = Settings::load(None, &set).expect("the settings are right");
         let topics = topics(&mut rng, segment, value_bytes_max);
         Plan {
@@ -101,9 +88,7 @@ impl Plan {
             topics,
             settings: Arc::new(settings),
             meddling: rng.one_in(3),
-            corrupting: rng.one_in(3),
-            copying,
-            several,
+            corrupting: rng.one_in(5),
             value_bytes_max,
             rng,
         }
@@ -132,7 +117,7 @@ fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(Stri
     let (method, read) = (rng.pick(Durability::NAMES), rng.pick(ReadStrategy::NAMES));
     let set = [
         ("listeners", "PLAINTEXT://127.0.0.1:9092".to_owned()),
-        ("log.dirs", LOG_DIRS[0].to_owned()),
+        ("log.dirs", "/data".to_owned()),
         ("shards", shards.to_string()),
         (
             "shards.advertise",

@@ -6,10 +6,6 @@ use odradek_wire::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
     ReassignableTopic,
 };
-use odradek_wire::alter_replica_log_dirs::{
-    AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
-    AlterReplicaLogDirsResponse,
-};
 use odradek_wire::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
 };
@@ -258,27 +254,6 @@ pub async fn reassign(
         0 => answer.responses[0].partitions[0].error_code,
         error => error,
     })
-}
-
-/// Moves a partition to another log directory: the error.
-pub async fn alter_log_dir(
-    connection: &mut Connection,
-    partition: Partition,
-    to: &str,
-) -> Result<i16, Lost> {
-    let request = AlterReplicaLogDirsRequest {
-        dirs: vec![AlterReplicaLogDir {
-            path: to,
-            topics: vec![AlterReplicaLogDirTopic {
-                name: partition.0,
-                partitions: vec![partition.1],
-            }],
-        }],
-    };
-    let body = connection.ask(2, &request).await?;
-    let answer = AlterReplicaLogDirsResponse::decode(&mut Reader::new(&body), 2);
-    let answer = answer.expect("a response");
-    Ok(answer.results[0].partitions[0].error_code)
 }
 
 /// What is coordinated.

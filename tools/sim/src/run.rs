@@ -1,6 +1,6 @@
 //! One seed, from the first start to the last stop.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,14 +8,12 @@ use std::time::Duration;
 use odradek_engine::io::sim::SimWorld;
 
 use crate::admin::Admin;
-use crate::at_rest;
-use crate::copies::damage_copies;
-use crate::damage::Tree;
+use crate::damage;
 use crate::fleeting::Owner;
 use crate::groups::Committer;
 use crate::life::{Cast, Length, live};
 use crate::oracle::Oracle;
-use crate::plan::{End, LOG_DIRS, Plan, Rng, TRANSACTORS};
+use crate::plan::{End, Plan, TRANSACTORS};
 use crate::producer::Producer;
 use crate::script::Script;
 use crate::state_file::meddle;
@@ -23,10 +21,6 @@ use crate::story;
 use crate::transactor::Transactor;
 
 const PLAIN_PRODUCERS: u32 = 3;
-/// Apart from a seed's other streams.
-const COPIES: u64 = 0x636f_7069_6573;
-/// Lives that end before their time, though no other is to follow.
-const LAST_LIVES_MAX: u32 = 100;
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// What happened in a run.
@@ -36,8 +30,6 @@ pub struct Report {
     pub hash: u64,
     /// Of what there was how much: faults, requests, lives.
     pub counts: BTreeMap<String, u64>,
-    /// Of disk, network and clock, all kinds together.
-    pub faults: u64,
     /// Simulated time.
     pub nanos: u64,
 }
@@ -52,7 +44,6 @@ impl Report {
         for (what, count) in &other.counts {
             self.count(what, *count);
         }
-        self.faults += other.faults;
         self.nanos += other.nanos;
     }
 }
@@ -66,18 +57,13 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
     if quiet {
         world.hush();
     }
-    for path in LOG_DIRS {
-        world.make_dir(path);
-    }
+    world.make_dir("/data");
     let cast = Rc::new(cast(&mut plan, script));
     let mut rng = plan.rng.clone();
     let (plan, mut old) = (&cast.plan, None);
     let begun = world.now();
     let until = begun + (hours * HOUR_NS as f64) as u64;
     let mut report = Report::default();
-    // Apart from the seed's other numbers, so that copies do not shift what happens.
-    let mut of_copies = Rng::new(seed ^ COPIES);
-    let (mut past, mut died) = (Tree::new(), 0);
     for life in 0.. {
         let mut rng = rng.fork();
         let last = life >= plan.lives && world.now() >= until;
@@ -98,36 +84,19 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
                     .map_or(String::new(), |asked| format!(" {asked:?} into a stop"))
             ),
         );
-        let lived = live(&world, &cast, rng.fork(), &length);
+        live(&world, &cast, rng.fork(), &length);
         report.count(&format!("{:?}", length.end), 1);
         if length.asked.is_some() {
             report.count("stops cut off", 1);
         }
-        if last && lived {
+        if last {
             break;
-        }
-        if cast.twice.get() {
-            report.count("starts refused, a partition in two directories", 1);
-            break;
-        }
-        if !lived && last {
-            // Its disk has failed, so it has ended before its time: another one.
-            died += 1;
-            assert!(died < LAST_LIVES_MAX, "no last life comes to its end");
-        }
-        if plan.copying {
-            for (what, count) in damage_copies(&world, plan, &past, script, &mut of_copies) {
-                report.count(what, count);
-            }
         }
         if plan.meddling && script.wants("state file") {
             meddle(&world, &mut rng, &mut old);
         }
         if plan.corrupting && script.wants("damage") {
-            at_rest::damage(&world, plan, &past, &cast.oracle, &mut rng);
-        }
-        if plan.copying || plan.corrupting {
-            past = world.files();
+            damage::at_rest(&world, plan, &cast.oracle, &mut rng);
         }
     }
     report.hash = world.trace_hash();
@@ -139,7 +108,6 @@ pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
 fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
     for (fault, count) in world.faults() {
         report.count(fault, count);
-        report.faults += count;
     }
     let (oracle, admin) = (cast.oracle.borrow(), cast.admin.borrow());
     for (by, count) in &oracle.detections {
@@ -148,7 +116,6 @@ fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
     report.count("records acknowledged", oracle.acknowledged);
     report.count("records consumed", oracle.read);
     report.count("moves", admin.moves);
-    report.count("moves to another log directory", admin.relocations);
     report.count("records deleted", admin.deletions);
     report.count("settings changed", admin.changes);
     report.count("topics deleted", cast.owner.borrow().deletions);
@@ -194,8 +161,6 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
         settings: plan.settings.clone(),
         meddling: plan.meddling,
         corrupting: plan.corrupting,
-        copying: plan.copying,
-        several: plan.several,
         value_bytes_max: plan.value_bytes_max,
         rng: plan.rng.clone(),
     };
@@ -209,8 +174,6 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
         committers,
         admin: Rc::new(RefCell::new(admin)),
         owner: Rc::new(RefCell::new(owner)),
-        failed: Cell::default(),
-        twice: Cell::default(),
     }
 }
 

@@ -4,8 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use odradek_engine::io::Io;
@@ -40,8 +38,6 @@ pub struct Site {
     pub closing: Rc<Cell<bool>>,
     /// What each client at work waits for, and since when.
     at_work: Rc<RefCell<BTreeMap<String, (u64, String)>>>,
-    /// The node has ended itself.
-    pub ended: Arc<AtomicBool>,
 }
 
 impl Site {
@@ -66,7 +62,6 @@ impl Site {
             pace,
             closing: Rc::default(),
             at_work: Rc::default(),
-            ended: Arc::default(),
         }
     }
 

@@ -28,7 +28,6 @@ pub(super) fn run(seeds: Range<u64>, args: &SimArgs) -> anyhow::Result<ExitCode>
     if let Some(path) = &args.record {
         record::write(path, &survey)?;
     }
-    println!("{}", totals(&survey));
     if let Some(failure) = survey.failed.into_values().next() {
         print(&shrink(failure, args.shrink));
         return Ok(ExitCode::FAILURE);
@@ -43,30 +42,6 @@ pub(super) fn run(seeds: Range<u64>, args: &SimArgs) -> anyhow::Result<ExitCode>
         println!("{count:>10}  {what}");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// One line, for whoever keeps what long runs found.
-fn totals(survey: &Survey) -> String {
-    let (seeds, failed) = (&survey.seeds, survey.failed.len());
-    let all = &survey.all;
-    let sum = |names: &[&str]| -> u64 {
-        let counts = names.iter().filter_map(|name| all.counts.get(*name));
-        counts.sum()
-    };
-    let each = match survey.hours {
-        0.0 => "a handful of lives".to_owned(),
-        hours => format!("{hours} hours"),
-    };
-    format!(
-        "simulated {} seeds from {} on, each {each}: {failed} failed; {} kills, {} power cuts, {} \
-         faults of disk, network and clock, {} records acknowledged",
-        seeds.end - seeds.start,
-        seeds.start,
-        sum(&["Kill"]),
-        sum(&["Cut", "StopThenCut"]),
-        all.faults,
-        sum(&["records acknowledged"]),
-    )
 }
 
 fn survey(seeds: Range<u64>, args: &SimArgs) -> Survey {

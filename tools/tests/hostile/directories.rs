@@ -13,13 +13,15 @@ use odradek_engine::io::Io;
 use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
 use odradek_engine::task::{Executor, Spawner};
-use odradek_engine::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use odradek_engine::types::{
+    Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TransactionEnd as End,
+};
 use odradek_shards::api::throttle::Mutations;
 use odradek_shards::api::topics::{self, NewTopic};
 use odradek_shards::broker::{Boot, BootError, Broker, Endpoint, log_dirs, start, until_stopped};
 use odradek_shards::config::Settings;
 use odradek_shards::net::Gate;
-use odradek_shards::partition::{End, Mark};
+use odradek_shards::partition::Mark;
 use odradek_shards::runtime::Mailboxes;
 use odradek_sim::state_file::alone;
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use odradek_sim::Report;
 use odradek_sim::shrink::{attempt, shrink};
 
-/// As many as take a minute.
+/// As many as take three quarters of a minute.
 const SEEDS: u64 = 100;
 /// Runs by which a failure is made smaller.
 const TRIES: u32 = 60;
 
 /// What these seeds are to have seen, whichever they are.
-const SEEN: [&str; 42] = [
+const SEEN: [&str; 31] = [
     "Cut",
     "Kill",
     "Stop",
@@ -19,18 +19,8 @@ const SEEN: [&str; 42] = [
     "clock jump",
     "commits",
     "corruption",
-    "damage behind a log's end",
-    "damage beside the logs, nothing lost",
-    "damage to a journal, nothing lost",
-    "damage to a log, an earlier state of it",
-    "damage to a log, named by a client",
-    "damage to a log, named by recovery",
-    "damage to an internal log",
-    "damage to epochs, nothing lost",
-    "damage to the metadata log",
     "cut socket",
     "damage noticed by a client",
-    "damage noticed by odradek log verify",
     "damage noticed by recovery",
     "disk full",
     "ends of transactions found out",
@@ -39,7 +29,6 @@ const SEEN: [&str; 42] = [
     "failed read",
     "failed write",
     "moves",
-    "moves to another log directory",
     "offsets in transactions",
     "producers fenced",
     "records compacted",
