@@ -51,12 +51,13 @@ func saramaAsync(r *run) {
 		c.Producer.Partitioner = sarama.NewHashPartitioner
 	}))
 	r.must(err, "a producer")
+	// Only when all is told: what has to be sent again while it closes is given up.
+	defer producer.AsyncClose()
 	const count = 600
 	go func() {
 		for i := 0; i < count; i++ {
 			producer.Input() <- &sarama.ProducerMessage{Topic: r.topic, Key: sarama.ByteEncoder{byte(i % 31)}, Value: sarama.ByteEncoder{byte(i), byte(i >> 8)}}
 		}
-		producer.AsyncClose()
 	}()
 	sent, perPartition := map[place]string{}, map[int32]int{}
 	for len(sent) < count {
