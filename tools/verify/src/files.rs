@@ -1,6 +1,5 @@
 //! Where files are read from.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -51,20 +50,5 @@ impl Files for Disk {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         Ok((Box::new(file), length))
-    }
-}
-
-/// In memory: all files by their whole path.
-impl Files for BTreeMap<String, Vec<u8>> {
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        let paths = self.keys().map(Path::new);
-        let inside = paths.filter(|path| path.parent() == Some(directory));
-        Ok(inside.map(Path::to_owned).collect())
-    }
-
-    fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + '_>, u64)> {
-        let bytes = path.to_str().and_then(|path| self.get(path));
-        let bytes = bytes.ok_or(ErrorKind::NotFound)?;
-        Ok((Box::new(&bytes[..]), bytes.len() as u64))
     }
 }

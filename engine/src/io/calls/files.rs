@@ -87,8 +87,8 @@ pub(in crate::io) fn sync_file_system(path: &std::ffi::CStr) -> i32 {
         libc::BTRFS_SUPER_MAGIC,
     ];
     let flags = libc::O_CLOEXEC | libc::O_RDONLY | libc::O_DIRECTORY;
-    // SAFETY: of all calls: the path ends with a zero and outlives the call; an all-zero statfs is valid,
-    // to be filled in; the descriptor is this function's own, and closed once.
+    // SAFETY: of all calls: the path ends with a zero and outlives the call; an all-zero statfs is
+    // valid, to be filled in; the descriptor is this function's own, and closed once.
     unsafe {
         let directory = check(i64::from(libc::open(path.as_ptr(), flags)));
         if directory < 0 {

@@ -2,8 +2,9 @@
 //!
 //! One ring per shard, entered by its thread alone. Completions are reaped in the same system
 //! call that submits. What the kernel cannot do on a ring without a worker thread and is known
-//! not to block (listing a directory at start, a sync of all before anything is served, a bounded sendfile of resident pages, a buffered
-//! write) is done at submission and reported by the next reap like any other.
+//! not to block (listing a directory at start, a bounded sendfile of resident pages, a buffered
+//! write) is done at submission and reported by the next reap like any other. So is the one call that
+//! does block, before anything is served: the sync of a file system after a kill.
 
 mod buffers;
 mod direct;

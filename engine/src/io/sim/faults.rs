@@ -14,8 +14,9 @@ use super::rng::Rng;
 pub struct SimFaults {
     /// Bytes that files may take, in whole pages; ENOSPC beyond. `None`: as many as there are.
     pub disk_bytes_max: Option<u64>,
-    /// EIO from fdatasync, fsync, syncfs (drawn for each file) and writes with DSYNC. What they would have made durable may be
-    /// lost, though the page cache still shows it, and no later sync tells of it.
+    /// EIO from fdatasync, fsync, syncfs (drawn for each file) and writes with DSYNC. What they would
+    /// have made durable may be lost, though the page cache still shows it, and no later sync tells of
+    /// it.
     pub sync_fails: u64,
     /// EIO from writes: any of their sectors may be on disk.
     pub write_fails: u64,

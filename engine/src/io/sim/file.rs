@@ -45,8 +45,6 @@ pub(super) struct Version {
 pub(super) struct Page {
     cached: Option<Rc<Content>>,
     durable: Option<Rc<Content>>,
-    /// What it held before the last write that it took.
-    before: Option<Rc<Content>>,
     pub(super) versions: Vec<Version>,
     /// In page cache (a direct write leaves nothing there).
     resident: bool,
@@ -223,7 +221,6 @@ impl File {
                 page.forget_phantom();
             }
             let whole = std::mem::take(&mut page.phantom);
-            page.before = page.cached.clone();
             let mut content = page.cached.take().unwrap_or_else(zeros);
             Rc::make_mut(&mut content)[at..at + now.len()].copy_from_slice(now);
             page.cached = Some(content.clone());
@@ -367,11 +364,6 @@ impl File {
                 Rc::make_mut(content.get_or_insert_with(zeros))[at] = *byte;
             }
         }
-    }
-
-    /// What a page held before it was last written to.
-    pub(super) fn before_last_write(&self, number: u64) -> Option<Rc<Content>> {
-        self.pages.get(&number)?.before.clone()
     }
 
     /// Another one with the same bytes, all of them durable and none in page cache.

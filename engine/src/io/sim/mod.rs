@@ -113,15 +113,6 @@ impl SimWorld {
         self.inner.borrow_mut().disk.contents()
     }
 
-    /// What a page of a file held before it was last written to; `None` if nothing is known of that.
-    /// What a disk shows that has lost its last write there.
-    pub fn before_last_write(&self, path: &str, page: u64) -> Option<Vec<u8>> {
-        let mut world = self.inner.borrow_mut();
-        let inode = world.disk.find(path).ok()?;
-        let before = world.disk.file(inode).before_last_write(page)?;
-        Some(before.to_vec())
-    }
-
     /// Another machine of this seed at the same time, on which nothing fails, with the same files and
     /// directories, all of them durable. Nothing may run on this one.
     pub fn copy(&self, seed: u64) -> SimWorld {
