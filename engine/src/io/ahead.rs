@@ -42,14 +42,15 @@ pub struct Ahead {
 
 impl Ahead {
     /// Data goes to `[start, end)` of a file with `allocated` bytes: the range to fill with zeros
-    /// now, if any. Whoever is given one says [`done`](Self::done) when it is written.
-    pub fn next(&self, start: u64, end: u64, allocated: u64) -> Option<Range<u64>> {
+    /// now, if any, and if zeros `may` be written now. Whoever is given one says
+    /// [`done`](Self::done) when it is written.
+    pub fn next(&self, start: u64, end: u64, allocated: u64, may: bool) -> Option<Range<u64>> {
         if end - start >= SMALL_BYTES {
             self.run.set(0);
             return None;
         }
         self.run.set(self.run.get().saturating_add(1));
-        if self.run.get() < RUN_MIN || self.off.get() || self.flying.get().is_some() {
+        if !may || self.run.get() < RUN_MIN || self.off.get() || self.flying.get().is_some() {
             return None;
         }
         let tail = page_ceil(end);
@@ -100,7 +101,7 @@ mod tests {
     fn stream(ahead: &Ahead, from: u64, writes: u64, allocated: u64) -> Vec<Range<u64>> {
         (from..from + writes)
             .filter_map(|at| {
-                let range = ahead.next(at * PAGES, at * PAGES + 100, allocated);
+                let range = ahead.next(at * PAGES, at * PAGES + 100, allocated, true);
                 if range.is_some() {
                     ahead.done(true);
                 }
@@ -135,18 +136,38 @@ mod tests {
         );
         for at in 0..100u64 {
             let start = at * (1 << 20);
-            assert!(ahead.next(start, start + (1 << 20), u64::MAX).is_none());
-            assert!(ahead.next(start, start + 1, u64::MAX).is_none());
+            assert!(
+                ahead
+                    .next(start, start + (1 << 20), u64::MAX, true)
+                    .is_none()
+            );
+            assert!(ahead.next(start, start + 1, u64::MAX, true).is_none());
         }
+    }
+
+    #[test]
+    fn a_stream_that_had_to_wait_gets_its_zeros_later() {
+        let ahead = Ahead::default();
+        let next = |at: u64, may| ahead.next(at * PAGES, at * PAGES + 100, 64 << 20, may);
+        assert!((0..20).all(|at| next(at, false).is_none()));
+        assert_eq!(next(20, true), Some(21 * PAGES..(21 * PAGES + STEP_MIN)));
     }
 
     #[test]
     fn one_at_a_time_and_none_after_a_failure() {
         let ahead = Ahead::default();
-        assert!((0..7).all(|at| ahead.next(at, at + 1, 1 << 20).is_none()));
-        assert!(ahead.next(7, 8, 1 << 20).is_some());
-        assert!((0..1000).all(|at| ahead.next(at * PAGES, at * PAGES + 1, 8 << 20).is_none()));
+        assert!((0..7).all(|at| ahead.next(at, at + 1, 1 << 20, true).is_none()));
+        assert!(ahead.next(7, 8, 1 << 20, true).is_some());
+        assert!((0..1000).all(|at| {
+            ahead
+                .next(at * PAGES, at * PAGES + 1, 8 << 20, true)
+                .is_none()
+        }));
         ahead.done(false);
-        assert!((0..1000).all(|at| ahead.next(at * PAGES, at * PAGES + 1, 8 << 20).is_none()));
+        assert!((0..1000).all(|at| {
+            ahead
+                .next(at * PAGES, at * PAGES + 1, 8 << 20, true)
+                .is_none()
+        }));
     }
 }

@@ -364,6 +364,11 @@ impl Log {
         self.tail.bytes()
     }
 
+    /// See [`Tail::set_grown_max`].
+    pub fn set_tail_grown_max(&mut self, bytes: usize) {
+        self.tail.set_grown_max(bytes);
+    }
+
     /// Lets go of the tail's oldest memory; bytes before `keep` may lose their exact location.
     pub fn evict(&mut self, keep: Offset) -> Option<usize> {
         let freed = self.tail.evict()?;

@@ -33,6 +33,8 @@ const MERGE_BYTES_MIN: u64 = 256 << 10;
 const BESIDE_BYTES_MIN: u64 = 512 << 10;
 /// The largest block that one append asks for.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
+/// The largest that is taken ahead of appends.
+const GROWN_BYTES_MAX: usize = 256 << 10;
 
 struct Extent {
     segment: Offset,
@@ -112,6 +114,8 @@ pub struct Tail {
     page_due: bool,
     next_id: u64,
     bytes: usize,
+    /// Most bytes of a block that is taken ahead of appends.
+    grown_max: usize,
 }
 
 impl Tail {
@@ -138,7 +142,14 @@ impl Tail {
             page_due: false,
             next_id: 0,
             bytes: 0,
+            grown_max: GROWN_BYTES_MAX,
         }
+    }
+
+    /// From now on no block with more bytes is taken than this, or than one append needs, if that is
+    /// more: what is taken ahead of appends is held for nothing where there are thousands of tails.
+    pub fn set_grown_max(&mut self, bytes: usize) {
+        self.grown_max = bytes.min(GROWN_BYTES_MAX);
     }
 
     fn take(&mut self, len: usize) -> Block {
@@ -213,7 +224,7 @@ impl Tail {
             // Grows with use: a quiet partition holds a page or four, a busy one whole blocks.
             None => {
                 let recent = own.map_or(0, |last| last.block.capacity());
-                let want = wanted.max((recent * 2).min(256 << 10)).max(PAGE);
+                let want = wanted.max((recent * 2).min(self.grown_max)).max(PAGE);
                 (self.take(want), 0)
             }
         };

@@ -317,3 +317,26 @@ fn appends_that_come_one_by_one_stay_in_one_page_until_it_is_full() {
         assert_eq!(pool.lent(), PAGE, "after {number}");
     }
 }
+
+#[test]
+fn no_more_is_taken_ahead_of_appends_than_is_allowed() {
+    let held_after = |allowed: Option<usize>| {
+        let pool = Pool::new();
+        let mut tail = Tail::new(&pool, true, Offset(0), 0, &[]);
+        if let Some(bytes) = allowed {
+            tail.set_grown_max(bytes);
+        }
+        let mut most = 0;
+        for number in 0..200 {
+            tail.append(&[number; 1_000]);
+            let id = tail.plan(1).expect("a write").id;
+            tail.wrote(id);
+            while tail.evict().is_some() {}
+            most = most.max(tail.bytes());
+        }
+        most
+    };
+    assert_eq!(held_after(Some(PAGE)), PAGE);
+    assert_eq!(held_after(Some(4 * PAGE)), 4 * PAGE);
+    assert!(held_after(None) > 4 * PAGE, "a busy one takes more");
+}

@@ -125,6 +125,7 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         journals: journals(&io, &spawner, &settings, &boot.log_dirs, boot.shard),
         read_tail: settings.log_read_strategy.uses_tail(),
         zeros: OnceCell::new(),
+        filling: Cell::new(0),
         write_depth: settings.log_write_depth.max(1) as usize,
         durable_lag_ms: settings.durable_lag_max_ms.max(1) as u64,
         durable_policy: settings.durable_acks_all,

@@ -22,12 +22,11 @@ pub(super) fn thread_seconds(thread: i32) -> Option<(f64, f64)> {
 
 /// The process, and the file systems of its log directories.
 pub(super) fn process(log_dirs: &LogDirs) -> ProcessFigures {
-    let open_files = fs::read_dir("/proc/self/fd").ok();
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
     let limit = getrlimit(Resource::RLIMIT_NOFILE).ok();
     ProcessFigures {
         resident_bytes: resident(),
-        open_files: open_files.map(|entries| entries.count() as u64),
+        open_files: open_files(),
         open_files_max: limit.map(|(soft, _)| soft),
         cpu_seconds: usage.map(|usage| {
             let microseconds =
@@ -47,6 +46,16 @@ pub(super) fn process(log_dirs: &LogDirs) -> ProcessFigures {
                 }
             })
             .collect(),
+    }
+}
+
+/// How many descriptors are open. Since Linux 6.2 that is the directory's size; before, it has to be
+/// read whole.
+fn open_files() -> Option<u64> {
+    let directory = Path::new("/proc/self/fd");
+    match fs::metadata(directory).ok()?.len() {
+        0 => Some(fs::read_dir(directory).ok()?.count() as u64),
+        known => Some(known),
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Ground {
     pub read_tail: bool,
     /// Written ahead of tails; nobody writes into it.
     pub zeros: OnceCell<Block>,
+    /// Writes of them in flight.
+    pub filling: Cell<usize>,
     /// Writes in flight per partition, at most.
     pub write_depth: usize,
     /// Every byte is durable after this long, milliseconds.
@@ -305,6 +307,7 @@ impl Partition {
         let mut state = self.state.borrow_mut();
         self.check(&state).map_err(AppendError::Poisoned)?;
         let epoch = state.epoch;
+        state.log.set_tail_grown_max(self.ground.tail_share());
         let appended = state
             .log
             .append(batch, info, origin, epoch, append_time, now)

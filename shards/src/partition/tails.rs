@@ -62,6 +62,13 @@ impl Partition {
 }
 
 impl Ground {
+    /// Bytes that a tail may take ahead of what is appended to it. The last block of a tail cannot be
+    /// let go of while it is written to: so all of those together stay within half of what tails may hold,
+    /// or are a page each.
+    pub(super) fn tail_share(&self) -> usize {
+        self.tail_bytes_max / 2 / self.lively.borrow().len().max(1)
+    }
+
     /// Lets go of the oldest tails' memory while there is more than allowed.
     pub fn trim(&self) {
         let mut tries = self.tails.borrow().queue.len();

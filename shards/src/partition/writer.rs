@@ -14,6 +14,10 @@ use super::{Partition, SegmentFile, State};
 
 /// Zeros that are kept to be written, as often as needed.
 const ZEROS_BYTES: usize = 64 << 10;
+/// Writes of zeros in flight of a shard: where thousands of partitions are written to alike, they all
+/// want them at once, and the disk would do nothing else for seconds. Whoever gets none goes on
+/// without and asks again.
+const FILLING_MAX: usize = 2;
 
 impl Partition {
     /// Sees to it that what is pending gets written.
@@ -89,9 +93,13 @@ impl Partition {
         if !self.ground.strategy.aligned() {
             return;
         }
-        let Some(range) = file.ahead.next(plan.pos, plan.end, file.allocated()) else {
+        let filling = &self.ground.filling;
+        let may = filling.get() < FILLING_MAX;
+        let allocated = file.allocated();
+        let Some(range) = file.ahead.next(plan.pos, plan.end, allocated, may) else {
             return;
         };
+        filling.set(filling.get() + 1);
         let zeros = self.ground.zeros.get_or_init(|| {
             let block = self.ground.io.pool().take(ZEROS_BYTES);
             // SAFETY: the block is new.
@@ -111,6 +119,7 @@ impl Partition {
             let io = &me.ground.io;
             let result = io.write(file.handle(), range.start, parts, false).await;
             file.ahead.done(result.is_ok());
+            me.ground.filling.set(me.ground.filling.get() - 1);
             me.state.borrow_mut().ended();
         };
         self.ground.spawner.spawn(task).detach();

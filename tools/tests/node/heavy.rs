@@ -9,11 +9,13 @@ use std::time::Duration;
 use nix::sys::resource::Resource;
 use odradek_wire::api_versions::ApiVersionsRequest;
 use odradek_wire::metadata::MetadataRequest;
+use odradek_wire::produce::ProduceRequest;
 use odradek_wire::{ErrorCode, Request};
 
 use crate::common::{
     Client, METADATA, PRODUCE, TestNode, batch, frame, produce_request, produced, wait_until,
 };
+use crate::metrics::{series, sum};
 
 const API_VERSIONS: i16 = 3;
 
@@ -213,4 +215,34 @@ fn where_the_system_gives_little_memory_the_largest_requests_are_refused() {
     assert_eq!(client.consume("t", 0, 0).len(), 50);
     let refused = client.produce("t", 0, -1, &batch_of(100_000_000));
     assert_eq!(refused.error, ErrorCode::MessageTooLarge);
+}
+
+#[test]
+fn tails_of_many_partitions_stay_within_their_memory_together() {
+    const PARTITIONS: i32 = 200;
+    let count = PARTITIONS.to_string();
+    let settings = [("memory.tail.bytes", "1048576"), ("num.partitions", &count)];
+    let node = TestNode::start(&settings);
+    node.create("t");
+    let mut client = node.client();
+    let records = batch_of(1_000);
+    // Each gets as much as would have it take a block of 64 KiB.
+    for round in 0..60 {
+        for index in 0..PARTITIONS {
+            let request = produce_request("t", index, 1, &records);
+            client.send(PRODUCE, &request).expect("sent");
+        }
+        for index in 0..PARTITIONS {
+            let produced = produced(
+                &client
+                    .receive::<ProduceRequest>(PRODUCE)
+                    .expect("an answer"),
+            );
+            let (error, offset) = (produced.error, produced.offset);
+            assert_eq!((error, offset), (ErrorCode::None, round), "{index}");
+        }
+    }
+    let held = sum(&series(&node), "odradek_tail_memory_bytes{");
+    // Of each the page that is being filled stays.
+    assert!(held <= 2e6, "{held} bytes");
 }
