@@ -27,9 +27,9 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("runtime", &[]),
     ("metrics", &[]),
-    ("net", &["config", "runtime", "metrics"]),
-    ("partition", &["runtime"]),
     ("quotas", &[]),
+    ("net", &["config", "runtime", "metrics", "quotas"]),
+    ("partition", &["runtime"]),
     ("telemetry", &["config"]),
     ("catalog", &["config", "runtime", "partition", "quotas"]),
     (
