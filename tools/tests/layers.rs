@@ -65,7 +65,15 @@ const SHARDS: &[(&str, &[&str])] = &[
     ),
     (
         "node",
-        &["config", "runtime", "metrics", "net", "catalog", "broker"],
+        &[
+            "config",
+            "runtime",
+            "metrics",
+            "net",
+            "partition",
+            "catalog",
+            "broker",
+        ],
     ),
 ];
 

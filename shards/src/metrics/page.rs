@@ -140,6 +140,13 @@ const SHARD: &[Plain<ShardFigures>] = &[
 const LOGS: &[Plain<LogFigures>] = &[
     (
         Gauge,
+        "odradek_partitions",
+        "Partitions. After a start those that are not open yet are opened, and after a kill \
+         recovered, when they are first used.",
+        |f| f.all,
+    ),
+    (
+        Gauge,
         "odradek_partitions_open",
         "Partitions that were used since the start.",
         |f| f.open,
