@@ -13,7 +13,6 @@ use odradek_engine::io::{Errno, Io};
 use odradek_wire::Uuid;
 
 use super::boot::BootError;
-use super::found;
 use crate::api::Facts;
 use crate::config::Settings;
 use crate::runtime::LogDirs;
@@ -32,7 +31,6 @@ pub(super) async fn format(
 ) -> Result<Facts, BootError> {
     let node = settings.node_id;
     let first = File::read(io, dirs.path(dirs.metadata()), node).await?;
-    first.refuse_another_cluster(io).await?;
     let facts = Facts {
         cluster_id: first.id(io, "cluster.id"),
         directory_id: first.id(io, "directory.id"),
@@ -155,28 +153,6 @@ impl File<'_> {
             )));
         }
         Ok(file)
-    }
-
-    /// A directory with a metadata log had a cluster's id before that: under a new one it would be
-    /// another cluster to its clients, and to its other directories.
-    ///
-    /// # Errors
-    /// It has none now.
-    async fn refuse_another_cluster(&self, io: &Io) -> Result<(), BootError> {
-        if self.known.contains_key("cluster.id") {
-            return Ok(());
-        }
-        let names = io.list(self.directory).await;
-        let names = names.map_err(BootError::in_directory(self.directory, "listing it"))?;
-        if names.iter().all(|name| name != found::METADATA_LOG) {
-            return Ok(());
-        }
-        Err(BootError::Meta(format!(
-            "{} is lost or damaged: it has no cluster.id, and there is a metadata log beside it; \
-             bring the file back, or write the lines version=1, node.id and cluster.id into it, with \
-             the id that clients know",
-            self.directory.join(FILE).display()
-        )))
     }
 
     /// The id that stands there, or a new one.
