@@ -6,9 +6,26 @@
 
 use std::cell::Cell;
 
-/// What is broken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
-pub enum Mutant {
+macro_rules! mutants {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// What is broken.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+        pub enum Mutant { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &[Mutant] = &[$(Mutant::$name,)+];
+
+            /// What is broken, in words.
+            pub fn breaks(self) -> &'static str {
+                let text = match self { $(Mutant::$name => concat!($($doc),+),)+ };
+                text.trim()
+            }
+        }
+    };
+}
+
+mutants! {
     /// `acks=all` waits for *written* only.
     AckBeforeDurable,
     /// Recovery takes in batches whose CRC is wrong.
@@ -47,31 +64,6 @@ pub enum Mutant {
     ExchangeUnflushed,
     /// What a start after a kill finds counts as durable, and is not made so.
     SettleUnsynced,
-}
-
-impl Mutant {
-    /// All of them.
-    pub const ALL: [Mutant; 19] = [
-        Mutant::AckBeforeDurable,
-        Mutant::SkipCrc,
-        Mutant::ForgetTailRewrite,
-        Mutant::TrustFailedFlush,
-        Mutant::DropWaiter,
-        Mutant::FreeEarly,
-        Mutant::LogicalTruncation,
-        Mutant::NoEpochBump,
-        Mutant::AckBeforeDirectorySync,
-        Mutant::DurableOverGap,
-        Mutant::RemoveOutOfOrder,
-        Mutant::ForgetProducers,
-        Mutant::MoveUnflushed,
-        Mutant::StayFinished,
-        Mutant::AnswerEndEarly,
-        Mutant::ForgetMarkers,
-        Mutant::ForgetNewest,
-        Mutant::ExchangeUnflushed,
-        Mutant::SettleUnsynced,
-    ];
 }
 
 /// Whether this build has mutants.

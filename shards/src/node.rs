@@ -3,6 +3,7 @@
 
 mod http;
 mod limits;
+mod names;
 mod observed;
 mod ports;
 mod system;
@@ -60,6 +61,11 @@ pub enum NodeError {
         address: String,
         error: std::io::Error,
     },
+    #[error(
+        "max.connections.per.ip.overrides: cannot find the address of {name}: {error}; give the \
+         address itself, or leave it out"
+    )]
+    Name { name: String, error: std::io::Error },
     #[error("no {count} contiguous free ports were found for the shards; set shards.port.base")]
     NoPorts { count: u16 },
     #[error(transparent)]
@@ -134,6 +140,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeErro
         None => None,
     };
     let gate = Gate::new(&settings, files_max);
+    names::serve(&gate)?;
     let pinned = usize::from(layout.count) <= cpus.len();
     if !pinned {
         tracing::warn!(

@@ -27,9 +27,9 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("runtime", &[]),
     ("metrics", &[]),
-    ("net", &["config", "runtime", "metrics"]),
-    ("partition", &["runtime"]),
     ("quotas", &[]),
+    ("net", &["config", "runtime", "metrics", "quotas"]),
+    ("partition", &["runtime"]),
     ("telemetry", &["config"]),
     ("catalog", &["config", "runtime", "partition", "quotas"]),
     (
@@ -65,7 +65,15 @@ const SHARDS: &[(&str, &[&str])] = &[
     ),
     (
         "node",
-        &["config", "runtime", "metrics", "net", "catalog", "broker"],
+        &[
+            "config",
+            "runtime",
+            "metrics",
+            "net",
+            "partition",
+            "catalog",
+            "broker",
+        ],
     ),
 ];
 

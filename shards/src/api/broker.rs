@@ -23,7 +23,7 @@ use crate::config::Settings;
 use crate::coordinators::producer_ids::ProducerIds;
 use crate::coordinators::{Groups, Transactions};
 use crate::metrics::Meter;
-use crate::net::HandOver;
+use crate::net::{Gate, HandOver};
 use crate::runtime::{LogDirs, Mailboxes, Notice, Quiet};
 use crate::telemetry::{Clients, Subscriptions};
 
@@ -59,6 +59,8 @@ pub struct Broker {
     /// The advertised endpoints: every shard's, or the node's.
     pub endpoints: Arc<[Endpoint]>,
     pub mail: Mailboxes<Broker>,
+    /// The node's.
+    pub(super) gate: Arc<Gate>,
     /// What is counted here.
     pub meter: Rc<Meter>,
     /// Rate limit of log lines about requests that failed.
@@ -101,6 +103,7 @@ impl Broker {
         facts: Arc<Facts>,
         endpoints: Arc<[Endpoint]>,
         mail: Mailboxes<Broker>,
+        gate: Arc<Gate>,
         controller: Option<Rc<Controller>>,
     ) -> Rc<Broker> {
         let (ground, settings) = (holdings.ground(), holdings.given());
@@ -123,6 +126,7 @@ impl Broker {
             facts,
             endpoints,
             mail,
+            gate,
             meter: Rc::default(),
             refusals: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),

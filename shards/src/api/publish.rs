@@ -27,6 +27,10 @@ impl Broker {
             return;
         }
         let before = self.holdings.replace(image.clone());
+        if self.controller.is_some() {
+            // Once for the node; of shards that run ahead of each other one decides.
+            self.gate.adopt(&self.holdings.settings());
+        }
         self.quotas.adopt(image.quotas());
         if !Arc::ptr_eq(before.client_metrics(), image.client_metrics()) {
             let subscriptions = Subscriptions::new(image.client_metrics());

@@ -155,7 +155,11 @@ pub async fn start(io: Io, spawner: Spawner, boot: Boot) -> Result<Rc<Broker>, B
         checkpoints,
         promised,
     );
-    let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, controller);
+    if controller.is_some() {
+        boot.gate.adopt(&holdings.settings());
+    }
+    let gate = boot.gate.clone();
+    let broker = Broker::new(holdings, facts, boot.endpoints, boot.mail, gate, controller);
     let meter = broker.meter.clone();
     let server = Server::new(
         io,

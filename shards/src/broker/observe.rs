@@ -68,7 +68,10 @@ fn telemetry(broker: &Broker) -> TelemetryFigures {
 /// Where its partitions stand, and its groups.
 pub async fn logs(broker: Rc<Broker>) -> LogFigures {
     let each = broker.settings.metrics_partitions_enable;
-    let mut figures = LogFigures::default();
+    let mut figures = LogFigures {
+        all: broker.holdings.opened().all as u64,
+        ..LogFigures::default()
+    };
     let mut last = None;
     loop {
         let some = broker.holdings.open_after(last, PER_PASS);

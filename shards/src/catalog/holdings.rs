@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use odradek_engine::limits::PARTITIONS_AT_ONCE;
@@ -20,7 +20,7 @@ use super::moves::{Leaving, moves};
 use super::relocation::Relocations;
 use super::targets::{Target, Targets, TopicKey};
 use crate::config::{Settings, TopicConfig, dynamic};
-use crate::partition::{Ground, Opening, Partition, PartitionName, RETRY_NS};
+use crate::partition::{Ground, Opened, Opening, Partition, PartitionName, RETRY_NS};
 use crate::runtime::{Gate, Nowhere};
 
 /// Up to which offset journals held the partitions' records at the start.
@@ -85,24 +85,32 @@ impl Holdings {
         checkpoints: Checkpoints,
         promised: Arc<Promised>,
     ) -> Rc<Holdings> {
-        Rc::new(Holdings {
-            shard,
-            ground,
-            settings: RefCell::new(in_force(&settings, &image)),
-            given: settings,
-            image: RefCell::new(image),
-            checkpoints,
-            promised,
-            hosted: RefCell::default(),
-            leaving: RefCell::default(),
-            under_way: Cell::new(0),
-            moves_seen: Cell::new(0),
-            given_away: RefCell::default(),
-            targets: Targets::default(),
-            relocations: Relocations::default(),
-            stopping: Cell::new(false),
-            failures_seen: Cell::new(0),
-            opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),
+        Rc::new_cyclic(|this: &Weak<Holdings>| {
+            let here = this.clone();
+            let count = move || {
+                here.upgrade()
+                    .map_or_else(Opened::default, |it| it.opened())
+            };
+            ground.recoveries.counted_by(count);
+            Holdings {
+                shard,
+                ground,
+                settings: RefCell::new(in_force(&settings, &image)),
+                given: settings,
+                image: RefCell::new(image),
+                checkpoints,
+                promised,
+                hosted: RefCell::default(),
+                leaving: RefCell::default(),
+                under_way: Cell::new(0),
+                moves_seen: Cell::new(0),
+                given_away: RefCell::default(),
+                targets: Targets::default(),
+                relocations: Relocations::default(),
+                stopping: Cell::new(false),
+                failures_seen: Cell::new(0),
+                opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),
+            }
         })
     }
 
@@ -273,6 +281,19 @@ impl Holdings {
         let hosted = self.hosted.borrow();
         let slot = hosted.get(&(topic, index));
         matches!(slot, Some(Slot::Open(_) | Slot::Opening(_)))
+    }
+
+    /// How many of this shard's partitions are open: the others have not been used since the start,
+    /// or are being recovered, or could not be opened.
+    pub fn opened(&self) -> Opened {
+        let hosted = self.hosted.borrow();
+        let open = hosted.values().filter(|slot| matches!(slot, Slot::Open(_)));
+        let image = self.image.borrow();
+        let entries = image.topics().flat_map(|topic| &topic.partitions);
+        Opened {
+            open: open.count(),
+            all: entries.filter(|entry| entry.shard == self.shard).count(),
+        }
     }
 
     /// All open partitions of this shard.

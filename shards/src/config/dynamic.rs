@@ -2,7 +2,8 @@
 //!
 //! A *throttle* is one broker's (one shard's): it is stored and shown for its id alone. Every
 //! other setting is the node's, whatever shard's id it was set by; only those may change that the
-//! node really follows, which are the defaults of topics' own settings.
+//! node really follows: the defaults of topics' own settings, those of the log cleaner, and how many
+//! connections there may be.
 //!
 //! Source: Kafka `DynamicBrokerConfig`.
 
@@ -17,6 +18,14 @@ const THROTTLES: &[&str] = &[
     "follower.replication.throttled.rate",
     "leader.replication.throttled.rate",
     "replica.alter.log.dirs.io.max.bytes.per.second",
+];
+
+/// How many connections there may be, and how fast they come: `net::Gate` follows them.
+const CONNECTIONS: &[&str] = &[
+    "max.connection.creation.rate",
+    "max.connections",
+    "max.connections.per.ip",
+    "max.connections.per.ip.overrides",
 ];
 
 /// Whether a setting is one shard's, and not the node's.
@@ -48,7 +57,7 @@ pub fn check_changeable(name: &str, text: &str) -> Result<(), ConfigError> {
     match (row.update, row.role) {
         _ if is_throttle(name) => Ok(()),
         (Update::ReadOnly, _) => refuse("cannot change while the node runs"),
-        _ if followed() => Ok(()),
+        _ if followed() || CONNECTIONS.contains(&name) => Ok(()),
         // Asked before each cleaning.
         (_, Role::Implemented { .. }) if name.starts_with("log.cleaner.") => Ok(()),
         (_, Role::Idle(why)) => refuse(&format!("it has no effect here: {}", why.text())),
@@ -69,6 +78,7 @@ mod tests {
             "log.segment.bytes",
             "leader.replication.throttled.rate",
             "log.cleaner.backoff.ms",
+            "max.connections",
         ] {
             let known_read_only = name == "log.retention.hours";
             assert_eq!(
@@ -80,7 +90,7 @@ mod tests {
         for (name, text) in [
             ("log.dirs", "cannot change"),
             ("num.io.threads", "no effect"),
-            ("max.connections", "start only"),
+            ("listeners", "start only"),
             ("no.such", "no such setting"),
         ] {
             let why = check_changeable(name, "1").unwrap_err().to_string();

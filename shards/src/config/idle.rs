@@ -12,9 +12,9 @@ use Check::{Any, AtLeast, Between, Fraction, NotEmpty, OneOf, OneOfAnyCase, Some
 use Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use Why::{
-    Authorization, Connections, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics,
-    NoCounterpart, OneLevel, Plugin, Purgatory, Queue, Quorum, Removal, Replication, Security,
-    ShareGroups, StreamsGroups, Threads, Tiered, Transactions, Unstable,
+    Authorization, ConsumerProtocol, Coordinator, Flush, LogDirs, Metrics, NoCounterpart, OneLevel,
+    Plugin, Purgatory, Queue, Quorum, Removal, Replication, Security, ShareGroups, StreamsGroups,
+    Threads, Tiered, Transactions, Unstable,
 };
 
 /// Why a setting has no effect.
@@ -24,8 +24,6 @@ pub enum Why {
     Authorization,
     /// No KIP-848 groups yet.
     ConsumerProtocol,
-    /// No rates of connections, no exceptions for addresses.
-    Connections,
     /// Tuning of Kafka's coordinators.
     Coordinator,
     /// Flushing follows progress.
@@ -79,10 +77,6 @@ impl Why {
         match self {
             Authorization => "nothing is authorised yet: every client may do everything",
             ConsumerProtocol => "only the classic group protocol is supported yet",
-            Connections => {
-                "connections are counted (max.connections, max.connections.per.ip); their rate is not \
-                 limited, and no address is an exception"
-            }
             Coordinator => "coordinators here need no such tuning",
             Flush => "durable.lag.max.ms and durable.acks.all decide when data is made durable",
             LogDirs => {
@@ -303,8 +297,6 @@ pub static IDLE: &[Row] = &[
     row("log.local.retention.bytes", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
     row("log.local.retention.ms", Long, Some("-2"), AtLeast(-2), ClusterWide, Tiered),
     row("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0), ClusterWide, Removal),
-    row("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide, Connections),
-    row("max.connections.per.ip.overrides", String, Some(""), Any, ClusterWide, Connections),
     row("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608), ReadOnly, Quorum),
     row("metadata.log.segment.ms", Long, Some("604800000"), Any, ReadOnly, Quorum),
     row("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0), ReadOnly, Quorum),

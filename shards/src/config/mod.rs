@@ -17,6 +17,7 @@ pub mod file;
 pub mod idle;
 mod layers;
 mod listener;
+mod per_host;
 mod properties;
 pub mod row;
 mod settings;

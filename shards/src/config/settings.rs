@@ -1,11 +1,13 @@
 //! The settings of one node: given texts checked, values typed, contradictions refused.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::PathBuf;
 
 use super::choice::Advertise;
 use super::layers::{Given, Layers};
 use super::listener::{self, Listener};
+use super::per_host;
 use super::row::{Known, Role, known, row};
 use super::table::Values;
 use super::{ConfigError, Warning, properties};
@@ -43,6 +45,9 @@ pub struct Settings {
     pub log_retention_ms: i64,
     /// Where metrics are served.
     pub metrics_listener: Option<MetricsListener>,
+    /// How many connections hosts, by address or name, may have instead of
+    /// `max_connections_per_ip`. A resolver is yet to be asked about names.
+    pub max_connections_of_hosts: BTreeMap<String, usize>,
 }
 
 /// See `metrics.listener`.
@@ -155,6 +160,7 @@ impl Settings {
             log_roll_ms: layers.first_of(ROLL)?.unwrap_or(i64::MAX),
             log_roll_jitter_ms: layers.first_of(ROLL_JITTER)?.unwrap_or(0),
             metrics_listener: metrics_listener(&values, &layers)?,
+            max_connections_of_hosts: per_host::read(&values.max_connections_per_ip_overrides)?,
             log_retention_ms: layers.first_of(RETENTION)?.unwrap_or(-1).max(-1),
             values,
             layers,
@@ -199,6 +205,13 @@ impl Settings {
             return conflict(format!(
                 "queued.max.request.bytes={queued} is less than socket.request.max.bytes={request}"
             ));
+        }
+        if self.max_connections_per_ip == 0 && self.max_connections_of_hosts.is_empty() {
+            return conflict(
+                "max.connections.per.ip=0 keeps everybody out: it goes with \
+                 max.connections.per.ip.overrides only"
+                    .to_owned(),
+            );
         }
         let (min, max) = (
             self.group_min_session_timeout_ms,

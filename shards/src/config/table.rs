@@ -105,6 +105,11 @@ settings! {
     pub max_connections: i32 = "max.connections", Some("2147483647"), AtLeast(0), ClusterWide;
     /// Connections of the node at once from one address; one too many is closed.
     pub max_connections_per_ip: i32 = "max.connections.per.ip", Some("2147483647"), AtLeast(0), ClusterWide;
+    /// Addresses, or hosts by name, that may have another number of connections than that, as
+    /// host:count, separated by commas.
+    pub(super) max_connections_per_ip_overrides: String = "max.connections.per.ip.overrides", Some(""), Any, ClusterWide;
+    /// Connections that the node accepts in a second; others wait to be accepted.
+    pub max_connection_creation_rate: i32 = "max.connection.creation.rate", Some("2147483647"), AtLeast(0), ClusterWide;
     /// Bytes of waiting requests before a shard stops reading its sockets, if that is less than
     /// memory.request.bytes; -1: only that bounds them.
     pub queued_max_request_bytes: i64 = "queued.max.request.bytes", Some("-1"), Any, ReadOnly;

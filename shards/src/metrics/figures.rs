@@ -73,7 +73,8 @@ pub struct Committed {
 /// What a shard answers a while later: it looks at its partitions a few at a time.
 #[derive(Clone, Debug, Default)]
 pub struct LogFigures {
-    /// Open partitions, and those of them that are offline.
+    /// Partitions, those of them that are open, and those of these that are offline.
+    pub all: u64,
     pub open: u64,
     pub offline: u64,
     /// Bytes written and not durable, and how long the oldest of them has been.

@@ -127,9 +127,10 @@ pub struct Meter {
     pub connections: Cell<u64>,
     /// Since the start.
     pub accepted: Cell<u64>,
-    /// Closed at once: `max.connections.per.ip`.
+    /// Closed at once: `max.connections.per.ip` and its overrides.
     pub refused: Cell<u64>,
-    /// Times at which accepting had to wait: `max.connections`, or no file descriptor.
+    /// Times at which accepting had to wait: `max.connections`, `max.connection.creation.rate`, or no
+    /// file descriptor.
     pub accept_waits: Cell<u64>,
     /// Closed after `connections.max.idle.ms`.
     pub idle_closed: Cell<u64>,

@@ -41,13 +41,14 @@ const SHARD: &[Plain<ShardFigures>] = &[
     (
         Counter,
         "odradek_connections_refused_total",
-        "Connections closed at once: max.connections.per.ip.",
+        "Connections closed at once: max.connections.per.ip and its overrides.",
         |f| f.refused,
     ),
     (
         Counter,
         "odradek_accept_waits_total",
-        "Times at which accepting had to wait: max.connections, or no file descriptor.",
+        "Times at which accepting had to wait: max.connections, max.connection.creation.rate, or no \
+         file descriptor.",
         |f| f.accept_waits,
     ),
     (
@@ -137,6 +138,13 @@ const SHARD: &[Plain<ShardFigures>] = &[
 ];
 
 const LOGS: &[Plain<LogFigures>] = &[
+    (
+        Gauge,
+        "odradek_partitions",
+        "Partitions. After a start those that are not open yet are opened, and after a kill \
+         recovered, when they are first used.",
+        |f| f.all,
+    ),
     (
         Gauge,
         "odradek_partitions_open",

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use odradek_engine::io::Handle;
 
+use super::addresses::Full;
 use super::frame::{FrameError, Frames};
 use super::hand_over::{Arrival, HandOver};
 use super::idle::Activity;
@@ -95,8 +96,8 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
     let (socket, peer, unread, pass) = match arrival {
         Arrival::Accepted(socket, mut pass) => {
             let address = server.io.peer(socket).await;
-            if let Some(Err(max)) = address.map(|address| pass.come_from(address.ip())) {
-                refuse(server, socket, address, max).await;
+            if let Some(Err(full)) = address.map(|address| pass.come_from(address.ip())) {
+                refuse(server, socket, address, full).await;
                 return;
             }
             let early = address.map_or(0, |address| server.service.connects(address.ip()));
@@ -166,13 +167,13 @@ async fn refuse<S: Service>(
     server: &Server<S>,
     socket: Handle,
     address: Option<SocketAddr>,
-    max: usize,
+    full: Full,
 ) {
     bump(&server.meter.refused, 1);
     server.refusals.log(&server.io, || {
         tracing::warn!(
             ?address,
-            "connection refused: its address has max.connections.per.ip={max} already"
+            "connection refused: its address has {full} already"
         );
     });
     server.io.close(socket).await;

@@ -1,42 +1,42 @@
-//! How many connections the node has, over all its shards, and how many it may have.
+//! Who may connect, and when: connections of the whole node and of each address, their rate, and the
+//! file descriptors they may take.
 //!
-//! As in Apache Kafka: at `max.connections` accepting waits for somebody to leave; a connection too
-//! many from one address is closed. Besides, some file descriptors are left to the logs: clients
-//! must not take a partition's next segment from it.
-//!
-//! Shared by the shards, touched once when a connection begins and once when it ends. The map of
-//! addresses, behind a lock, is kept only where `max.connections.per.ip` asks for it.
+//! Shared by the shards, touched once when a connection begins and once when it ends. What may be
+//! changes while the node runs: shard 0 tells it.
 //!
 //! Source: Kafka `ConnectionQuotas`.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use odradek_engine::io::Handle;
 
+use super::addresses::{Addresses, Full};
+use super::pace::Pace;
 use crate::config::Settings;
+use crate::quotas::Windows;
 
 /// Of how many file descriptors one is left to the logs, at least and at most that many.
 const LEFT_SHARE: i32 = 8;
 const LEFT_MIN: i32 = 16;
 const LEFT_MAX: i32 = 4096;
 
+/// Has hosts looked up by their names.
+type LookUp = Box<dyn Fn(Vec<String>) + Send + Sync>;
+
 /// See the module.
-#[derive(Debug)]
 pub struct Gate {
-    max: usize,
-    /// `None`: any number.
-    per_address_max: Option<usize>,
+    max: AtomicUsize,
     /// A socket of this number or above takes what is left to the logs.
     descriptor_max: i32,
     open: AtomicUsize,
-    by_address: Mutex<BTreeMap<IpAddr, usize>>,
+    addresses: Mutex<Addresses>,
+    pace: Pace,
+    look_up: OnceLock<LookUp>,
 }
 
 /// One connection's place; given back when dropped.
-#[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
     address: Option<IpAddr>,
@@ -45,19 +45,66 @@ pub(super) struct Pass {
 impl Gate {
     /// For a process that may have so many file descriptors, if that is known.
     pub fn new(settings: &Settings, descriptors: Option<u64>) -> Arc<Gate> {
-        let per_address = settings.max_connections_per_ip;
+        let windows = Windows::new(
+            settings.quota_window_num,
+            settings.quota_window_size_seconds,
+        );
         Arc::new(Gate {
-            max: settings.max_connections.max(0) as usize,
-            per_address_max: (per_address < i32::MAX).then_some(per_address.max(0) as usize),
+            max: AtomicUsize::new(settings.max_connections.max(0) as usize),
             descriptor_max: descriptors.map_or(i32::MAX, for_sockets),
             open: AtomicUsize::new(0),
-            by_address: Mutex::default(),
+            addresses: Mutex::new(Addresses::new(settings)),
+            pace: Pace::new(windows, settings.max_connection_creation_rate),
+            look_up: OnceLock::new(),
         })
+    }
+
+    /// Judges by these settings from now on. Who is there stays.
+    pub fn adopt(&self, settings: &Settings) {
+        let max = settings.max_connections.max(0) as usize;
+        self.max.store(max, Relaxed);
+        self.pace.set(settings.max_connection_creation_rate);
+        let mut addresses = self.addresses();
+        let names = match addresses.adopt(settings) {
+            true => addresses.names(),
+            false => Vec::new(),
+        };
+        drop(addresses);
+        if let (Some(look_up), false) = (self.look_up.get(), names.is_empty()) {
+            look_up(names);
+        }
+    }
+
+    /// Hosts of `max.connections.per.ip.overrides` whose addresses are not known: they are no
+    /// exceptions yet.
+    pub fn names(&self) -> Vec<String> {
+        self.addresses().names()
+    }
+
+    /// The address of such a host.
+    pub fn found(&self, name: &str, address: IpAddr) {
+        self.addresses().found(name, address);
+    }
+
+    /// Who looks such hosts up, for [`found`](Self::found): a shard must not wait for that. Told
+    /// once.
+    pub fn looks_up_by(&self, look_up: impl Fn(Vec<String>) + Send + Sync + 'static) {
+        let _ = self.look_up.set(Box::new(look_up));
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().expect("no panic under it")
+    }
+
+    /// Somebody connects: until when it has to wait, nanoseconds of the shard's clock.
+    pub(super) fn early(&self, now: u64) -> Option<u64> {
+        self.pace.early(now)
     }
 
     /// A place, if there is one.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Pass> {
-        let more = |open| (open < self.max).then_some(open + 1);
+        let max = self.max();
+        let more = |open| (open < max).then_some(open + 1);
         self.open.fetch_update(Relaxed, Relaxed, more).ok()?;
         Some(Pass {
             gate: self.clone(),
@@ -72,7 +119,7 @@ impl Gate {
 
     /// `max.connections`.
     pub(super) fn max(&self) -> usize {
-        self.max
+        self.max.load(Relaxed)
     }
 }
 
@@ -85,18 +132,10 @@ impl Pass {
     /// Counts the connection for its address.
     ///
     /// # Errors
-    /// `max.connections.per.ip`, which is reached.
-    pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), usize> {
-        let Some(max) = self.gate.per_address_max else {
-            return Ok(());
-        };
+    /// The address has all it may have.
+    pub(super) fn come_from(&mut self, address: IpAddr) -> Result<(), Full> {
         let address = address.to_canonical();
-        let mut all = self.gate.by_address.lock().expect("no panic under it");
-        let now = all.get(&address).copied().unwrap_or(0);
-        if now >= max {
-            return Err(max);
-        }
-        all.insert(address, now + 1);
+        self.gate.addresses().enter(address)?;
         self.address = Some(address);
         Ok(())
     }
@@ -105,13 +144,8 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.gate.open.fetch_sub(1, Relaxed);
-        let Some(address) = self.address else {
-            return;
-        };
-        let mut all = self.gate.by_address.lock().expect("no panic under it");
-        match all.get_mut(&address) {
-            Some(now) if *now > 1 => *now -= 1,
-            _ => drop(all.remove(&address)),
+        if let Some(address) = self.address {
+            self.gate.addresses().leave(address);
         }
     }
 }
@@ -120,14 +154,18 @@ impl Drop for Pass {
 mod tests {
     use super::*;
 
+    fn settings(given: &[(&str, &str)]) -> Settings {
+        let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        let given: Vec<_> = given.iter().map(owned).collect();
+        Settings::load(None, &given).expect("settings").0
+    }
+
     fn gate(max: &str, per_address: &str) -> Arc<Gate> {
-        let set = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         let given = [
-            set("max.connections", max),
-            set("max.connections.per.ip", per_address),
+            ("max.connections", max),
+            ("max.connections.per.ip", per_address),
         ];
-        let (settings, _) = Settings::load(None, &given).expect("settings");
-        Gate::new(&settings, Some(1024))
+        Gate::new(&settings(&given), Some(1024))
     }
 
     #[test]
@@ -145,11 +183,56 @@ mod tests {
         let (mut first, mut second) = (gate.enter().unwrap(), gate.enter().unwrap());
         let address = "10.0.0.1".parse().unwrap();
         assert_eq!(first.come_from(address), Ok(()));
-        assert_eq!(second.come_from("::ffff:10.0.0.1".parse().unwrap()), Err(1));
+        assert!(
+            second
+                .come_from("::ffff:10.0.0.1".parse().unwrap())
+                .is_err()
+        );
         assert_eq!(second.come_from("10.0.0.2".parse().unwrap()), Ok(()));
         drop((first, second));
-        assert!(gate.by_address.lock().unwrap().is_empty());
+        assert!(gate.addresses().nobody());
         assert_eq!(gate.enter().unwrap().come_from(address), Ok(()));
+    }
+
+    #[test]
+    fn exceptions_are_addresses_and_names_once_these_are_known() {
+        const HOSTS: &str = "max.connections.per.ip.overrides";
+        let gate = Gate::new(
+            &settings(&[
+                ("max.connections.per.ip", "1"),
+                (HOSTS, "10.0.0.1:2,a.example:3,b.example:0"),
+            ]),
+            None,
+        );
+        let places = |address: &str| {
+            let address: IpAddr = address.parse().unwrap();
+            let mut inside: Vec<Pass> = Vec::new();
+            loop {
+                let mut next = gate.enter().unwrap();
+                if let Err(full) = next.come_from(address) {
+                    return (inside.len(), full.to_string());
+                }
+                inside.push(next);
+            }
+        };
+        let (count, full) = places("::ffff:10.0.0.1");
+        assert!(count == 2 && full.contains(HOSTS), "{count}: {full}");
+        assert_eq!(places("10.0.0.2").0, 1);
+        assert_eq!(gate.names(), ["a.example", "b.example"]);
+        gate.found("a.example", "10.0.0.2".parse().unwrap());
+        gate.found("b.example", "10.0.0.3".parse().unwrap());
+        gate.found("c.example", "10.0.0.4".parse().unwrap());
+        let counts = ["10.0.0.2", "10.0.0.3", "10.0.0.4"].map(|address| places(address).0);
+        assert_eq!(counts, [3, 0, 1]);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let told = asked.clone();
+        gate.looks_up_by(move |names| told.lock().unwrap().extend(names));
+        gate.adopt(&settings(&[
+            ("max.connections", "9"),
+            (HOSTS, "d.example:1"),
+        ]));
+        assert_eq!(*asked.lock().unwrap(), ["d.example"]);
+        assert_eq!(gate.max(), 9);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub async fn accept_all<S: Service>(server: Rc<Server<S>>, listener: Handle) {
                 no_descriptor(&server).await;
             }
             Ok(socket) => {
+                in_time(&server).await;
                 let pass = place(&server).await;
                 bump(&server.meter.accepted, 1);
                 server.begin(Arrival::Accepted(socket, pass));
@@ -46,6 +47,14 @@ async fn no_descriptor<S: Service>(server: &Server<S>) {
         );
     });
     server.io.sleep(SCARCE).await;
+}
+
+/// Lets the time pass that `max.connection.creation.rate` puts before a connection.
+async fn in_time<S: Service>(server: &Server<S>) {
+    if let Some(until) = server.gate.early(server.io.now()) {
+        bump(&server.meter.accept_waits, 1);
+        server.io.sleep_until(until).await;
+    }
 }
 
 /// A place for a connection that is accepted already; waits for one.

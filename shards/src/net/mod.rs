@@ -2,6 +2,7 @@
 //!
 //! Absent on purpose: what requests mean; [`Service`] answers them.
 
+mod addresses;
 mod admission;
 mod connection;
 mod frame;
@@ -9,6 +10,7 @@ mod gate;
 mod hand_over;
 mod idle;
 mod listener;
+mod pace;
 mod replies;
 mod reply;
 mod request;

@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::observed::Observed;
+use crate::partition::Opened;
 
 /// Connections at once; others wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
@@ -134,15 +135,24 @@ async fn answer(request: &Request<Incoming>, observed: &Observed) -> Response<St
     }
     match request.uri().path() {
         "/metrics" => text(StatusCode::OK, TEXT, observed.page().await),
-        "/healthz" => state(observed.healthy().await),
-        "/readyz" => state(observed.ready().await),
+        "/healthz" => state(observed.healthy().await.map(|()| "ok".into())),
+        "/readyz" => state(observed.ready().await.map(readiness)),
         _ => plain(StatusCode::NOT_FOUND, HERE.into()),
     }
 }
 
-fn state(state: Result<(), String>) -> Response<String> {
+/// Partitions that are not open yet do not keep clients away: they open for whoever comes.
+fn readiness(opened: Opened) -> String {
+    let Opened { open, all } = opened;
+    match open < all {
+        true => format!("ok\n{open} of {all} partitions are open"),
+        false => "ok".into(),
+    }
+}
+
+fn state(state: Result<String, String>) -> Response<String> {
     match state {
-        Ok(()) => plain(StatusCode::OK, "ok\n".into()),
+        Ok(how) => plain(StatusCode::OK, format!("{how}\n")),
         Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }

@@ -1,6 +1,7 @@
 //! What can be seen of the node from outside its shards: their answers, the system's figures, the
 //! node's phase.
 
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::system;
 use crate::broker::{self, Broker};
 use crate::metrics::{Shard, page};
+use crate::partition::Opened;
 use crate::runtime::{LogDirs, Mailboxes};
 
 /// A shard whose loop goes round answers within this.
@@ -79,9 +81,8 @@ impl Observed {
             if !serving {
                 return (None, None);
             }
-            let figures = |broker: std::rc::Rc<Broker>| {
-                Box::pin(async move { broker::figures(&broker) }) as _
-            };
+            let figures =
+                |broker: Rc<Broker>| Box::pin(async move { broker::figures(&broker) }) as _;
             let logs = |broker| Box::pin(broker::logs(broker)) as _;
             (self.mail.ask(shard, figures), self.mail.ask(shard, logs))
         });
@@ -107,33 +108,41 @@ impl Observed {
     /// Whether the shards' loops go round. A node that starts may take its time.
     pub(super) async fn healthy(&self) -> Result<(), String> {
         match self.phase() {
-            Phase::Serving => self.all_answer().await,
+            Phase::Serving => self.opened().await.map(|_| ()),
             Phase::Starting | Phase::Stopping => Ok(()),
         }
     }
 
-    /// Whether every shard serves clients.
-    pub(super) async fn ready(&self) -> Result<(), String> {
+    /// Whether every shard serves clients, and how many of their partitions are open: the others are
+    /// opened, and after a kill recovered, when they are first used.
+    pub(super) async fn ready(&self) -> Result<Opened, String> {
         match self.phase() {
             Phase::Starting => Err("the node is starting".into()),
             Phase::Stopping => Err("the node is stopping".into()),
-            Phase::Serving => self.all_answer().await,
+            Phase::Serving => self.opened().await,
         }
     }
 
-    async fn all_answer(&self) -> Result<(), String> {
-        let nothing = |_| Box::pin(async {}) as _;
+    /// What all shards have open.
+    ///
+    /// # Errors
+    /// One of them does not answer.
+    async fn opened(&self) -> Result<Opened, String> {
+        let opened = |broker: Rc<Broker>| Box::pin(async move { broker.holdings.opened() }) as _;
         let asked: Vec<_> = (0..self.mail.shards())
-            .map(|shard| self.mail.ask(shard, nothing))
+            .map(|shard| self.mail.ask(shard, opened))
             .collect();
         let until = Instant::now() + ANSWERS_WITHIN;
+        let mut sum = Opened::default();
         for (shard, asked) in asked.into_iter().enumerate() {
-            if answer(asked, until).await.is_none() {
+            let Some(opened) = answer::<Opened>(asked, until).await else {
                 let seconds = ANSWERS_WITHIN.as_secs();
                 return Err(format!("shard {shard} did not answer within {seconds} s"));
-            }
+            };
+            sum.open += opened.open;
+            sum.all += opened.all;
         }
-        Ok(())
+        Ok(sum)
     }
 }
 

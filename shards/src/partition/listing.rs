@@ -17,8 +17,9 @@ pub(super) struct Listing<'a> {
     aborted: Vec<Offset>,
     /// Snapshots of the producers' state.
     pub snapshots: Vec<Offset>,
-    /// A checkpoint says where compaction may have taken out offsets.
-    pub gaps: bool,
+    /// There is a checkpoint of where compaction may have taken out offsets, or of how far it came,
+    /// before which the other is written.
+    pub compacted: bool,
     /// Left behind by a kill, to be removed.
     pub litter: Vec<&'a str>,
 }
@@ -38,7 +39,10 @@ impl<'a> Listing<'a> {
                 Some((base, "timeindex")) => listing.times.push(base),
                 Some((base, "txnindex")) => listing.aborted.push(base),
                 Some((base, "snapshot")) => listing.snapshots.push(base),
-                _ => listing.gaps |= name == OffsetCheckpoint::GAPS,
+                _ => {
+                    let ours = [OffsetCheckpoint::GAPS, OffsetCheckpoint::CLEANED];
+                    listing.compacted |= ours.contains(&name.as_str());
+                }
             }
         }
         for list in [

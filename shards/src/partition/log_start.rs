@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use odradek_engine::io::{Errno, Io};
+use odradek_engine::log::compaction::OffsetCheckpoint;
 use odradek_engine::types::Offset;
 
 use super::{Partition, PartitionName};
@@ -32,31 +33,24 @@ async fn save(
     name: &PartitionName,
     offset: Offset,
 ) -> Result<(), Errno> {
-    // CheckpointFile: version, number of entries, entries.
-    let text = format!("0\n1\n{} {} {}\n", name.topic, name.index, offset.0);
+    let text = OffsetCheckpoint::text(&name.topic, name.index, offset);
     io.replace_file(&directory.join(FILE), text.into_bytes())
         .await
 }
 
 /// What was [saved](save) last; 0 if nothing was.
-pub(super) async fn load(io: &Io, directory: &Path) -> Result<Offset, Errno> {
+pub(super) async fn load(io: &Io, directory: &Path, name: &PartitionName) -> Result<Offset, Errno> {
     let path = directory.join(FILE);
     let bytes = match io.read_file(&path, FILE_BYTES_MAX).await {
         Err(Errno(libc::ENOENT)) => return Ok(Offset(0)),
         read => read?,
     };
-    Ok(parse(&bytes).unwrap_or_else(|| {
+    let read = OffsetCheckpoint::parse(&bytes, &name.topic, name.index);
+    Ok(read.unwrap_or_else(|| {
         let path = path.display();
         tracing::error!("{path} is damaged: deleted records of that partition may be back");
         Offset(0)
     }))
-}
-
-fn parse(bytes: &[u8]) -> Option<Offset> {
-    let mut lines = std::str::from_utf8(bytes).ok()?.lines();
-    let (version, count) = (lines.next()?, lines.next()?);
-    let offset = lines.next()?.rsplit(' ').next()?.parse().ok()?;
-    (version == "0" && count == "1" && offset >= 0).then_some(Offset(offset))
 }
 
 impl Partition {
@@ -95,27 +89,5 @@ impl Partition {
         })?;
         state.log.raise_start(offset);
         Ok(state.log.log_start())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_was_written_whole_is_believed() {
-        assert_eq!(parse(b"0\n1\na-topic 3 1234\n"), Some(Offset(1234)));
-        for damaged in [
-            &b""[..],
-            b"0\n",
-            b"0\n1\n",
-            b"1\n1\nt 0 5\n",
-            b"0\n2\nt 0 5\n",
-            b"0\n1\nt 0 -5\n",
-            b"0\n1\nt 0 x\n",
-            b"\xff\n1\nt 0 5\n",
-        ] {
-            assert_eq!(parse(damaged), None, "{damaged:?}");
-        }
     }
 }

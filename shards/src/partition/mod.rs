@@ -70,7 +70,7 @@ pub use self::log_start::DeleteError;
 pub use self::open::{OpenError, Opening};
 pub use self::progress::{Mark, Progress};
 pub use self::read::{Isolation, Piece, Read, ReadError};
-pub use self::recoveries::Recoveries;
+pub use self::recoveries::{Opened, Recoveries};
 use self::rest::Looked;
 pub use self::stray::{is_foreign, remove_directory};
 use self::syncs::Syncs;

@@ -110,7 +110,7 @@ impl Partition {
             }
             Ok(names) => {
                 let start = match names.iter().any(|name| name == log_start::FILE) {
-                    true => log_start::load(io, &opening.directory).await,
+                    true => log_start::load(io, &opening.directory, &name).await,
                     false => Ok(Offset(0)),
                 };
                 let start = start.map_err(fail("reading its log start offset"))?;

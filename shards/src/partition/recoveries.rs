@@ -1,7 +1,7 @@
-//! What the log says of recoveries: the first few of a second and each that read much, and of the
-//! others their sum.
+//! What the log says of recoveries: the first few of a second and each that read much; of the others
+//! their sum; and, a second after the first, how far the shard has come.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +15,13 @@ const FEW: u64 = 8;
 const MUCH_BYTES: u64 = 16 << 20;
 const SECOND: Duration = Duration::from_secs(1);
 
+/// How many of a shard's partitions are open, of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    pub open: usize,
+    pub all: usize,
+}
+
 /// Those of the second that goes on.
 #[derive(Default)]
 pub struct Recoveries {
@@ -22,6 +29,15 @@ pub struct Recoveries {
     /// Of those without a line.
     untold: Cell<u64>,
     bytes: Cell<u64>,
+    /// How far the shard has come, as whoever holds its partitions says.
+    opened: OnceCell<Box<dyn Fn() -> Opened>>,
+}
+
+impl Recoveries {
+    /// Who is asked how far the shard has come. Told once.
+    pub fn counted_by(&self, count: impl Fn() -> Opened + 'static) {
+        let _ = self.opened.set(Box::new(count));
+    }
 }
 
 impl Ground {
@@ -59,6 +75,10 @@ impl Ground {
             let (partitions, bytes) = (second.untold.take(), second.bytes.take());
             if partitions > 0 {
                 tracing::info!(partitions, read_bytes = bytes, "recovered, too");
+            }
+            if let Some(count) = second.opened.get() {
+                let Opened { open, all } = count();
+                tracing::info!("{open} of {all} partitions of this shard are open");
             }
         };
         self.spawner.spawn(task).detach();

@@ -15,7 +15,7 @@ use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Epoch, Offset};
 
 use super::Ground;
-use super::compaction::load_gaps;
+use super::compaction;
 use super::judge::trust;
 use super::listing::Listing;
 use super::open::Opening;
@@ -157,8 +157,11 @@ pub(super) async fn walk(
         io,
         ground,
         listing,
-        gaps: match listing.gaps {
-            true => load_gaps(io, directory).await?,
+        gaps: match listing.compacted {
+            true => {
+                let active = *bases.last().expect("at least one segment");
+                compaction::gaps(io, directory, &opening.name, active).await?
+            }
             false => Offset(0),
         },
         judged: 0,

@@ -38,7 +38,7 @@ pub struct SimArgs {
     /// Runs by which a failure is made smaller, at most
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     pub shrink: u32,
-    /// Write what was run, and what there was of everything, to a file
+    /// Write what was run, and what there was of everything or what caught each variant, to a file
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Run deliberately broken variants of the node instead, each until a seed catches it
@@ -50,7 +50,7 @@ const EXAMPLES: &str = "\
 Examples:
   odradek sim --seed 1 --seeds 100 --jobs 2
   odradek sim --seed 7 --hours 1
-  odradek sim --mutants --seeds 200";
+  odradek sim --mutants --seeds 200 --record tools/sim/mutants.md";
 
 pub(super) fn run(args: &SimArgs) -> anyhow::Result<ExitCode> {
     if !(0.0..=1e6).contains(&args.hours) {
@@ -61,7 +61,7 @@ pub(super) fn run(args: &SimArgs) -> anyhow::Result<ExitCode> {
     }
     let seeds = args.seed..args.seed.saturating_add(args.seeds);
     match args.mutants {
-        true => mutants::run(seeds),
+        true => mutants::run(seeds, args),
         false => survey::run(seeds, args),
     }
 }

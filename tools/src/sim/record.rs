@@ -1,4 +1,4 @@
-//! What a survey found, as a page: so that figures are made and not typed.
+//! What was found, as a page: so that figures are made and not typed.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,16 +8,29 @@ use odradek_bench::report::save;
 
 use super::survey::Survey;
 
-pub(super) fn write(path: &Path, survey: &Survey) -> anyhow::Result<()> {
-    save::write(path, page(survey).as_bytes())
+pub(super) fn write(path: &Path, page: &str) -> anyhow::Result<()> {
+    save::write(path, page.as_bytes())
 }
 
-fn page(survey: &Survey) -> String {
+/// When and by what a page was made.
+pub(super) fn made() -> String {
+    format!(
+        "{}, commit {}, {} build",
+        jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC"),
+        commit(),
+        match cfg!(debug_assertions) {
+            true => "debug",
+            false => "release",
+        },
+    )
+}
+
+pub(super) fn page(survey: &Survey) -> String {
     let (first, last) = (survey.seeds.start, survey.seeds.end.saturating_sub(1));
     let count = survey.seeds.end - first;
     let mut page = format!(
         "# Simulated seeds\n\n\
-         Made by `odradek sim --seed {first} --seeds {}{} --record`, {}, commit {}, {} build.\n\n\
+         Made by `odradek sim --seed {first} --seeds {}{} --record`, {}.\n\n\
          {} seeds ({first} to {last}), {} of them failed; {:.1} hours of simulated time, in {:.0} \
          minutes.\n",
         count,
@@ -25,12 +38,7 @@ fn page(survey: &Survey) -> String {
             0.0 => String::new(),
             hours => format!(" --hours {hours}"),
         },
-        jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC"),
-        commit(),
-        match cfg!(debug_assertions) {
-            true => "debug",
-            false => "release",
-        },
+        made(),
         count,
         survey.failed.len(),
         survey.all.nanos as f64 / 3.6e12,

@@ -26,7 +26,7 @@ pub(super) struct Survey {
 pub(super) fn run(seeds: Range<u64>, args: &SimArgs) -> anyhow::Result<ExitCode> {
     let survey = survey(seeds, args);
     if let Some(path) = &args.record {
-        record::write(path, &survey)?;
+        record::write(path, &record::page(&survey))?;
     }
     if let Some(failure) = survey.failed.into_values().next() {
         print(&shrink(failure, args.shrink));

@@ -65,7 +65,7 @@ fn side_file(input: &[u8]) {
         3 => drop(Checkpoint::decode(bytes)),
         4 => drop(OffsetIndex::parse(Offset(5), bytes, Position(1 << 20))),
         5 => drop(Aborted::from_index(bytes)),
-        6 => drop(OffsetCheckpoint::parse(bytes)),
+        6 => drop(OffsetCheckpoint::parse(bytes, "a-topic", 3)),
         7 => drop(Producers::from_snapshot(bytes)),
         _ => drop(TimeIndex::parse(Offset(5), bytes, Offset(1 << 20))),
     }

@@ -30,7 +30,7 @@ fn may_open(files: u64) -> bool {
 }
 
 /// Whether the node answers on this connection; `false`: it closed it.
-fn answers(client: &mut Client) -> bool {
+pub(crate) fn answers(client: &mut Client) -> bool {
     let request = ApiVersionsRequest::default();
     client.call(API_VERSIONS, &request).is_ok()
 }
@@ -199,7 +199,7 @@ fn beyond_max_connections_others_wait_for_somebody_to_leave() {
 }
 
 /// A connection from this address of the loopback interface.
-fn from(address: Ipv4Addr, to: &str) -> Client {
+pub(crate) fn from(address: Ipv4Addr, to: &str) -> Client {
     let kind = SockType::Stream;
     let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None);
     let socket = socket.expect("a socket");

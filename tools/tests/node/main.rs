@@ -9,6 +9,7 @@ mod bad_frames;
 mod checkpoints;
 mod commands;
 mod compaction;
+mod connection_limits;
 mod crowd;
 mod deletion;
 mod directories;

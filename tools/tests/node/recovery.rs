@@ -8,6 +8,7 @@ use odradek_tools::log::{Checks, verify_partition};
 use odradek_wire::ErrorCode;
 
 use crate::common::{Client, Dice, LATEST, Record, TestNode, batch, batch_ends, records};
+use crate::metrics::{get, series, sum};
 
 const SEGMENT: &str = "1048576";
 
@@ -338,4 +339,58 @@ fn lost_indexes_are_made_again() {
         assert_eq!(records(&fetched.bytes)[0].value[0], offset as u8);
     }
     assert_eq!(client.store("t", 0, &batch(&[b"next"])), 25);
+}
+
+/// How many partitions are open, of how many, as `/readyz` says; all of them where it says no more
+/// than that the node is ready.
+fn opened(node: &TestNode, all: usize) -> usize {
+    let (status, body) = get(node, "/readyz");
+    assert_eq!(status, 200, "{body}");
+    let Some(line) = body.lines().nth(1) else {
+        assert_eq!(body, "ok\n");
+        return all;
+    };
+    let numbers: Vec<usize> = line
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    assert_eq!(numbers[1..], [all], "{body}");
+    numbers[0]
+}
+
+#[test]
+fn how_far_recovery_has_come_is_told() {
+    const ALL: usize = 300;
+    let mut node = TestNode::start(&[("shards", "2"), ("num.partitions", "300")]);
+    node.create("t");
+    let (_, leaders) = node.client().metadata("t", false);
+    let store = |node: &TestNode, indices: std::ops::Range<usize>| {
+        let mut clients: Vec<Client> = node.shards().iter().map(|at| Client::connect(at)).collect();
+        for index in indices {
+            let client = &mut clients[leaders[index].0 as usize % 1000];
+            client.store("t", index as i32, &batch(&[b"one"]));
+        }
+    };
+    store(&node, 0..ALL);
+    assert_eq!(opened(&node, ALL), ALL);
+    node.kill();
+    node.run();
+    // They recover when they are used.
+    let mut last = opened(&node, ALL);
+    assert_eq!(last, 0);
+    for begin in [0, 100, 200] {
+        store(&node, begin..begin + 100);
+        let now = opened(&node, ALL);
+        assert!(now == begin + 100 && now > last, "{now} after {last}");
+        let told = series(&node);
+        assert_eq!(sum(&told, "odradek_partitions_open{"), now as f64);
+        assert_eq!(sum(&told, "odradek_partitions{"), ALL as f64);
+        last = now;
+    }
+    // Each shard says where it stands a second after it has begun.
+    for shard in [0, 1] {
+        let all = leaders.iter().filter(|leader| leader.0 % 1000 == shard);
+        let all = all.count();
+        node.logged(&format!("{all} of {all} partitions of this shard are open"));
+    }
 }

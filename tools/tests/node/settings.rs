@@ -13,9 +13,9 @@ use odradek_wire::{ErrorCode, Message, Reader};
 use crate::common::{Client, EARLIEST, LATEST, TestNode, batch, wait_until};
 
 const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const SET: i8 = 0;
-const DELETE: i8 = 1;
+pub(crate) const BROKER: i8 = 4;
+pub(crate) const SET: i8 = 0;
+pub(crate) const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 const ALTER: i16 = IncrementalAlterConfigsRequest::MAX_VERSION;
@@ -24,7 +24,7 @@ const DESCRIBE: i16 = DescribeConfigsRequest::MAX_VERSION;
 
 type Resource<'a> = (i8, &'a str);
 
-fn try_alter(
+pub(crate) fn try_alter(
     client: &mut Client,
     resource: Resource<'_>,
     changes: &[(&str, i8, &str)],

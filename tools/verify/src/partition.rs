@@ -108,11 +108,11 @@ pub fn verify_partition_in(
     checks: Checks,
 ) -> anyhow::Result<Report> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    let topic = name.rsplit_once('-').map_or(&*name, |(topic, _)| topic);
+    let (topic, index) = name.rsplit_once('-').unwrap_or((&*name, ""));
     let mut walk = Walk {
         files,
         gaps_allowed: checks.gaps_allowed || COMPACTED.contains(&topic),
-        gaps: gaps(files, directory)?,
+        gaps: gaps(files, directory, topic, index.parse().unwrap_or(-1))?,
         records: checks.records,
         next: None,
         epoch: Epoch::NONE,
@@ -129,9 +129,9 @@ pub fn verify_partition_in(
 }
 
 /// The offset before which compaction may have taken some, by the node's own word.
-fn gaps(files: &dyn Files, directory: &Path) -> anyhow::Result<Offset> {
+fn gaps(files: &dyn Files, directory: &Path, topic: &str, index: i32) -> anyhow::Result<Offset> {
     let bytes = read(files, &directory.join(OffsetCheckpoint::GAPS))?;
-    let told = bytes.and_then(|bytes| OffsetCheckpoint::parse(&bytes));
+    let told = bytes.and_then(|bytes| OffsetCheckpoint::parse(&bytes, topic, index));
     Ok(told.unwrap_or(Offset(0)))
 }
 

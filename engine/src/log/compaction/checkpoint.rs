@@ -23,16 +23,13 @@ impl OffsetCheckpoint {
         format!("0\n1\n{topic} {partition} {offset}\n")
     }
 
-    /// What [`text`](Self::text) wrote; `None` for anything else.
-    pub fn parse(bytes: &[u8]) -> Option<Offset> {
-        let mut lines = std::str::from_utf8(bytes).ok()?.lines();
-        let (version, count) = (lines.next()?, lines.next()?);
-        let mut words = lines.next()?.split(' ');
-        let (_, partition, offset) = (words.next()?, words.next()?, words.next()?);
-        partition.parse::<i32>().ok()?;
-        let offset = offset.parse().ok()?;
-        let whole = version == "0" && count == "1" && words.next().is_none();
-        (whole && lines.next().is_none() && offset >= 0).then_some(Offset(offset))
+    /// What [`text`](Self::text) wrote for this partition; `None` for anything else.
+    pub fn parse(bytes: &[u8], topic: &str, partition: i32) -> Option<Offset> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (_, digits) = text.trim_end_matches('\n').rsplit_once(' ')?;
+        let offset = Offset(digits.parse().ok()?);
+        let whole = offset.0 >= 0 && text == OffsetCheckpoint::text(topic, partition, offset);
+        whole.then_some(offset)
     }
 }
 
@@ -44,20 +41,24 @@ mod tests {
     fn only_what_was_written_whole_is_believed() {
         let text = OffsetCheckpoint::text("a-topic", 3, Offset(1234));
         assert_eq!(text, "0\n1\na-topic 3 1234\n");
-        assert_eq!(OffsetCheckpoint::parse(text.as_bytes()), Some(Offset(1234)));
+        let parse = |bytes| OffsetCheckpoint::parse(bytes, "a-topic", 3);
+        assert_eq!(parse(text.as_bytes()), Some(Offset(1234)));
         for damaged in [
             &b""[..],
             b"0\n1\n",
-            b"1\n1\nt 0 5\n",
-            b"0\n2\nt 0 5\n",
-            b"0\n1\nt 0 5\nt 1 6\n",
-            b"0\n1\nt 0 -5\n",
-            b"0\n1\nt 0\n",
-            b"0\n1\nt 0 5 6\n",
-            b"0\n1\nt x 5\n",
-            b"\xff\n1\nt 0 5\n",
+            b"1\n1\na-topic 3 5\n",
+            b"0\n2\na-topic 3 5\n",
+            b"0\n1\na-topic 3 5\na-topic 1 6\n",
+            b"0\n1\na-topic 3 -5\n",
+            b"0\n1\na-topic 3 x\n",
+            b"0\n1\na-topic 3 5",
+            b"0\n1\na-topic 3\n",
+            b"0\n1\na-topic 3 5 6\n",
+            b"0\n1\na-topic 4 5\n",
+            b"0\n1\nb-topic 3 5\n",
+            b"\xff\n1\na-topic 3 5\n",
         ] {
-            assert_eq!(OffsetCheckpoint::parse(damaged), None, "{damaged:?}");
+            assert_eq!(parse(damaged), None, "{damaged:?}");
         }
     }
 }

@@ -20,6 +20,7 @@ mod replace;
 mod slices;
 
 use std::ops::Range;
+use std::path::Path;
 use std::rc::Rc;
 
 use odradek_engine::io::{Errno, Io};
@@ -33,7 +34,7 @@ pub(super) use self::exchange::recover;
 pub use self::pace::Pace;
 pub use self::slices::Share;
 use super::side_files::read_side;
-use super::{Partition, State};
+use super::{Partition, PartitionName, State};
 use crate::runtime::Gate;
 
 /// What a partition knows of its compaction.
@@ -85,16 +86,50 @@ impl State {
     }
 }
 
-/// The offset before which a log may have gaps.
-pub(super) async fn load_gaps(io: &Io, directory: &std::path::Path) -> Result<Offset, Errno> {
-    let path = directory.join(OffsetCheckpoint::GAPS);
-    let bytes = read_side(io, &path).await?;
-    let read = bytes.map(|bytes| OffsetCheckpoint::parse(&bytes));
-    if read == Some(None) {
-        let path = path.display();
-        tracing::error!("{path} is damaged: the log may end at its first missing offset");
+/// One of the checkpoints beside a log; `None` if there is none that is its own, and whole.
+async fn load_offset(
+    io: &Io,
+    directory: &Path,
+    file: &str,
+    name: &PartitionName,
+) -> Result<Option<Offset>, Errno> {
+    let bytes = read_side(io, &directory.join(file)).await?;
+    Ok(bytes.and_then(|bytes| OffsetCheckpoint::parse(&bytes, &name.topic, name.index)))
+}
+
+/// Writes one of them; it is durable on return.
+async fn keep_offset(
+    io: &Io,
+    directory: &Path,
+    file: &str,
+    name: &PartitionName,
+    offset: Offset,
+) -> Result<(), Errno> {
+    let text = OffsetCheckpoint::text(&name.topic, name.index, offset);
+    io.replace_file(&directory.join(file), text.into_bytes())
+        .await
+}
+
+/// The offset before which a compacted log may have gaps. Where what says so is damaged or lost it is
+/// made again: that a gap goes unnoticed is better than that the log ends at the first. `active`: the
+/// last segment, from which nothing is taken out.
+pub(super) async fn gaps(
+    io: &Io,
+    directory: &Path,
+    name: &PartitionName,
+    active: Offset,
+) -> Result<Offset, Errno> {
+    const FILE: &str = OffsetCheckpoint::GAPS;
+    if let Some(told) = load_offset(io, directory, FILE, name).await? {
+        return Ok(told);
     }
-    Ok(read.flatten().unwrap_or(Offset(0)))
+    tracing::error!(
+        partition = %name,
+        "its {FILE} is damaged or lost, and made again: any offset before {} may be missing",
+        active.0
+    );
+    keep_offset(io, directory, FILE, name, active).await?;
+    Ok(active)
 }
 
 impl Partition {
@@ -108,10 +143,9 @@ impl Partition {
         now: Timestamp,
     ) -> Result<Option<Candidate>, Errno> {
         if self.state.borrow().compaction.cleaned.is_none() {
-            let path = self.directory.join(OffsetCheckpoint::CLEANED);
-            let bytes = read_side(&self.ground.io, &path).await?;
-            let cleaned = bytes.and_then(|bytes| OffsetCheckpoint::parse(&bytes));
-            let gaps = load_gaps(&self.ground.io, &self.directory).await?;
+            let load = |file| load_offset(&self.ground.io, &self.directory, file, &self.name);
+            let cleaned = load(OffsetCheckpoint::CLEANED).await?;
+            let gaps = load(OffsetCheckpoint::GAPS).await?.unwrap_or(Offset(0));
             let mut state = self.state.borrow_mut();
             let known = &mut state.compaction;
             (known.cleaned, known.gaps) = (Some(cleaned), gaps);
@@ -156,8 +190,7 @@ impl Partition {
 
     /// Writes one of the checkpoints beside the log; it is durable on return.
     async fn keep_offset(&self, file: &str, offset: Offset) -> Result<(), Errno> {
-        let text = OffsetCheckpoint::text(&self.name.topic, self.name.index, offset);
-        let path = self.directory.join(file);
-        self.ground.io.replace_file(&path, text.into_bytes()).await
+        let (io, directory) = (&self.ground.io, &self.directory);
+        keep_offset(io, directory, file, &self.name, offset).await
     }
 }

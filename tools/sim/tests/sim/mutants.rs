@@ -10,7 +10,7 @@ const HUNT: u64 = 200;
 #[test]
 fn every_broken_variant_is_caught() {
     let mut missed = Vec::new();
-    for mutant in Mutant::ALL {
+    for &mutant in Mutant::ALL {
         let found = hunt(mutant, 0..HUNT);
         match found.failure {
             Some(failure) => println!("{mutant:?}: seed {}: {}", failure.seed, failure.why),
@@ -18,4 +18,16 @@ fn every_broken_variant_is_caught() {
         }
     }
     assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+#[test]
+fn the_table_names_every_variant() {
+    let table = include_str!("../../mutants.md");
+    for mutant in Mutant::ALL {
+        let row = format!("\n| {mutant:?} | {} |", mutant.breaks());
+        assert!(
+            table.contains(&row),
+            "{mutant:?}: odradek sim --mutants --record makes it"
+        );
+    }
 }
