@@ -40,7 +40,7 @@ async fn join(call: &Call<'_>, request: &AddOffsetsToTxnRequest<'_>) -> Result<i
     let member = member(request.transactional_id, producer_id, epoch);
     let host = broker.transactions.serving(&member.id).await?;
     let set = set_of([(OFFSETS_TOPIC, index)].into_iter());
-    add(&host, &member, &set, 0).await
+    add(&host, member, set, 0).await
 }
 
 /// The partition that a group's offsets are in; the topic is made if need be.

@@ -106,7 +106,7 @@ async fn one<'a>(
                 .unwrap_or_else(|code| vec![code; places.len()]),
             Ok(host) => {
                 let set = set_of(places.iter().map(|(topic, index)| (&**topic, *index)));
-                let code = add(&host, member, &set, client_version).await;
+                let code = add(&host, member.clone(), set, client_version).await;
                 vec![code.unwrap_or_else(|code| code); places.len()]
             }
         }

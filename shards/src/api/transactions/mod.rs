@@ -3,11 +3,10 @@
 pub mod markers;
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use odradek_engine::types::{ProducerEpoch, ProducerId};
 
-use crate::coordinators::transactions::{Member, Partitions, Reply, error};
+use crate::coordinators::transactions::{JoinRequest, Member, Partitions, Reply, error};
 use crate::coordinators::{TRANSACTIONS_TOPIC, TransactionHost, partition_for};
 use crate::runtime::LocalFuture;
 
@@ -16,12 +15,10 @@ use super::{Broker, Refusal};
 /// A coordinator that went away without a word: only when the shard is cut off.
 pub(super) const GONE: Refusal = Refusal::Closed("the transaction coordinator has stopped");
 
-/// How long a partition that wants to join waits for the end of what is in its way, nanoseconds.
+/// How long a partition that wants to join waits for the end of what is in its way, milliseconds.
 ///
 /// Source: Kafka `add.partitions.to.txn.retry.backoff.max.ms`.
-const JOIN_WAIT_NS: u64 = 100_000_000;
-/// How often it looks meanwhile.
-const JOIN_LOOK: Duration = Duration::from_millis(2);
+const JOIN_WAIT_MS: i64 = 100;
 
 /// What a request that writes in a transaction asks of the coordinator, by what its client knows.
 ///
@@ -124,28 +121,26 @@ async fn join_here(
         return host.look(|shard| shard.verify(member, partitions));
     }
     let set = set_of(partitions.iter().map(|(topic, index)| (&**topic, *index)));
-    let until = broker.io.now() + JOIN_WAIT_NS;
-    loop {
-        match add(&host, member, &set, 2).await? {
-            // Another partition's joining is being written, or the end of the one before.
-            error::CONCURRENT_TRANSACTIONS if broker.io.now() < until => {
-                host.settled().await;
-                broker.io.sleep(JOIN_LOOK).await;
-            }
-            code => return Ok(vec![code; partitions.len()]),
-        }
-    }
+    let code = add(&host, member.clone(), set, 2).await?;
+    Ok(vec![code; partitions.len()])
 }
 
-/// Adds partitions to a transaction here; an error code.
+/// Adds partitions to a transaction here; an error code. Another's joining that is being written, or
+/// the end of the transaction before, is waited for: clients would come again after longer.
 pub(super) async fn add(
     host: &Rc<TransactionHost>,
-    member: &Member,
-    partitions: &Partitions,
+    member: Member,
+    partitions: Partitions,
     client_version: i16,
 ) -> Result<i16, i16> {
     let answer = host.question(|shard, ticket, now, out| {
-        shard.add(member, partitions, client_version, ticket, now, out);
+        let request = JoinRequest {
+            member,
+            partitions,
+            client_version,
+            until_ms: now.saturating_add(JOIN_WAIT_MS),
+        };
+        shard.add(request, ticket, now, out);
     });
     match answer.await {
         Ok(Reply::Code(code)) => Ok(code),

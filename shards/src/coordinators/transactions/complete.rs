@@ -18,7 +18,7 @@ impl TransactionsShard {
         now_ms: i64,
         out: &mut Effects,
     ) {
-        let Some(Write { id, ticket, kind }) = self.writes.remove(&token) else {
+        let Some(Write { id, tickets, kind }) = self.writes.remove(&token) else {
             return;
         };
         let Some(entry) = self.entries.get_mut(&id) else {
@@ -26,36 +26,38 @@ impl TransactionsShard {
         };
         let next = entry.next.take();
         if let Err(code) = outcome {
-            Self::reply(ticket, kind.failed(code), out);
+            Self::reply(tickets, kind.failed(code), out);
             self.schedule(&id);
-            return;
+            return self.add_waiting(&id, now_ms, out);
         }
         if kind == Kind::Forget {
+            let joiners = std::mem::take(&mut entry.joiners);
             self.entries.remove(&id);
             self.deadlines.set(&id, None);
-            return;
+            return self.add_all(&id, joiners, now_ms, out);
         }
         entry.now = next.expect("something was written");
         let now = &entry.now;
         match kind {
             Kind::Init => {
                 let producer = (now.producer_id, now.epoch);
-                Self::reply(ticket, Reply::Producer(Ok(producer)), out);
+                Self::reply(tickets, Reply::Producer(Ok(producer)), out);
             }
             Kind::InitAbort => {
                 let code = error::CONCURRENT_TRANSACTIONS;
-                Self::reply(ticket, Reply::Producer(Err(code)), out);
+                Self::reply(tickets, Reply::Producer(Err(code)), out);
             }
             Kind::Prepare => {
                 let after = now.completed(now_ms);
                 let producer = (after.producer_id, after.epoch);
-                Self::reply(ticket, Reply::Producer(Ok(producer)), out);
+                Self::reply(tickets, Reply::Producer(Ok(producer)), out);
             }
-            Kind::Join => Self::reply(ticket, Reply::Code(error::NONE), out),
+            Kind::Join => Self::reply(tickets, Reply::Code(error::NONE), out),
             Kind::Complete | Kind::Forget => {}
         }
         self.schedule(&id);
         self.send_markers(&id, now_ms, out);
+        self.add_waiting(&id, now_ms, out);
     }
 
     /// Sends the markers of a transaction whose end is decided.
@@ -105,21 +107,27 @@ impl TransactionsShard {
             let next = now.completed(now_ms);
             let write = Write {
                 id: id.to_owned(),
-                ticket: None,
+                tickets: Vec::new(),
                 kind: Kind::Complete,
             };
             self.write(id, next, write, out);
         }
     }
 
-    /// Does what is due: aborts transactions whose time is up, forgets ids that nobody uses.
+    /// Does what is due: aborts transactions whose time is up, forgets ids that nobody uses, sends
+    /// away who has waited for long enough.
     pub fn tick(&mut self, now_ms: i64, out: &mut Effects) {
         while self.has_room_to_write()
             && let Some(id) = self.deadlines.pop(now_ms)
         {
-            let Some(entry) = self.entries.get(&id).filter(|entry| !entry.busy()) else {
+            let Some(entry) = self.entries.get_mut(&id) else {
                 continue;
             };
+            if entry.busy() {
+                Self::send_away(entry, now_ms, out);
+                self.schedule(&id);
+                continue;
+            }
             let now = &entry.now;
             if now.state == State::Ongoing {
                 let (producer, timeout_ms) = (now.producer_id.0, now.timeout_ms);
@@ -130,7 +138,7 @@ impl TransactionsShard {
                 let next = now.fenced(self.version, now_ms);
                 let write = Write {
                     id: id.clone(),
-                    ticket: None,
+                    tickets: Vec::new(),
                     kind: Kind::Prepare,
                 };
                 self.write(&id, next, write, out);
@@ -151,7 +159,7 @@ impl TransactionsShard {
         }
         let write = Write {
             id: id.clone(),
-            ticket: None,
+            tickets: Vec::new(),
             kind: Kind::Forget,
         };
         self.writes.insert(token, write);

@@ -32,7 +32,7 @@ pub type Effects = Vec<Effect>;
 #[derive(Debug)]
 pub(super) struct Write {
     pub id: String,
-    pub ticket: Option<Ticket>,
+    pub tickets: Vec<Ticket>,
     pub kind: Kind,
 }
 

@@ -151,7 +151,7 @@ impl TransactionsShard {
                 }
                 let write = Write {
                     id: request.member.id.clone(),
-                    ticket,
+                    tickets: ticket.into_iter().collect(),
                     kind: Kind::Prepare,
                 };
                 self.write(&request.member.id, next, write, out);

@@ -56,7 +56,7 @@ impl TransactionsShard {
             .and_then(|()| self.decide_init(&request, fresh, now_ms));
         let write = |kind| Write {
             id: request.id.clone(),
-            ticket: Some(ticket),
+            tickets: vec![ticket],
             kind,
         };
         match next {
@@ -97,7 +97,7 @@ impl TransactionsShard {
             None => {
                 let id = fresh.ok_or(error::COORDINATOR_LOAD_IN_PROGRESS)?;
                 let now = Transaction::new(id, request.timeout_ms, now_ms);
-                let entry = Entry { now, next: None };
+                let entry = Entry::new(now);
                 &*self.entries.entry(request.id.clone()).or_insert(entry)
             }
         };

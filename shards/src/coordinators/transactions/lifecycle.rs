@@ -3,7 +3,7 @@
 use odradek_engine::mutant::{self, Mutant};
 
 use super::TransactionsShard;
-use super::effects::Effects;
+use super::effects::{Effects, Reply};
 use super::error;
 use super::transaction::{Entry, Record};
 
@@ -12,7 +12,7 @@ impl TransactionsShard {
     pub fn replay(&mut self, record: Record) {
         match record.state {
             Some(now) => {
-                self.entries.insert(record.id, Entry { now, next: None });
+                self.entries.insert(record.id, Entry::new(now));
             }
             None => {
                 self.entries.remove(&record.id);
@@ -40,9 +40,12 @@ impl TransactionsShard {
     pub fn unload(&mut self, out: &mut Effects) {
         for write in std::mem::take(&mut self.writes).into_values() {
             let reply = write.kind.failed(error::NOT_COORDINATOR);
-            Self::reply(write.ticket, reply, out);
+            Self::reply(write.tickets, reply, out);
         }
-        self.entries.clear();
+        for entry in std::mem::take(&mut self.entries).into_values() {
+            let tickets = entry.joiners.iter().map(|joiner| joiner.ticket);
+            Self::reply(tickets, Reply::Code(error::NOT_COORDINATOR), out);
+        }
         self.deadlines = Default::default();
     }
 

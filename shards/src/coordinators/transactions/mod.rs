@@ -11,7 +11,8 @@
 //! KIP-98, KIP-360, KIP-588, KIP-664, KIP-890).
 //!
 //! Invariants: a state is in force when it is durable, not before; while one is being written, or
-//! markers are on their way, every other request about the id is told CONCURRENT_TRANSACTIONS; a
+//! markers are on their way, every other request about the id is told CONCURRENT_TRANSACTIONS, at
+//! once or, if it wants to join and has time to wait, when that has passed; a
 //! decision to commit or to abort is durable before the first marker is sent, and is carried out
 //! after any crash; no epoch is given to two producers.
 //!
@@ -44,7 +45,7 @@ pub use describe::{Described, Filter, Listed};
 pub use effects::{Effect, Effects, Markers, Reply};
 pub use end::EndRequest;
 pub use init::InitRequest;
-pub use partitions::Member;
+pub use partitions::{JoinRequest, Member};
 pub use settings::{LATEST_VERSION, Limits, Settings};
 pub use state::State;
 pub use transaction::{Partitions, Record, Transaction};
@@ -102,7 +103,7 @@ impl TransactionsShard {
         if let Some(entry) = self.entries.get_mut(id) {
             entry.next = Some(next);
         }
-        self.deadlines.set(id, None);
+        self.schedule(id);
         self.writes.insert(token, write);
         out.push(Effect::Persist {
             token,
@@ -117,14 +118,15 @@ impl TransactionsShard {
     /// Sets the time at which something is to be done about an id by itself.
     fn schedule(&mut self, id: &str) {
         let at = self.entries.get(id).and_then(|entry| match entry.busy() {
-            true => None,
+            true => entry.joiners.iter().map(|one| one.request.until_ms).min(),
             false => entry.now.deadline(self.settings.id_expiration_ms),
         });
         self.deadlines.set(id, at);
     }
 
-    fn reply(ticket: Option<Ticket>, reply: Reply, out: &mut Effects) {
-        if let Some(ticket) = ticket {
+    fn reply(tickets: impl IntoIterator<Item = Ticket>, reply: Reply, out: &mut Effects) {
+        for ticket in tickets {
+            let reply = reply.clone();
             out.push(Effect::Reply { ticket, reply });
         }
     }

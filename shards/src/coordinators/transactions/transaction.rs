@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use odradek_engine::types::{ProducerEpoch, ProducerId};
 
 use super::error;
+use super::partitions::Joiner;
 use super::state::State;
 
 /// Topics' partitions.
@@ -53,9 +54,20 @@ pub(super) struct Entry {
     pub now: Transaction,
     /// What is being written.
     pub next: Option<Transaction>,
+    /// Who waits for the end of what is in its way; none unless [`busy`](Self::busy).
+    pub joiners: Vec<Joiner>,
 }
 
 impl Entry {
+    /// With nothing on its way.
+    pub fn new(now: Transaction) -> Self {
+        Entry {
+            now,
+            next: None,
+            joiners: Vec::new(),
+        }
+    }
+
     /// Whether something has begun that must end before anything else begins.
     pub fn busy(&self) -> bool {
         self.next.is_some() || self.now.state.is_prepared()

@@ -61,6 +61,71 @@ fn while_one_is_being_ended_no_other_begins() {
 }
 
 #[test]
+fn who_may_wait_joins_when_the_one_before_is_complete() {
+    for version in [0, 2] {
+        let mut w = world();
+        let by = w.init(None).unwrap();
+        w.add(by, &[("a", 0)], version);
+        let after = w.end(by, true, version).unwrap();
+        let one = |w: &mut World, by, index| {
+            w.ask_add_within(100, &member(by), &places(&[("b", index)]), version)
+        };
+        let waiting = [0, 1, 2].map(|index| one(&mut w, after, index));
+        let fenced = one(&mut w, (by.0, by.1 - 1), 3);
+        w.advance(99);
+        w.mark_one();
+        assert!(waiting.iter().all(|ticket| w.waits(*ticket)));
+        // That it is complete is written, and then, at once, who joins.
+        w.flush_one();
+        assert_eq!(w.code(fenced), error::PRODUCER_FENCED);
+        assert_eq!(w.writes.len(), 1, "all of them at one stroke");
+        let late = one(&mut w, after, 4);
+        assert!(waiting.iter().all(|ticket| w.waits(*ticket)));
+        w.flush_one();
+        assert_eq!(waiting.map(|ticket| w.code(ticket)), [0; 3]);
+        w.flush_one();
+        assert_eq!(w.code(late), 0);
+        let now = w.shard.transaction("t").expect("it is known");
+        let joined = [("b", 0), ("b", 1), ("b", 2), ("b", 4)];
+        assert_eq!(now.partitions, places(&joined));
+    }
+}
+
+#[test]
+fn nobody_waits_for_longer_than_it_wants_or_for_one_that_went_away() {
+    let mut w = world();
+    let by = w.init(None).unwrap();
+    w.add(by, &[("a", 0)], 2);
+    let after = w.end(by, true, 2).unwrap();
+    let b = places(&[("b", 0)]);
+    let short = w.ask_add_within(50, &member(after), &b, 2);
+    let long = w.ask_add_within(100, &member(after), &b, 2);
+    w.advance(49);
+    assert!(w.waits(short));
+    w.advance(1);
+    assert_eq!(w.code(short), error::CONCURRENT_TRANSACTIONS);
+    assert!(w.waits(long));
+    w.act(|shard, _, out| shard.unload(out));
+    assert_eq!(w.code(long), error::NOT_COORDINATOR);
+    assert_eq!(w.shard.next_deadline(), None);
+}
+
+#[test]
+fn who_waits_for_a_write_that_fails_goes_on() {
+    let mut w = world();
+    let by = w.init(None).unwrap();
+    let first = w.ask_add(&member(by), &places(&[("a", 0)]), 2);
+    let second = w.ask_add_within(100, &member(by), &places(&[("a", 1)]), 2);
+    let (token, _) = w.writes.pop_front().expect("the first is being written");
+    w.act(|shard, now, out| shard.persisted(token, Err(-1), now, out));
+    assert_eq!(w.code(first), -1);
+    w.flush();
+    assert_eq!(w.code(second), 0);
+    let now = w.shard.transaction("t").expect("it is known");
+    assert_eq!(now.partitions, places(&[("a", 1)]));
+}
+
+#[test]
 fn an_end_that_is_asked_for_again() {
     // Before version 2 the same epoch asks again.
     let mut w = world();

@@ -101,8 +101,24 @@ impl World {
     }
 
     fn ask_add(&mut self, member: &Member, partitions: &Partitions, version: i16) -> Ticket {
+        self.ask_add_within(0, member, partitions, version)
+    }
+
+    fn ask_add_within(
+        &mut self,
+        patience_ms: i64,
+        member: &Member,
+        partitions: &Partitions,
+        client_version: i16,
+    ) -> Ticket {
         let ticket = self.ticket();
-        self.act(|shard, now, out| shard.add(member, partitions, version, ticket, now, out));
+        let request = JoinRequest {
+            member: member.clone(),
+            partitions: partitions.clone(),
+            client_version,
+            until_ms: self.now_ms + patience_ms,
+        };
+        self.act(|shard, now, out| shard.add(request, ticket, now, out));
         ticket
     }
 

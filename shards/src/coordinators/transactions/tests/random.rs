@@ -118,9 +118,11 @@ impl Model {
         let partition = self.dice.roll(4) as i32;
         let client = &self.clients[picked];
         let (by, version) = (member(client.producer), client.version);
+        let patience_ms = [0, 100][self.dice.roll(2) as usize];
+        let places = places(&[("a", partition)]);
         let ticket = self
             .world
-            .ask_add(&by, &places(&[("a", partition)]), version);
+            .ask_add_within(patience_ms, &by, &places, version);
         self.clients[picked].waits = Some((ticket, Wants::Join(partition)));
     }
 
