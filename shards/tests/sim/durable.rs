@@ -33,6 +33,7 @@ pub fn ground(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
         journals: Vec::new(),
         read_tail: rng.one_in(2),
         zeros: Default::default(),
+        filling: Default::default(),
         write_depth: 8,
         durable_lag_ms: 1,
         durable_policy: true,

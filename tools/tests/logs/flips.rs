@@ -137,6 +137,7 @@ fn recovered(bytes: &[u8], epochs: &str, gaps: i64) -> i64 {
         journals: Vec::new(),
         read_tail: true,
         zeros: Default::default(),
+        filling: Default::default(),
         write_depth: 1,
         durable_lag_ms: 1000,
         durable_policy: true,
