@@ -228,16 +228,14 @@ fn tails_of_many_partitions_stay_within_their_memory_together() {
     let records = batch_of(1_000);
     // Each gets as much as would have it take a block of 64 KiB.
     for round in 0..60 {
+        let mut sent = Vec::new();
         for index in 0..PARTITIONS {
             let request = produce_request("t", index, 1, &records);
-            client.send(PRODUCE, &request).expect("sent");
+            sent.push(client.send(PRODUCE, &request).expect("sent"));
         }
-        for index in 0..PARTITIONS {
-            let produced = produced(
-                &client
-                    .receive::<ProduceRequest>(PRODUCE)
-                    .expect("an answer"),
-            );
+        for (index, correlation) in sent.into_iter().enumerate() {
+            let body = client.receive::<ProduceRequest>(PRODUCE, correlation);
+            let produced = produced(&body.expect("an answer"));
             let (error, offset) = (produced.error, produced.offset);
             assert_eq!((error, offset), (ErrorCode::None, round), "{index}");
         }
