@@ -38,12 +38,15 @@ impl Behind {
         }
     }
 
-    /// Whether nothing but zeros follows the log in its file: as it is known, else by reading a
-    /// little more.
-    pub(super) async fn is_padding(&self, file: &SegmentFile) -> Result<bool, Errno> {
+    /// Whether nothing but zeros follows the log, which ends at `end` in its file: as it is known,
+    /// else by reading a little more.
+    pub(super) async fn is_padding(&self, file: &SegmentFile, end: u64) -> Result<bool, Errno> {
         let Some(mut at) = self.zeros else {
             return Ok(false);
         };
+        if !is_zero_in_cache(file, end, at).await? {
+            return Ok(false);
+        }
         for _ in 0..2 {
             let Some(data) = file.data_after(at).await else {
                 return Ok(true);
@@ -54,9 +57,22 @@ impl Behind {
                 return Ok(false);
             }
             at = data + bytes.len() as u64;
+            if !is_zero_in_cache(file, data, at).await? {
+                return Ok(false);
+            }
         }
         Ok(file.data_after(at).await.is_none())
     }
+}
+
+/// Whether page cache, too, shows zeros where the disk has them, if the file is written through it.
+/// After a failed flush it shows what the disk does not have, and the next write to such a page would
+/// bring all of the page there.
+async fn is_zero_in_cache(file: &SegmentFile, from: u64, to: u64) -> Result<bool, Errno> {
+    if file.strategy().aligned() || from == to {
+        return Ok(true);
+    }
+    Ok(is_zero(&file.read(from, (to - from) as usize).await?))
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

@@ -226,7 +226,7 @@ pub(super) async fn walk(
         let settled = ground.dirs.settled(directory);
         let goes_on = following.is_none() && !listing.is_finished(base);
         let room = match &behind {
-            Some(behind) if settled && goes_on => behind.is_padding(&file).await?,
+            Some(behind) if settled && goes_on => behind.is_padding(&file, segment.size).await?,
             _ => false,
         };
         let stale = file.allocated() > segment.size && !room;

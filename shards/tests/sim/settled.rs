@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use odradek_engine::bytes::{PAGE, Pool};
 use odradek_engine::io::Io;
-use odradek_engine::io::sim::{SimDriver, SimWorld};
+use odradek_engine::io::sim::{SimDriver, SimFaults, SimWorld};
 use odradek_engine::io::strategy::write::WriteStrategy;
 use odradek_engine::task::{Executor, Spawner};
 use odradek_shards::partition::{Ground, Mark, Standing};
@@ -171,4 +171,56 @@ fn a_settled_log_that_goes_on_is_opened_without_a_sync_or_a_cut() {
             assert!(asks(&lines, "fdatasync"), "seed {seed}: {lines:#?}");
         }
     }
+}
+
+#[test]
+fn what_a_failed_flush_left_in_page_cache_does_not_stay_behind_the_end() {
+    let mut lost = 0;
+    for seed in 0..SEEDS {
+        let world = SimWorld::new(seed);
+        world.make_dir(DATA);
+        let mut rng = Rng::new(seed);
+        let strategy = rng.pick(&[WriteStrategy::Buffered, WriteStrategy::BufferedDontcache]);
+        let mut ends = Vec::new();
+        for life in 0..2 {
+            let io = Io::new(Box::new(SimDriver::new(&world)), Pool::new());
+            let executor = Executor::new(io.clone());
+            let spawner = executor.spawner();
+            let (machine, mut rng) = (world.clone(), rng.fork());
+            let (next, size) = executor.run(async move {
+                let mut ground = on_dir(&io, &spawner, &mut rng, life > 0).await;
+                let mine = Rc::get_mut(&mut ground).expect("nobody else's yet");
+                (mine.strategy, mine.dsync) = (strategy, false);
+                let partition = open(&ground, 0, life).await;
+                if life == 0 {
+                    for _ in 0..rng.range(1, 4) {
+                        append(&partition, rng.range(1, 3_000) as usize);
+                    }
+                    let end = partition.standing().next;
+                    let written = partition.wait(Mark::Written, end).done().await;
+                    written.expect("written");
+                    machine.set_faults(|faults| faults.sync_fails = 1);
+                    let durable = partition.wait(Mark::Visible, end).done().await;
+                    durable.expect_err("no flush succeeds");
+                }
+                partition.with_log(|log| {
+                    let active = log.segments().next_back().expect("an active segment");
+                    (log.next(), active.size as usize)
+                })
+            });
+            world.kill_process();
+            world.set_faults(|faults| *faults = SimFaults::default());
+            drop(executor);
+            ends.push(next);
+            if life > 0 {
+                let file = &world.files()[LOG];
+                assert!(
+                    file[size..].iter().all(|byte| *byte == 0),
+                    "seed {seed}: the log ends at {size}, and its file shows more"
+                );
+            }
+        }
+        lost += u32::from(ends[1] < ends[0]);
+    }
+    assert!(lost > 0, "no flush has lost anything");
 }
