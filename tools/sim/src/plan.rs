@@ -153,6 +153,8 @@ fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(Stri
             "log.message.timestamp.after.max.ms",
             "1000000000".to_owned(),
         ),
+        // Over a jump, producers would be forgotten, and what they sent stored twice.
+        ("producer.id.expiration.ms", "1000000000".to_owned()),
         ("log.retention.check.interval.ms", "50".to_owned()),
         (
             "log.flush.offset.checkpoint.interval.ms",
