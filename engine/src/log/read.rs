@@ -56,6 +56,8 @@ pub enum ReadPlan {
         from: u64,
         to: u64,
         target: Offset,
+        /// What lies at `from` begins there at the latest, if the index that led there is right.
+        begins_by: Offset,
     },
     /// A closed segment's index is needed: load it and ask again.
     Index { segment: Offset },
@@ -196,6 +198,7 @@ impl Log {
                 from: segment.past_gap(index.lookup(offset).position).0,
                 to: segment.size,
                 target: offset,
+                begins_by: offset,
             },
             _ => ReadPlan::Index {
                 segment: segment.base,
@@ -227,15 +230,18 @@ impl Log {
             .find(|segment| segment.size > 0 && segment.latest.timestamp >= timestamp)?;
         let found = segment.index.as_ref().map(|index| {
             let found = index.lookup_time(timestamp);
-            found.map_or(Position::ZERO, |at| at.position)
+            found.map_or((Position::ZERO, segment.base), |at| {
+                (at.position, at.offset)
+            })
         });
         Some(match found {
             // Where a gap is, the entries in it are asked for first.
-            Some(at) if segment.past_gap(at) == at => ReadPlan::Search {
+            Some((at, begins_by)) if segment.past_gap(at) == at => ReadPlan::Search {
                 segment: segment.base,
                 from: at.0,
                 to: segment.size,
                 target: from.max(self.log_start),
+                begins_by,
             },
             _ => ReadPlan::Index {
                 segment: segment.base,

@@ -1,5 +1,7 @@
 //! Reading: from offsets to ranges of memory and of files.
 
+use std::ops::Range;
+
 use odradek_engine::bytes::Parts;
 use odradek_engine::io::{Errno, FileRange};
 use odradek_engine::log::{Found, Log, ReadLimits, ReadPlan};
@@ -185,18 +187,11 @@ impl Partition {
                     from,
                     to,
                     target,
+                    begins_by,
                 } => {
                     let holds = |header: &BatchHeader| header.last_offset() >= target;
-                    let mut searched = self.search(segment, from, to, Some(target), holds).await;
-                    if let Err(ReadError::Damaged { pos, .. }) = searched
-                        && pos == from
-                        && from > 0
-                        && !self.exchanged(generation)
-                    {
-                        // It may be the index that is wrong: there is no check of its own in it.
-                        searched = self.search(segment, 0, to, None, holds).await;
-                        self.tell_misled(segment, from, searched.is_ok());
-                    }
+                    let searched = self.search(segment, from..to, begins_by, generation, holds);
+                    let searched = searched.await;
                     // Not what is read, but where it ends?
                     let of_end = target != offset;
                     match searched {
@@ -276,17 +271,42 @@ impl Partition {
         });
     }
 
-    /// Walks the batch headers of a segment from `from` to the first that `wanted` takes. `target`: the
-    /// first of them begins there at the latest, if the index that led there is right.
+    /// Walks the batch headers of a segment, where an index has led, to the first that `wanted` takes.
+    /// `begins_by`: the first of them begins there at the latest. Where it does not, or there is none,
+    /// from the segment's start: it may be the index that is wrong, there is no check of its own in it.
     async fn search(
         &self,
         segment: Offset,
-        from: u64,
-        to: u64,
-        target: Option<Offset>,
+        range: Range<u64>,
+        begins_by: Offset,
+        generation: u64,
         wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<Found>, ReadError> {
-        if from >= to && from > 0 && target.is_some() {
+        let Range { start, end } = range;
+        let searched = self.walk(segment, range, begins_by, &wanted).await;
+        match searched {
+            Err(ReadError::Damaged { pos, .. })
+                if pos == start && start > 0 && !self.exchanged(generation) =>
+            {
+                let searched = self.walk(segment, 0..end, begins_by, &wanted).await;
+                self.tell_misled(segment, start, searched.is_ok());
+                searched
+            }
+            searched => searched,
+        }
+    }
+
+    async fn walk(
+        &self,
+        segment: Offset,
+        Range {
+            start: from,
+            end: to,
+        }: Range<u64>,
+        begins_by: Offset,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<Found>, ReadError> {
+        if from >= to && from > 0 {
             return Err(ReadError::Damaged {
                 segment: segment.0,
                 pos: from,
@@ -304,7 +324,7 @@ impl Partition {
                 let Ok(size) = header.size() else {
                     return Err(damaged);
                 };
-                if at + pos as u64 == from && from > 0 && !leads(header, segment, target) {
+                if at + pos as u64 == from && from > 0 && !leads(header, segment, begins_by) {
                     return Err(damaged);
                 }
                 if wanted(header) {
@@ -331,7 +351,7 @@ impl Partition {
                         pos: at,
                     });
                 };
-                if at == from && from > 0 && !leads(header, segment, target) {
+                if at == from && from > 0 && !leads(header, segment, begins_by) {
                     return Err(ReadError::Damaged {
                         segment: segment.0,
                         pos: at,
@@ -406,13 +426,15 @@ impl Partition {
                     from: pos,
                     to,
                     target,
+                    begins_by,
                 }) => {
                     let late = |header: &BatchHeader| {
                         header.last_offset() >= target
                             && header.max_timestamp() >= timestamp
                             && header.record_count() > 0
                     };
-                    let searched = self.search(segment, pos, to, None, late).await;
+                    let searched = self.search(segment, pos..to, begins_by, generation, late);
+                    let searched = searched.await;
                     if self.exchanged(generation) {
                         continue;
                     }
@@ -508,8 +530,8 @@ impl Partition {
     }
 }
 
-/// Whether a right index leads to such a batch for a search for `target`.
-fn leads(header: &BatchHeader, segment: Offset, target: Option<Offset>) -> bool {
-    let behind = target.is_some_and(|target| header.base_offset() > target);
-    !behind && header.base_offset() >= segment && validate_header(header, &Rules::LOG).is_ok()
+/// Whether a right index leads to such a batch.
+fn leads(header: &BatchHeader, segment: Offset, begins_by: Offset) -> bool {
+    let base = header.base_offset();
+    (segment..=begins_by).contains(&base) && validate_header(header, &Rules::LOG).is_ok()
 }
