@@ -91,6 +91,10 @@ pub(super) async fn trust(
     let size = file.allocated();
     let index = read_index(io, &directory.join(file_stem(base)), base, size, following).await?;
     let latest = index.latest();
+    if latest.timestamp == Timestamp::NONE && size > 0 {
+        // Records mostly have times, the latest of which ends the index: it was emptied.
+        return None;
+    }
     // About when it began: the first entry comes soon after its first batch.
     let first = index.times().iter().next();
     Some(Segment {
