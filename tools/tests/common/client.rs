@@ -279,7 +279,9 @@ impl Client {
             assert_eq!(fetched.error, ErrorCode::None, "fetch at {next}");
             let got = super::records(&fetched.bytes);
             all.extend(got.into_iter().filter(|record| record.offset >= next));
-            let reached = all.last().map_or(from, |record| record.offset + 1);
+            // Of a compacted log a batch may be empty.
+            let ends = super::batch_ends(&fetched.bytes);
+            let reached = ends.last().map_or(next, |(_, end)| *end);
             if reached >= fetched.high_watermark {
                 return all;
             }

@@ -10,7 +10,12 @@ use crate::common::{Client, EARLIEST, LATEST, TestNode, batch, wait_until};
 const VERSION: i16 = DeleteRecordsRequest::MAX_VERSION;
 const EVERYTHING: i64 = -1;
 
-fn try_delete(client: &mut Client, topic: &str, index: i32, offset: i64) -> (ErrorCode, i64) {
+pub(crate) fn try_delete(
+    client: &mut Client,
+    topic: &str,
+    index: i32,
+    offset: i64,
+) -> (ErrorCode, i64) {
     let request = DeleteRecordsRequest {
         topics: vec![DeleteRecordsTopic {
             name: topic,

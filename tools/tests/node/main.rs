@@ -33,6 +33,7 @@ mod random_disk_errors;
 mod recovery;
 mod rolling;
 mod settings;
+mod side_files;
 mod small_disk;
 mod snapshots;
 mod sockets;
