@@ -8,6 +8,7 @@ use odradek_engine::log::{Seal, Segment, file_stem};
 use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::types::{Offset, Timestamp};
 
+use super::recover::{remove, remove_indexes};
 use super::stray::remove_directory;
 use super::{Mark, Partition, Trouble};
 
@@ -41,7 +42,8 @@ impl Partition {
     /// if the segment is `whole`, its indexes: all of them durable on return.
     ///
     /// The `.index` says that the segment was finished. A loss of power may leave it without the
-    /// others, and then recovery reads the segment; the bytes it speaks of are durable before.
+    /// others, and then recovery reads the segment; the bytes it speaks of are durable before, and so
+    /// is the `.txnindex`, as most segments have none.
     async fn finish(&self, seal: &Seal, whole: bool) -> Result<(), Errno> {
         let io = &self.ground.io;
         let file = self.file(seal.base, false).await?;
@@ -55,6 +57,9 @@ impl Partition {
             let path = self.directory.join(file_stem(seal.base));
             let path = path.with_extension("txnindex");
             io.place_file(&path, seal.aborted.clone()).await?;
+            if whole {
+                io.sync_directory(&self.directory).await?;
+            }
         }
         if whole {
             let stem = self.directory.join(file_stem(seal.base));
@@ -160,14 +165,10 @@ impl Partition {
     /// index would be read again.
     async fn remove_segment(&self, base: Offset) -> Result<(), Errno> {
         self.syncs.forget(base);
-        let stem = self.directory.join(file_stem(base));
-        for extension in ["log", "index", "timeindex", "txnindex", "snapshot"] {
-            match self.ground.io.remove(&stem.with_extension(extension)).await {
-                Ok(()) | Err(Errno(libc::ENOENT)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let (io, stem) = (&self.ground.io, self.directory.join(file_stem(base)));
+        remove(io, &stem.with_extension("log")).await?;
+        remove_indexes(io, &self.directory, base).await?;
+        remove(io, &stem.with_extension("snapshot")).await
     }
 
     /// Takes no more, writes everything, and leaves files that need no recovery.

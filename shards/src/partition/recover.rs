@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
 
-use odradek_engine::io::{Errno, Io, SegmentFile};
+use odradek_engine::io::{Errno, Io, OpenMode, SegmentFile};
 use odradek_engine::log::checkpoint::{Checkpoint, CheckpointError};
 use odradek_engine::log::epochs::Epochs;
 use odradek_engine::log::producers::Producers;
@@ -121,11 +121,20 @@ pub(super) async fn begin_again(
     Ok(empty_at(start))
 }
 
+/// Removes a segment's indexes; for good once the directory is synced. The `.txnindex` goes when the
+/// `.index` is gone for good: one that a loss of power brought back without the other would say that
+/// no transaction has aborted there.
 pub(super) async fn remove_indexes(io: &Io, directory: &Path, base: Offset) -> Result<(), Errno> {
     let stem = directory.join(file_stem(base));
     remove(io, &stem.with_extension("index")).await?;
     remove(io, &stem.with_extension("timeindex")).await?;
-    remove(io, &stem.with_extension("txnindex")).await
+    let aborted = stem.with_extension("txnindex");
+    match io.open(&aborted, OpenMode::default()).await {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        there => io.close(there?).await,
+    }
+    io.sync_directory(directory).await?;
+    remove(io, &aborted).await
 }
 
 pub(super) async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {

@@ -78,8 +78,13 @@ pub(super) async fn set_aside(io: &Io, directory: &Path, bases: &[Offset]) -> Re
         let from = directory.join(format!("{}.log", file_stem(*base)));
         let to = from.with_extension("log.aside");
         io.rename(&from, &to).await?;
+    }
+    // What stands beside a segment stays until that has lost its name for good.
+    io.sync_directory(directory).await?;
+    for base in bases {
+        let stem = directory.join(file_stem(*base));
         for extension in ["index", "timeindex", "txnindex", "snapshot"] {
-            let _ = io.remove(&from.with_extension(extension)).await;
+            let _ = io.remove(&stem.with_extension(extension)).await;
         }
     }
     io.sync_directory(directory).await

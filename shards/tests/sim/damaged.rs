@@ -1,11 +1,13 @@
 //! Files beside a log that are not what was written: what they said is found elsewhere.
 
+use std::time::Duration;
+
 use odradek_engine::log::Aborted;
 use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
 use odradek_engine::types::{
     Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TransactionEnd as End,
 };
-use odradek_shards::partition::{Partition, Piece};
+use odradek_shards::partition::{Mark, Partition, Piece};
 
 use super::durable::{OTHER, append, open, open_of};
 use super::left_behind::{live, machine};
@@ -86,6 +88,47 @@ fn a_list_of_aborted_transactions_that_is_damaged_is_made_again() {
         aborted(&*open(&ground, 0, 0).await)
     });
     assert_eq!(after, before);
+}
+
+/// While a segment is being finished, or is about to be written to again.
+#[test]
+fn no_loss_of_power_leaves_an_index_without_its_list_of_aborted_transactions() {
+    for seed in 0..1_000 {
+        let (world, mut rng) = machine(seed);
+        let stopped = rng.one_in(2);
+        let cut_at = Duration::from_micros(rng.range(1, 15_000));
+        let before = live(&world, &mut rng, !stopped, async move |ground| {
+            let partition = open(&ground, 0, 0).await;
+            for sequence in 0..3 {
+                append(&partition, 100);
+                abort(&partition, sequence);
+            }
+            let end = partition.standing().next;
+            let stored = partition.wait(Mark::Visible, end).done().await;
+            stored.expect("stored");
+            let before = aborted(&partition);
+            let close = async move { partition.close().await.expect("closed") };
+            let closing = ground.spawner.spawn(close);
+            match stopped {
+                true => closing.await,
+                false => {
+                    closing.detach();
+                    ground.io.sleep(cut_at).await;
+                }
+            }
+            before
+        });
+        if stopped {
+            live(&world, &mut rng, true, async move |ground| {
+                append(&*open(&ground, 0, 1).await, 100);
+                ground.io.sleep(cut_at).await;
+            });
+        }
+        let after = live(&world, &mut rng, false, async |ground| {
+            aborted(&*open(&ground, 0, 2).await)
+        });
+        assert_eq!(after, before, "seed {seed}");
+    }
 }
 
 /// Where reads from each offset begin; `None`: with that offset's batch, in memory.
