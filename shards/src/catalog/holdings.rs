@@ -68,6 +68,9 @@ pub struct Holdings {
     pub(super) given_away: RefCell<BTreeMap<(Uuid, i32), u64>>,
     pub(super) targets: Targets,
     pub(super) relocations: Relocations,
+    /// Those that nobody reaches before the next start: a journal keeps what it holds of a partition
+    /// for as long as that is there.
+    pub(super) kept: RefCell<Vec<Rc<Hosted>>>,
     stopping: Cell<bool>,
     /// Log directories that had failed when its partitions were last looked at.
     failures_seen: Cell<usize>,
@@ -107,6 +110,7 @@ impl Holdings {
                 given_away: RefCell::default(),
                 targets: Targets::default(),
                 relocations: Relocations::default(),
+                kept: RefCell::default(),
                 stopping: Cell::new(false),
                 failures_seen: Cell::new(0),
                 opens: async_lock::Semaphore::new(PARTITIONS_AT_ONCE),

@@ -43,6 +43,8 @@ pub(super) enum Leaving {
     Opening(Rc<Gate>),
     /// It could not be opened.
     Failed,
+    /// Nobody opens it before the next start, which finds out what it has.
+    Shut,
     /// As [`Slot::Offline`].
     Offline,
 }
@@ -52,7 +54,7 @@ impl Leaving {
     pub(super) fn failed(&self) -> bool {
         match self {
             Leaving::Open(open) => open.partition.poisoned().is_some(),
-            Leaving::Opening(_) => false,
+            Leaving::Opening(_) | Leaving::Shut => false,
             Leaving::Failed | Leaving::Offline => true,
         }
     }
@@ -118,11 +120,15 @@ impl Holdings {
                         Leaving::Open(open)
                     }
                     Some(Slot::Opening(gate)) => Leaving::Opening(gate),
+                    Some(Slot::Failed(u64::MAX)) => Leaving::Shut,
                     Some(Slot::Failed(_)) => Leaving::Failed,
                     Some(Slot::Offline) => Leaving::Offline,
                     None => continue,
                 };
-                self.leaving.borrow_mut().insert(key, leaving);
+                // One that could not be given away has come back meanwhile.
+                if let Some(Leaving::Open(stuck)) = self.leaving.borrow_mut().insert(key, leaving) {
+                    self.kept.borrow_mut().push(stuck);
+                }
                 self.under_way.set(self.under_way.get() + 1);
             } else if moved.to == self.shard() {
                 let arriving = Slot::Opening(Gate::new());
@@ -179,13 +185,15 @@ impl Holdings {
                 gate.passed().await;
                 None
             }
+            // As where it came from: nobody there could put together what it has.
+            Some(Leaving::Shut) => return Released::Stopping,
             Some(Leaving::Failed | Leaving::Offline) | None => None,
         };
         let failed = leaving.as_ref().is_some_and(Leaving::failed);
         let again = match &leaving {
             Some(Leaving::Open(open)) => open.partition.may_reopen(),
             Some(Leaving::Offline) => false,
-            Some(Leaving::Opening(_) | Leaving::Failed) | None => true,
+            Some(Leaving::Opening(_) | Leaving::Failed | Leaving::Shut) | None => true,
         };
         let held = match &leaving {
             Some(Leaving::Open(open)) => open.partition.held_by_journal(),

@@ -58,9 +58,6 @@ pub(super) struct Relocations {
     ready: RefCell<Option<(Key, Rc<LogCopy>)>>,
     /// The partition that is out of reach.
     out: RefCell<Option<Out>>,
-    /// Those that nobody reaches before the next start: a journal keeps what it holds of a partition
-    /// for as long as that is there.
-    kept: RefCell<Vec<Rc<Hosted>>>,
 }
 
 struct Out {
@@ -301,7 +298,7 @@ impl Holdings {
             false => slot,
         };
         if matches!(slot, Slot::Failed(u64::MAX)) {
-            self.relocations.kept.borrow_mut().push(hosted);
+            self.kept.borrow_mut().push(hosted);
         }
         self.put_back(key, &gate, slot);
     }

@@ -34,7 +34,7 @@ fn place(key: &Key) -> Option<PathBuf> {
     Some(PathBuf::from(format!("/data/t-{index}")))
 }
 
-fn with_journal(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
+pub fn with_journal(io: &Io, spawner: &Spawner, rng: &mut Rng) -> Rc<Ground> {
     let ground = Rc::into_inner(ground(io, spawner, rng)).expect("nobody has it yet");
     let directory = journal_directory(Path::new("/data"), 0);
     let journal = Journal::new(

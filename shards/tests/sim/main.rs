@@ -8,6 +8,7 @@ mod compaction;
 mod damaged;
 mod durable;
 mod journal;
+mod journal_moves;
 mod left_behind;
 mod moves;
 mod settled;
