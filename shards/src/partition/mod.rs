@@ -366,12 +366,15 @@ impl Partition {
     /// The partition takes nothing more until it is opened again, through recovery.
     fn poison(&self, why: String, error: Errno) {
         let mut state = self.state.borrow_mut();
-        if state.poisoned.is_some() {
+        // What the journal holds would be missed by whoever opens it again before the next start.
+        let passing = passing(error).filter(|_| !self.held(&state));
+        // Of what failed first and what fails after it the worse counts: a flush that failed while the
+        // disk was full would else be believed when there is room again.
+        let worse = |was: &Trouble| was.passing_since.is_some() && passing.is_none();
+        if state.poisoned.as_ref().is_some_and(|was| !worse(was)) {
             return;
         }
         self.ground.dirs.unsettle(&self.directory);
-        // What the journal holds would be missed by whoever opens it again before the next start.
-        let passing = passing(error).filter(|_| !self.held(&state));
         match passing {
             Some(remedy) => self.ground.troubles.log(self.io(), || {
                 tracing::error!(

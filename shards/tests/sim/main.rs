@@ -7,6 +7,7 @@ mod clean_start;
 mod compaction;
 mod damaged;
 mod durable;
+mod full;
 mod journal;
 mod journal_moves;
 mod left_behind;
