@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+use crate::contest::MemoryState;
 use crate::drive::{Batch, Frames};
 use crate::floor::outcome::{Configuration, FloorRuns, Floors};
 use crate::floor::{self, Kind, Run, Runtime};
@@ -43,6 +44,9 @@ pub(super) struct FloorArgs {
     timing: Timing,
     #[command(flatten)]
     cores: Cores,
+    /// State of the machine's memory before each run
+    #[arg(long, value_enum, default_value_t = MemoryState::AsFound)]
+    memory: MemoryState,
 }
 
 /// The floors' names, and one for all.
@@ -93,7 +97,11 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
         for floor in floors.iter_mut().filter(|floor| floor.can_run()) {
             let (kind, runtime) = (floor.kind, floor.runtime);
             eprintln!("round {round}: {}, {} ...", kind.name(), runtime.name());
-            match floor::run_on(runtime, kind, &run, &frames) {
+            let measured = args
+                .memory
+                .bring_about(&parent)
+                .and_then(|_| floor::run_on(runtime, kind, &run, &frames));
+            match measured {
                 Ok(measured) => floor.runs.push(measured),
                 Err(error) => {
                     eprintln!("failed: {error:#}");
@@ -102,6 +110,7 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
             }
         }
     }
+    MemoryState::leave(&parent);
     let outcome = Floors {
         started: started.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         machine: Facts::gather(dir.path())?,
@@ -116,6 +125,7 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
             echo_reply_bytes: frames.reply_bytes,
             server_core: args.cores.server_core,
             driver_core: args.cores.driver_core,
+            memory: args.memory,
         },
         floors,
     };

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 /// See the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum MemoryState {
     /// Page cache dropped: memory is free and mostly the host's. Needs root.
@@ -22,6 +22,7 @@ pub(crate) enum MemoryState {
     /// ones, as on a log node that has run for a while.
     Seasoned,
     /// As the last run left it.
+    #[default]
     AsFound,
 }
 
@@ -61,8 +62,8 @@ impl MemoryState {
         }
     }
 
-    /// Brings it about; the filling goes through a file in `parent`, which is removed by the
-    /// caller with the directory.
+    /// Brings it about; the filling goes through a file in `parent`, which stays until
+    /// [`MemoryState::leave`].
     pub(crate) fn bring_about(self, parent: &Path) -> Result<MemoryNow> {
         match self {
             MemoryState::AsFound => {}
@@ -76,6 +77,11 @@ impl MemoryState {
             MemoryState::Seasoned => fill(parent)?,
         }
         MemoryNow::read()
+    }
+
+    /// When the last run is over: gives back what [`MemoryState::bring_about`] filled memory with.
+    pub(crate) fn leave(parent: &Path) {
+        let _ = std::fs::remove_file(parent.join(FILLER));
     }
 }
 
@@ -142,4 +148,4 @@ fn fill(parent: &Path) -> Result<()> {
 
 /// Below a run's parent; its pages are what memory is filled with, so it stays until the run is
 /// over.
-pub(crate) const FILLER: &str = "odradek-memory-filler";
+const FILLER: &str = "odradek-memory-filler";

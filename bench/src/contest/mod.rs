@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use kafka::Jars;
-pub(crate) use memory::{FILLER, MemoryNow, MemoryState};
+pub(crate) use memory::{MemoryNow, MemoryState};
 pub(crate) use server::Server;
 
 /// Who is measured.

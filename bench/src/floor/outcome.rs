@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Runtime};
+use crate::contest::MemoryState;
 use crate::machine::Facts;
 use crate::measurement::Measurement;
 use crate::record::Spread;
@@ -41,6 +42,9 @@ pub(crate) struct Configuration {
     pub(crate) echo_reply_bytes: usize,
     pub(crate) server_core: usize,
     pub(crate) driver_core: usize,
+    /// The machine's, before each run.
+    #[serde(default)]
+    pub(crate) memory: MemoryState,
 }
 
 /// The whole.

@@ -22,13 +22,14 @@ pub(crate) fn markdown(floors: &Floors) -> String {
 pub(super) fn configuration(floors: &Floors) -> String {
     let configuration = &floors.configuration;
     format!(
-        "Medians of {} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}. \
-         Echo: {} connections, {} in flight each, requests of {} bytes, replies of {}.",
+        "Medians of {} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}; \
+         memory before each run {}. Echo: {} connections, {} in flight each, requests of {} bytes, replies of {}.",
         configuration.rounds,
         configuration.seconds,
         configuration.warmup_seconds,
         configuration.server_core,
         configuration.driver_core,
+        configuration.memory.name(),
         configuration.echo_connections,
         configuration.echo_in_flight,
         configuration.echo_request_bytes,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 
 use super::{Report, Work};
-use crate::contest::{Contestant, FILLER, Place};
+use crate::contest::{Contestant, MemoryState, Place};
 use crate::machine::Facts;
 use crate::scenario::{Course, Scenario, run_cell};
 
@@ -35,7 +35,7 @@ pub(crate) fn run(
     let mut report = Report::new(matrix, machine);
     let done = cells(matrix, work, interrupt, &mut report);
     for place in &matrix.places {
-        let _ = std::fs::remove_file(place.parent.join(FILLER));
+        MemoryState::leave(&place.parent);
     }
     done?;
     report.interrupted = interrupt.load(Ordering::Relaxed);

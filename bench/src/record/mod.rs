@@ -45,6 +45,9 @@ pub(crate) struct RecordArgs {
     timing: Timing,
     #[command(flatten)]
     cores: Cores,
+    /// State of the machine's memory before each run
+    #[arg(long, value_enum, default_value_t = MemoryState::AsFound)]
+    memory: MemoryState,
     /// Connections, but for one-record batches (8)
     #[arg(long, default_value_t = 1)]
     connections: usize,
@@ -86,6 +89,7 @@ pub(crate) fn run(args: &RecordArgs) -> Result<()> {
             one_round(runs, &parent, args);
         }
     }
+    MemoryState::leave(&parent);
     let outcome = Outcome::new(started, machine, args, idle, contests);
     let page = page::markdown(&outcome);
     println!("{page}");
@@ -134,6 +138,7 @@ fn floor_run(
     let dir = tempfile::Builder::new()
         .prefix("odradek-floor-")
         .tempdir_in(parent)?;
+    args.memory.bring_about(parent)?;
     wait_until_quiet(args.quiet_seconds)?;
     let run = floor::Run {
         plan: contest.floor_plan(args),
@@ -165,7 +170,7 @@ fn start_node(parent: &Path, args: &RecordArgs) -> Result<Server> {
         all_cores: allowed_cores(),
         server_core: args.cores.server_core,
         driver_core: args.cores.driver_core,
-        memory: MemoryState::AsFound,
+        memory: args.memory,
         quiet_seconds: args.quiet_seconds,
         jars: None,
     };

@@ -10,6 +10,7 @@ use super::contest::Contest;
 use super::idle::Idle;
 use super::summary::Spread;
 use crate::cli::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, echo_frames};
+use crate::contest::MemoryState;
 use crate::machine::Facts;
 use crate::measurement::Measurement;
 use crate::report::save;
@@ -50,6 +51,9 @@ pub(crate) struct Configuration {
     pub(crate) driver_core: usize,
     /// Of the node, beside one shard.
     pub(crate) settings: Vec<String>,
+    /// The machine's, before each run.
+    #[serde(default)]
+    pub(crate) memory: MemoryState,
 }
 
 /// The whole.
@@ -147,6 +151,7 @@ impl Outcome {
             server_core: args.cores.server_core,
             driver_core: args.cores.driver_core,
             settings: args.settings.clone(),
+            memory: args.memory,
         };
         Self {
             started: started.strftime("%Y-%m-%d %H:%M UTC").to_string(),

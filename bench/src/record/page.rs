@@ -66,9 +66,9 @@ fn machine(outcome: &Outcome) -> String {
 pub(super) fn configuration(outcome: &Outcome) -> String {
     let configuration = &outcome.configuration;
     format!(
-        "{} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}. Produce \
-         and consume: {} connections, {} in flight, records of {} bytes in batches of up to {}. \
-         64 KiB requests: batches of up to 65536. One record: {} connections, {} in flight, {} bytes \
+        "{} rounds of {} s after {} s of warm-up; server on core {}, driver on core {}; memory \
+         before each run {}. Produce and consume: {} connections, {} in flight, records of {} bytes \
+         in batches of up to {}. 64 KiB requests: batches of up to 65536. One record: {} connections, {} in flight, {} bytes \
          of value, requests of {} bytes, echoed with {}. One at a time: the same record, 1 \
          connection, 1 in flight. Settings beside one shard: {}.",
         configuration.rounds,
@@ -76,6 +76,7 @@ pub(super) fn configuration(outcome: &Outcome) -> String {
         configuration.warmup_seconds,
         configuration.server_core,
         configuration.driver_core,
+        configuration.memory.name(),
         configuration.connections,
         configuration.in_flight,
         configuration.record_bytes,
