@@ -145,7 +145,7 @@ async fn clean(
         }
     }
     if cleaned.is_ok() && hosted.config.deletes() {
-        let producers_ms = i64::from(broker.settings.producer_id_expiration_ms);
+        let producers_ms = i64::from(broker.holdings.settings().producer_id_expiration_ms);
         if let Err(error) = partition.expire(now, producers_ms).await {
             tracing::error!("retention of {name} failed: {error}");
         }

@@ -100,7 +100,7 @@ pub(super) async fn retain_forever(broker: Rc<Broker>) {
         broker.io.sleep(pause).await;
         open_rest(&broker).await;
         let now = Timestamp(broker.io.wall_clock());
-        let producers_ms = i64::from(broker.settings.producer_id_expiration_ms);
+        let producers_ms = i64::from(broker.holdings.settings().producer_id_expiration_ms);
         let open = broker.holdings.open_partitions();
         for some in open.chunks(PARTITIONS_AT_ONCE) {
             for hosted in some {

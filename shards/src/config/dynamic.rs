@@ -2,8 +2,8 @@
 //!
 //! A *throttle* is one broker's (one shard's): it is stored and shown for its id alone. Every
 //! other setting is the node's, whatever shard's id it was set by; only those may change that the
-//! node really follows: the defaults of topics' own settings, those of the log cleaner, and how many
-//! connections there may be.
+//! node really follows: the defaults of topics' own settings, those of the log cleaner, how many
+//! connections there may be, and for how long a producer is remembered.
 //!
 //! Source: Kafka `DynamicBrokerConfig`.
 
@@ -27,6 +27,9 @@ const CONNECTIONS: &[&str] = &[
     "max.connections.per.ip",
     "max.connections.per.ip.overrides",
 ];
+
+/// Asked whenever they are needed.
+const ASKED: &[&str] = &["producer.id.expiration.ms"];
 
 /// Whether a setting is one shard's, and not the node's.
 pub fn is_throttle(name: &str) -> bool {
@@ -57,7 +60,7 @@ pub fn check_changeable(name: &str, text: &str) -> Result<(), ConfigError> {
     match (row.update, row.role) {
         _ if is_throttle(name) => Ok(()),
         (Update::ReadOnly, _) => refuse("cannot change while the node runs"),
-        _ if followed() || CONNECTIONS.contains(&name) => Ok(()),
+        _ if followed() || CONNECTIONS.contains(&name) || ASKED.contains(&name) => Ok(()),
         // Asked before each cleaning.
         (_, Role::Implemented { .. }) if name.starts_with("log.cleaner.") => Ok(()),
         (_, Role::Idle(why)) => refuse(&format!("it has no effect here: {}", why.text())),
@@ -79,6 +82,7 @@ mod tests {
             "leader.replication.throttled.rate",
             "log.cleaner.backoff.ms",
             "max.connections",
+            "producer.id.expiration.ms",
         ] {
             let known_read_only = name == "log.retention.hours";
             assert_eq!(

@@ -10,7 +10,7 @@ use odradek_wire::incremental_alter_configs::{
 };
 use odradek_wire::{ErrorCode, Message, Reader};
 
-use crate::common::{Client, EARLIEST, LATEST, TestNode, batch, wait_until};
+use crate::common::{Client, EARLIEST, LATEST, TestNode, batch, batch_by, wait_until};
 
 const TOPIC: i8 = 2;
 pub(crate) const BROKER: i8 = 4;
@@ -323,4 +323,22 @@ fn the_nodes_settings_are_the_nodes_and_throttles_a_shards() {
         shown(&mut client, second, "log.segment.bytes"),
         ("1073741824".into(), 5)
     );
+}
+
+#[test]
+fn how_long_a_producer_is_remembered_changes_live() {
+    let node = TestNode::start(&[("log.retention.check.interval.ms", "20")]);
+    let mut client = node.client();
+    assert_eq!(client.create_topic("t", 1, &[]), ErrorCode::None);
+    let mut send = |sequence| {
+        let batch = batch_by(7, 0, sequence, &[b"x"]);
+        client.produce("t", 0, -1, &batch).error
+    };
+    assert_eq!(send(0), ErrorCode::None);
+    // Who is remembered may leave none out; of who is not, any number is the first.
+    assert_eq!(send(5), ErrorCode::OutOfOrderSequenceNumber);
+    let mut admin = node.client();
+    let name = "producer.id.expiration.ms";
+    alter(&mut admin, (BROKER, ""), &[(name, SET, "1")]);
+    wait_until("the producer is forgotten", || send(5) == ErrorCode::None);
 }
