@@ -13,11 +13,12 @@ use odradek_wire::describe_client_quotas::{
 };
 use odradek_wire::fetch::FetchResponse;
 use odradek_wire::metadata::{MetadataRequest, MetadataResponse};
-use odradek_wire::produce::ProduceResponse;
+use odradek_wire::produce::{ProduceRequest, ProduceResponse};
 use odradek_wire::{ErrorCode, Message, Reader};
 
 use crate::common::{
-    Client, FETCH, METADATA, PRODUCE, TestNode, batch, fetch_request, produce_request, wait_until,
+    Client, FETCH, METADATA, PRODUCE, TestNode, batch, fetch_request, frame, produce_request,
+    wait_until,
 };
 use crate::metrics::{series, sum};
 
@@ -386,4 +387,47 @@ fn one_address_counts_as_well_as_changes_of_metadata_and_the_time_of_requests() 
     let response = response.expect("readable");
     assert_eq!((response.error_code, response.throttle_time_ms), (0, 1000));
     assert_eq!(produce(&mut node.client(), 0, 10), 1000);
+}
+
+/// With one address a connection's shard only passes on what concerns others.
+#[test]
+fn the_time_that_other_shards_take_is_counted() {
+    let node = TestNode::start(&[("shards", "2"), ("shards.advertise", "node")]);
+    let mut client = node.client();
+    // Much work for who owns it: it is compressed there.
+    let slow = [("compression.type", "gzip")];
+    assert_eq!(client.create_topic("t", 2, &slow), ErrorCode::None);
+    let each = ("client-id", None);
+    set(&mut client, &[each], "request_percentage", Some(5.0));
+    let mut seed = 1u64;
+    let noise = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (seed >> 56) as u8
+    });
+    let large = batch(&[&noise.take(1 << 20).collect::<Vec<u8>>()]);
+    // One of the partitions is the other shard's, whichever has the connection.
+    for (index, name) in [(0, b"zero"), (1, b"four")] {
+        let mut frame = frame(1, PRODUCE, &produce_request("t", index, 1, &large));
+        // In the place of "test".
+        frame[14..18].copy_from_slice(name);
+        let mut client = node.client();
+        let mut waits = || {
+            client.write(&frame).expect("sent");
+            let body = client.receive::<ProduceRequest<'_>>(PRODUCE, 1);
+            let body = body.expect("an answer");
+            let response = ProduceResponse::decode(&mut Reader::new(&body), PRODUCE);
+            let response = response.expect("readable");
+            assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+            // Something of its own shard in between, or the connection would move to the other.
+            let all = MetadataRequest::default();
+            client.call(METADATA, &all).expect("an answer");
+            response.throttle_time_ms > 0
+        };
+        // Half a second of a thread is allowed in the ten before.
+        let told = (0..400).any(|_| waits());
+        assert!(
+            told,
+            "to compress 400 MiB for partition {index} was no work"
+        );
+    }
 }

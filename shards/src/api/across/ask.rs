@@ -10,7 +10,9 @@ use odradek_wire::{Message, Reader, Writer};
 
 use super::{OnItsWay, There, in_order};
 use crate::api::table::Row;
-use crate::api::{Broker, Call, Outcome, Peer, Refusal, Reply, ReplyPiece, header, produce};
+use crate::api::{
+    Broker, Call, Outcome, Peer, Refusal, Reply, ReplyPiece, header, produce, throttle,
+};
 use crate::net::{Pledge, Request, Room, Unserved};
 use crate::runtime::{Gone, Lane, LocalFuture};
 
@@ -165,6 +167,7 @@ pub(in crate::api) async fn ask(
         produce::KEY => Some(taken(call.broker).await),
         _ => None,
     };
+    let errand = throttle::errand(call, errand);
     lane.send(errand).await.map_err(|Gone| LOST)?;
     Ok(Answer {
         answer,

@@ -14,7 +14,7 @@ use odradek_engine::io::{Errno, LentRange};
 use super::{Answer, Limits, Slice};
 use crate::api::across::{LOST, There, distinct, join, key, lane, shard_of_partition};
 use crate::api::fetch_sessions::{TopicKey, Wanted};
-use crate::api::{Call, Refusal, ReplyPiece};
+use crate::api::{Call, Refusal, ReplyPiece, throttle};
 use crate::runtime::{Gone, LocalFuture, Notice, either};
 use odradek_wire::{ErrorCode, Uuid};
 
@@ -74,6 +74,7 @@ pub(super) async fn gather(
             Box::pin(async move { plan(&there, limits, &theirs, send, stir).await })
         };
         let lane = lane(call, shard).await;
+        let errand = throttle::errand(call, errand);
         lane.send(errand).await.map_err(|Gone| LOST)?;
         far.push((shard, answer));
         stirs.push(stirred);

@@ -19,7 +19,7 @@ use crate::api::across::{
     taken, to,
 };
 use crate::api::table::Row;
-use crate::api::{Broker, Call, Handled, Outcome, Refusal, Reply};
+use crate::api::{Broker, Call, Handled, Outcome, Refusal, Reply, throttle};
 use crate::catalog::{Topic, Unhosted};
 use crate::net::{Request, Room};
 use crate::runtime::{Gone, LocalFuture};
@@ -183,6 +183,7 @@ fn scatter<'a>(
             };
             let lane = lane(call, shard).await;
             let on_its_way = taken(call.broker).await;
+            let errand = throttle::errand(call, errand);
             lane.send(errand).await.map_err(|Gone| LOST)?;
             far.push((shard, answers, on_its_way));
         }

@@ -1,7 +1,9 @@
 //! Quotas where requests pass: what is counted, who waits, and what clients are told of it.
 //!
 //! What is counted and judged is in [`crate::quotas`], as is how the shards agree. A request is counted
-//! on the shard that has its connection, whoever answers it; that connection is muted.
+//! on the shard that has its connection, whoever answers it; that connection is muted. Time is
+//! counted where it is spent: what other shards do for a request is told by them, and waited for with
+//! the next one.
 //!
 //! Where no quota is set all this is one look at a byte.
 
@@ -13,19 +15,21 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use odradek_engine::io::Io;
 
 pub use self::exchange::exchange_forever;
 pub use self::mutations::{Mutations, NEVER_STRICT};
+use super::across::There;
 use super::table::{AtOnce, Row};
 use super::{Broker, Call, Outcome, Peer, Refusal, across, fetch, produce};
 use crate::config::Settings;
 use crate::metrics::Meter;
 use crate::net::Request;
 use crate::quotas::{ANONYMOUS, Book, ClientQuotas, Kind, Windows};
-use crate::runtime::Notice;
+use crate::runtime::{LocalFuture, Notice};
 
 /// A shard's quotas, and what it knows to be used.
 pub struct Quotas {
@@ -264,6 +268,12 @@ pub async fn handle(
     if let (Some(busy), false) = (busy, matches!(outcome, Outcome::Silent)) {
         wait = wait.or_longer(quotas.charge_time(client, busy, now));
     }
+    let outcome = match (outcome, busy) {
+        (Outcome::Later(later), Some(_)) => {
+            Outcome::Later(Box::pin(counted(broker.clone(), client.to_owned(), later)))
+        }
+        (outcome, _) => outcome,
+    };
     mute(&broker.io, &broker.meter, peer, wait);
     Ok(match wait.ms {
         0 => outcome,
@@ -296,6 +306,33 @@ fn mute(io: &Io, meter: &Meter, peer: &Peer, wait: Wait) {
         peer.mute(io.now() + u64::from(wait.ms) * 1_000_000);
         meter.throttled(wait.kind as usize, wait.ms);
     }
+}
+
+/// What another shard is to do for a call, counted there as its client's if its time is limited.
+pub(super) fn errand<E>(
+    call: &Call<'_>,
+    errand: E,
+) -> impl FnOnce(Rc<There>) -> LocalFuture<()> + use<E>
+where
+    E: FnOnce(Rc<There>) -> LocalFuture<()>,
+{
+    let limited = call.broker.quotas.limit(Kind::Request);
+    let client = limited.then(|| call.client().to_owned());
+    move |there| {
+        let broker = there.broker.clone();
+        let work = errand(there);
+        match client {
+            None => work,
+            Some(client) => Box::pin(counted(broker, client, work)),
+        }
+    }
+}
+
+/// Some work, with the time that it took this shard counted as a client's.
+async fn counted<R>(broker: Rc<Broker>, client: String, work: impl Future<Output = R>) -> R {
+    let (result, busy) = timed(&broker.io, work).await;
+    broker.quotas.charge_time(&client, busy, broker.io.now());
+    result
 }
 
 /// The time for which this shard was busy with something, nanoseconds.
