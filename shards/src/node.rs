@@ -48,6 +48,11 @@ pub enum NodeError {
          stop that one or set another log.dirs"
     )]
     Locked(String),
+    #[error(
+        "{0} is lost or damaged: it has no cluster.id, and there is a metadata log beside it; bring it \
+         back, or write the lines version=1, node.id and cluster.id, with the id that clients know"
+    )]
+    Cluster(String),
     #[error("cannot listen on {address}: {error}; is another server running there?")]
     Listen {
         address: String,
@@ -122,6 +127,7 @@ pub fn run(settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), NodeErro
         std::process::exit(1);
     });
     let _locks = lock_all(&log_dirs)?;
+    knows_its_cluster(&log_dirs)?;
     let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(system("reading CPU affinity"))?;
     let cpus: Vec<usize> = (0..CpuSet::count())
         .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
@@ -359,6 +365,26 @@ fn lock_all(dirs: &LogDirs) -> Result<Vec<Flock<std::fs::File>>, NodeError> {
         }
     }
     Ok(locks)
+}
+
+/// A directory with a metadata log had a cluster's id before that: under a new one it would be another
+/// cluster to its clients. Asked before shard 0, which makes a new id where there is none.
+///
+/// Source: Kafka `MetaPropertiesEnsemble.verify`, which asks for the file in any case.
+fn knows_its_cluster(dirs: &LogDirs) -> Result<(), NodeError> {
+    let directory = dirs.path(dirs.metadata());
+    let path = directory.join(broker::META_PROPERTIES);
+    let bytes = match std::fs::read(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let directory = directory.display().to_string();
+            return Err(NodeError::Directory { directory, error });
+        }
+        read => read.unwrap_or_default(),
+    };
+    if broker::names_cluster(&bytes) || !directory.join(broker::METADATA_LOG).exists() {
+        return Ok(());
+    }
+    Err(NodeError::Cluster(path.display().to_string()))
 }
 
 /// Takes one for this process alone.

@@ -17,9 +17,24 @@ use crate::api::Facts;
 use crate::config::Settings;
 use crate::runtime::LogDirs;
 
-const FILE: &str = "meta.properties";
+pub(crate) const FILE: &str = "meta.properties";
 /// More than such a file can have.
 const FILE_BYTES_MAX: usize = 64 << 10;
+
+/// What such a file says.
+fn parse(bytes: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    let trimmed = |(key, value): (&str, &str)| (key.trim().to_owned(), value.trim().to_owned());
+    pairs.map(trimmed).collect()
+}
+
+/// Whether such a file says which cluster its directory belongs to.
+pub(crate) fn names_cluster(bytes: &[u8]) -> bool {
+    let known = parse(bytes);
+    known.get("cluster.id").is_some_and(|id| !id.is_empty())
+}
 
 /// Reads the files, or writes them on the first start. A directory where that is not possible has
 /// failed; the metadata's must not.
@@ -129,13 +144,7 @@ impl File<'_> {
         };
         match io.read_file(&path, FILE_BYTES_MAX).await {
             Ok(bytes) => {
-                let text = String::from_utf8_lossy(&bytes);
-                for line in text.lines().filter(|line| !line.starts_with('#')) {
-                    if let Some((key, value)) = line.split_once('=') {
-                        let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-                        file.known.insert(key, value);
-                    }
-                }
+                file.known = parse(&bytes);
                 file.before = bytes;
             }
             Err(Errno(libc::ENOENT)) => {}

@@ -19,7 +19,7 @@ use crate::partition::{self, Aside};
 use crate::runtime::{LogDirs, Nowhere};
 
 /// The metadata log's directory.
-pub(super) const METADATA_LOG: &str = "__cluster_metadata-0";
+pub(crate) const METADATA_LOG: &str = "__cluster_metadata-0";
 
 /// Whether the metadata names directories that are not there.
 pub(super) fn elsewhere(image: &Image, dirs: &LogDirs) -> bool {

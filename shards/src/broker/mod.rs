@@ -14,6 +14,8 @@ mod settle;
 mod tasks;
 
 pub use self::boot::{Boot, BootError, log_dirs, start};
+pub(crate) use self::format::{FILE as META_PROPERTIES, names_cluster};
+pub(crate) use self::found::METADATA_LOG;
 pub use self::observe::{figures, logs};
 pub use self::tasks::{end_changes, until_stopped};
 pub use crate::api::{Broker, Endpoint, Facts};

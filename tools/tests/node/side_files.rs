@@ -213,7 +213,8 @@ fn snapshots_of_the_metadata() {
     }
 }
 
-/// As Kafka, the node starts with the file that it knows, or says what is wrong with it.
+/// As Kafka, the node starts with the file that it knows, or says what is wrong with it; it is never
+/// another cluster afterwards.
 #[test]
 fn meta_properties() {
     const FILE: &str = "meta.properties";
@@ -224,8 +225,10 @@ fn meta_properties() {
         let other = node.home().join("another");
         fs::write(&other, anothers).expect("written");
         assert!(spoil(&node.data().join(FILE), way, Some(&other)));
+        let text = fs::read_to_string(node.data().join(FILE)).unwrap_or_default();
         match node.try_run() {
             Ok(()) => {
+                assert!(text.contains("cluster.id="), "{way:?}: another cluster");
                 node.stop();
                 finds_all(&left, &mut node, &format!("{FILE}: {way:?}"));
             }
