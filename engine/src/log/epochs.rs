@@ -5,7 +5,8 @@
 //! leader is right.
 //!
 //! The file `leader-epoch-checkpoint` is text: a line `0` (version), a line with the number of
-//! entries, then `epoch offset` lines.
+//! entries, then `epoch offset` lines. The last of these ends in blanks that are a checksum of all
+//! before them: Kafka passes over them, and what Kafka wrote has none.
 //!
 //! Absent on purpose: a bound on entries. One is added per change of leader that is followed by a
 //! write, and retention takes them away from the front.
@@ -54,6 +55,8 @@ pub enum EpochsError {
     Count { stated: usize, found: usize },
     #[error("line {line} of the leader epoch checkpoint does not rise")]
     Order { line: usize },
+    #[error("the leader epoch checkpoint is not what was written: its checksum is another")]
+    Checksum,
 }
 
 /// The leader epochs of one partition's log.
@@ -177,10 +180,16 @@ impl Epochs {
 
     /// The content of `leader-epoch-checkpoint`.
     pub fn to_checkpoint(&self) -> String {
-        let mut text = format!("{}\n{}\n", Self::VERSION, self.entries.len());
+        let mut text = format!("{}\n{}", Self::VERSION, self.entries.len());
         for entry in &self.entries {
-            writeln!(text, "{} {}", entry.epoch, entry.start_offset).expect("writing to memory");
+            write!(text, "\n{} {}", entry.epoch, entry.start_offset).expect("writing to memory");
         }
+        // Behind the number of entries Kafka takes no blanks.
+        if !self.entries.is_empty() {
+            let checksum = blanks(&text);
+            text.push_str(&checksum);
+        }
+        text.push('\n');
         text
     }
 
@@ -190,6 +199,11 @@ impl Epochs {
     /// [`EpochsError`], for whatever is not such a file.
     pub fn from_checkpoint(bytes: &[u8]) -> Result<Self, EpochsError> {
         let text = str::from_utf8(bytes).map_err(|_| EpochsError::NotText)?;
+        let (body, end) = text.split_at(text.trim_ascii_end().len());
+        let checksum = end.trim_end_matches(['\r', '\n']);
+        if !checksum.is_empty() && checksum != blanks(body) {
+            return Err(EpochsError::Checksum);
+        }
         let mut lines = (1..).zip(text.lines());
         match lines.next() {
             Some((_, Self::VERSION)) => {}
@@ -219,6 +233,13 @@ impl Epochs {
         }
         Ok(Self { entries })
     }
+}
+
+/// A text's CRC32C in blanks: a tab for each bit that is set, a space for the others.
+fn blanks(text: &str) -> String {
+    let checksum = crc32c::crc32c(text.as_bytes());
+    let blank = |bit| if checksum >> bit & 1 == 1 { '\t' } else { ' ' };
+    (0..u32::BITS).map(blank).collect()
 }
 
 fn parse_entry(text: &str) -> Option<EpochEntry> {
@@ -325,7 +346,13 @@ mod tests {
     #[test]
     fn the_checkpoint_is_kafkas() {
         let known = epochs(&[(0, 0), (3, 1234)]);
-        assert_eq!(known.to_checkpoint(), "0\n2\n0 0\n3 1234\n");
+        let text = known.to_checkpoint();
+        assert_eq!(text.trim_ascii_end(), "0\n2\n0 0\n3 1234");
+        for bit in 0..text.len() * 8 {
+            let mut flipped = text.clone().into_bytes();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Epochs::from_checkpoint(&flipped).is_err(), "bit {bit}");
+        }
         assert_eq!(Epochs::from_checkpoint(b"0\n2\n0 0\n3 1234\n"), Ok(known));
         assert_eq!(Epochs::from_checkpoint(b"0\n0\n"), Ok(Epochs::new()));
     }

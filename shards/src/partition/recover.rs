@@ -229,8 +229,13 @@ async fn verify(
 }
 
 pub(super) async fn read_epochs(io: &Io, directory: &Path) -> Result<Option<Epochs>, Errno> {
-    let bytes = read_side(io, &directory.join("leader-epoch-checkpoint")).await?;
-    Ok(bytes.and_then(|bytes| Epochs::from_checkpoint(&bytes).ok()))
+    let path = directory.join("leader-epoch-checkpoint");
+    let bytes = read_side(io, &path).await?;
+    let read = bytes.map(|bytes| Epochs::from_checkpoint(&bytes));
+    if let Some(Err(error)) = &read {
+        tracing::error!("{}: {error}; it is not believed", path.display());
+    }
+    Ok(read.and_then(Result::ok))
 }
 
 /// What says more than the log will hold once it is written to.

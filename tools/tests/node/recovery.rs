@@ -105,7 +105,7 @@ fn a_kill_loses_nothing_acknowledged_and_raises_the_epoch() {
     );
     let path = node.partition("t", 0).join("leader-epoch-checkpoint");
     let checkpoint = fs::read_to_string(path).expect("the checkpoint");
-    let last = checkpoint.lines().last();
+    let last = checkpoint.trim_ascii_end().lines().last();
     assert_eq!(
         last,
         Some(format!("4 {}", all.len()).as_str()),
