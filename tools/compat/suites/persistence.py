@@ -16,7 +16,7 @@ try:
 except ImportError:
     pass  # every test here says that it needs it
 
-KILL_LOOP_S = 45
+KILL_LOOP_S = 60
 
 
 def create(node, topic, partitions=3, **config):

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use odradek_sim::Report;
 use odradek_sim::shrink::{attempt, shrink};
 
-/// As many as take three quarters of a minute.
-const SEEDS: u64 = 100;
+/// As many as take two minutes.
+const SEEDS: u64 = 250;
 /// Runs by which a failure is made smaller.
 const TRIES: u32 = 60;
 
