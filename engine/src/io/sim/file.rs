@@ -126,20 +126,26 @@ impl Page {
     /// Writing it back has failed: of what is `wanted`, any sector may be on disk, and none is
     /// dirty any more.
     fn lose_if(&mut self, wanted: impl Fn(&Version) -> bool, mut random: impl FnMut() -> u64) {
-        let (mut at, mut any) = (0, false);
+        let (mut at, mut earlier) = (0, None);
         while at < self.versions.len() {
             if wanted(&self.versions[at]) {
-                any = true;
+                earlier = Some(at);
                 let mask = self.versions[at].mask & random() as Mask;
                 self.keep(at, mask);
             } else {
                 at += 1;
             }
         }
-        if !any {
-        } else if self.resident {
+        let Some(earlier) = earlier else {
+            return;
+        };
+        if self.resident {
             self.phantom = self.versions.is_empty();
-            // What was written since keeps the page dirty, all of it.
+            // What else was written keeps the page dirty, all of it as it is now: also what was
+            // written before, which had not been asked for yet.
+            for version in &mut self.versions[..earlier] {
+                version.content.clone_from(&self.cached);
+            }
             for version in &mut self.versions {
                 version.mask = WHOLE;
             }
