@@ -12,7 +12,7 @@ use odradek_wire::api_versions::ApiVersionsRequest;
 use odradek_wire::produce::ProduceRequest;
 
 use crate::common::{
-    Client, PRODUCE, TestNode, batch, frame, produce_request, produced, wait_until,
+    Client, PRODUCE, TestNode, batch, frame, produce_request, produced, skip, wait_until,
 };
 use crate::metrics::{series, sum};
 
@@ -24,7 +24,9 @@ fn may_open(files: u64) -> bool {
     let raised = soft >= files || setrlimit(Resource::RLIMIT_NOFILE, files.min(hard), hard).is_ok();
     let enough = hard >= files && raised;
     if !enough {
-        println!("SKIPPED: {files} open files are needed, {hard} are allowed (ulimit -Hn)");
+        skip(&format!(
+            "{files} open files are needed, {hard} are allowed (ulimit -Hn)"
+        ));
     }
     enough
 }
