@@ -233,6 +233,22 @@ fn one_address_may_not_take_all_places() {
 }
 
 #[test]
+fn garbage_keeps_no_refusal_out_of_the_log() {
+    let node = TestNode::start(&[("max.connections.per.ip", "1")]);
+    let address = &node.shards()[0];
+    let near = Ipv4Addr::new(127, 0, 0, 1);
+    let mut inside = from(near, address);
+    assert!(answers(&mut inside));
+    let mut bad = from(Ipv4Addr::new(127, 0, 0, 2), address);
+    bad.write(&i32::MIN.to_be_bytes()).expect("sent");
+    assert!(bad.closed());
+    // Within the second in which that had its line.
+    assert!(!answers(&mut from(near, address)), "one too many");
+    node.logged("connection closed");
+    node.logged("connection refused");
+}
+
+#[test]
 fn with_few_file_descriptors_accepting_stops_and_the_logs_go_on() {
     let mut node = TestNode::prepare(&[("log.segment.bytes", "1048576")]);
     node.limit(Resource::RLIMIT_NOFILE, 128);
