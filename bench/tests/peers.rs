@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use common::{Node, bench, interrupt, json};
+use common::{Node, bench, interrupt, json, skip};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -337,8 +337,7 @@ fn what_is_missing_is_said_so() {
 fn beside_apache_kafka() {
     let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/compat/.cache/jars");
     if !jars.is_dir() {
-        println!("skipped: Apache Kafka's jars are not there (tools/compat/setup)");
-        return;
+        return skip("Apache Kafka's jars (tools/compat/setup)");
     }
     let dir = dir();
     let output = quick("peers", dir.path())

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::common::skip;
+
 /// A mounted ext4; goes with its end.
 pub struct SmallDisk {
     point: PathBuf,
@@ -12,10 +14,12 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Of `mib` MiB; none, saying so, where it cannot be made.
+    /// Of `mib` MiB; none, after [`skip`], where it cannot be made.
     pub fn new(mib: u64) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() || !Path::new("/dev/loop-control").exists() {
-            println!("SKIPPED: a disk of its own needs root and a loop device");
+            skip(
+                "a disk of its own needs root and a loop device (/dev/loop-control: modprobe loop)",
+            );
             return None;
         }
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
@@ -29,7 +33,9 @@ impl SmallDisk {
         match run(mount.args(["-o", "loop"]).args([&image, &point])) {
             Ok(()) => Some(Self { point, _home: home }),
             Err(why) => {
-                println!("SKIPPED: no loop device can be mounted: {why}");
+                skip(&format!(
+                    "a disk of its own needs to mount a loop device: {why}"
+                ));
                 None
             }
         }

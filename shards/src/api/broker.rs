@@ -63,8 +63,11 @@ pub struct Broker {
     pub(super) gate: Arc<Gate>,
     /// What is counted here.
     pub meter: Rc<Meter>,
-    /// Rate limit of log lines about requests that failed.
+    /// Rate limits of log lines about requests that failed: by what they ask for, by records that
+    /// cannot be read or deleted, by metadata that cannot be changed. One does not mute another.
     pub refusals: Quiet,
+    pub unreached: Quiet,
+    pub unchanged: Quiet,
     /// The image, and the partitions here.
     pub holdings: Rc<Holdings>,
     /// What clients need not repeat with each fetch.
@@ -129,6 +132,8 @@ impl Broker {
             gate,
             meter: Rc::default(),
             refusals: Quiet::default(),
+            unreached: Quiet::default(),
+            unchanged: Quiet::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
             quotas,
             telemetry,

@@ -39,7 +39,9 @@ pub(crate) async fn commit<T>(
 ) {
     let publish = |image| broker.publish(image);
     if let Err(error) = change.commit(records, publish).await {
-        tracing::error!("{error}");
+        broker
+            .unchanged
+            .log(&broker.io, || tracing::error!("{error}"));
         for result in results.iter_mut().filter(|result| result.is_ok()) {
             *result = Err((ErrorCode::KafkaStorageError, error.to_string()));
         }

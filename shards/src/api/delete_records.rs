@@ -82,7 +82,9 @@ async fn delete(
         DeleteError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         DeleteError::Failed(_) if partition.left() => ErrorCode::NotLeaderOrFollower,
         DeleteError::Failed(why) => {
-            tracing::error!("deleting records of {}: {why}", partition.name());
+            broker.unreached.log(&broker.io, || {
+                tracing::error!("deleting records of {}: {why}", partition.name());
+            });
             ErrorCode::KafkaStorageError
         }
     })

@@ -326,7 +326,7 @@ async fn slice(
             slice.leader = broker.leader_of(topic.id, index);
             let usual = matches!(error, ReadError::OutOfRange { .. }) || hosted.partition.left();
             if !usual {
-                broker.refusals.log(&broker.io, || {
+                broker.unreached.log(&broker.io, || {
                     tracing::error!("fetch from {}: {error}", hosted.partition.name());
                 });
             }

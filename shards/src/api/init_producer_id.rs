@@ -79,7 +79,9 @@ async fn transactional(
 pub(super) async fn next_id(broker: &Rc<Broker>) -> Result<ProducerId, i16> {
     let next = broker.producer_ids.next(|| new_block(broker)).await;
     next.map_err(|error| {
-        tracing::warn!("{error}");
+        broker
+            .unchanged
+            .log(&broker.io, || tracing::warn!("{error}"));
         // Clients try again.
         ErrorCode::CoordinatorLoadInProgress.code()
     })

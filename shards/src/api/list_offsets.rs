@@ -140,7 +140,9 @@ async fn one(
         Ok(None) => failed(asked, ErrorCode::None),
         Err(Failure::Asked(error)) => failed(asked, error),
         Err(Failure::Read(error)) => {
-            tracing::error!("offsets of {}: {error}", hosted.partition.name());
+            broker.unreached.log(&broker.io, || {
+                tracing::error!("offsets of {}: {error}", hosted.partition.name());
+            });
             failed(asked, ErrorCode::KafkaStorageError)
         }
     }

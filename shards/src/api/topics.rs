@@ -322,7 +322,9 @@ pub(super) async fn auto_create(
         if let Err((code, why)) = result
             && code != ErrorCode::TopicAlreadyExists
         {
-            tracing::warn!("automatic creation failed: {why}");
+            broker.refusals.log(&broker.io, || {
+                tracing::warn!("automatic creation failed: {why}");
+            });
         }
     }
 }

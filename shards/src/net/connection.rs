@@ -127,22 +127,18 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
             .spawn(async move { replies.send(&io, socket, strategy).await })
     };
     let read = read_all(server, socket, &peer, &replies, unread).await;
-    if let Err(why) = &read {
-        let ended = matches!(
-            why,
-            Ended::Frame(FrameError::End) | Ended::Frame(FrameError::Io(_)) | Ended::Broken
-        );
-        if ended {
-            tracing::debug!(?address, "connection ended: {why}");
-        } else {
-            bump(&server.meter.fault_closed, 1);
-            server.refusals.log(&server.io, || {
-                tracing::warn!(?address, "connection closed: {why}");
-            });
-        }
+    // What a sweep has ended is said once nothing is sent any more.
+    if let Err(why) = &read
+        && replies.activity().closed().is_none()
+    {
+        tell_end(server, address, why);
     }
     replies.end();
     let _ = sending.await;
+    if let Some(silence) = replies.activity().closed() {
+        let limit_ms = server.settings.connections_max_idle_ms;
+        server.idle.tell(&server.io, address, silence, limit_ms);
+    }
     server.idle.leave(socket);
     if let (Ok(gone), false) = (read, replies.broken()) {
         tracing::debug!(?address, "connection goes to shard {}", gone.shard);
@@ -160,6 +156,22 @@ pub(super) async fn serve<S: Service>(server: &Rc<Server<S>>, arrival: Arrival<S
     server.io.shutdown(socket).await;
     server.io.close(socket).await;
     drop(pass);
+}
+
+/// Says why no further request of a connection is read.
+fn tell_end<S: Service>(server: &Server<S>, address: Option<SocketAddr>, why: &Ended) {
+    let ordinary = matches!(
+        why,
+        Ended::Frame(FrameError::End) | Ended::Frame(FrameError::Io(_)) | Ended::Broken
+    );
+    if ordinary {
+        tracing::debug!(?address, "connection ended: {why}");
+    } else {
+        bump(&server.meter.fault_closed, 1);
+        server.faults.log(&server.io, || {
+            tracing::warn!(?address, "connection closed: {why}");
+        });
+    }
 }
 
 /// Closes a connection too many from one address.

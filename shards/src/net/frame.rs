@@ -180,10 +180,12 @@ impl Frames {
         // SAFETY: the block is new.
         unsafe { block.bytes_mut(0, have) }.copy_from_slice(self.held.bytes());
         self.held = Held::Nothing;
+        self.activity.receiving(true);
         let (got, block) = self
             .io
             .receive_into(self.socket, block, have, 4 - have, true)
             .await;
+        self.activity.receiving(false);
         if got? < 4 - have {
             return Err(FrameError::Cut);
         }
@@ -213,10 +215,13 @@ impl Frames {
                 reserved.grow(&self.io, length).await;
             }
             let wanted = reserved.granted().min(length) - have;
+            // While it waits for room, that is not its peer's fault.
+            self.activity.receiving(true);
             let (got, back) = self
                 .io
                 .receive_into(self.socket, block, start + have, wanted, true)
                 .await;
+            self.activity.receiving(false);
             block = back;
             let got = got?;
             if got < wanted {

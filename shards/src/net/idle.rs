@@ -6,27 +6,47 @@
 //! A connection whose request is being handled is not idle, however long that takes: a member that
 //! joins a group waits for the others. (Apache Kafka would close it.)
 //!
+//! That a client falls silent between requests is ordinary, and said at the level debug. One that
+//! stops in the middle of a request, or that takes no replies, is worth a warning.
+//!
 //! Source: Kafka `Selector.IdleExpiryManager`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use odradek_engine::io::{Handle, Io, Op};
 
 use crate::metrics::{Meter, bump};
+use crate::runtime::Quiet;
 
 /// The longest time between two sweeps.
 const SWEEP_MAX: Duration = Duration::from_secs(30);
 
-/// When something last happened on a connection.
+/// What a connection that has fallen silent was in the middle of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    Nothing,
+    /// A request whose end has not come.
+    Request,
+    /// A reply that its peer does not take.
+    Reply,
+}
+
+/// When something last happened on a connection, and what is awaited of its peer.
 pub(super) struct Activity {
     socket: Handle,
     last: Cell<u64>,
     /// A request is being handled.
     handling: Cell<bool>,
-    closed: Cell<bool>,
+    /// The rest of a request is being received.
+    receiving: Cell<bool>,
+    /// A reply is being sent.
+    sending: Cell<bool>,
+    /// The sweep has closed it.
+    closed: Cell<Option<Silence>>,
 }
 
 impl Activity {
@@ -36,7 +56,9 @@ impl Activity {
             socket,
             last: Cell::new(now),
             handling: Cell::new(false),
-            closed: Cell::new(false),
+            receiving: Cell::new(false),
+            sending: Cell::new(false),
+            closed: Cell::new(None),
         })
     }
 
@@ -52,8 +74,32 @@ impl Activity {
         self.touch(now);
     }
 
+    /// The rest of a request is being received from now on, or not any more.
+    pub(super) fn receiving(&self, receiving: bool) {
+        self.receiving.set(receiving);
+    }
+
+    /// A reply is being sent from now on, or not any more.
+    #[inline]
+    pub(super) fn sending(&self, sending: bool) {
+        self.sending.set(sending);
+    }
+
+    /// What it was in the middle of when the sweep closed it, if that has closed it.
+    pub(super) fn closed(&self) -> Option<Silence> {
+        self.closed.get()
+    }
+
     fn idle_since(&self, before: u64) -> bool {
         !self.handling.get() && self.last.get() < before
+    }
+
+    fn silence(&self) -> Silence {
+        match (self.sending.get(), self.receiving.get()) {
+            (true, _) => Silence::Reply,
+            (false, true) => Silence::Request,
+            (false, false) => Silence::Nothing,
+        }
     }
 }
 
@@ -61,6 +107,9 @@ impl Activity {
 #[derive(Default)]
 pub(super) struct Idle {
     all: RefCell<BTreeMap<i32, Rc<Activity>>>,
+    /// Rate limits of log lines: about requests that do not end, about replies that are not taken.
+    unfinished: Quiet,
+    untaken: Quiet,
 }
 
 impl Idle {
@@ -90,8 +139,9 @@ impl Idle {
             };
             let mut closed = 0;
             for activity in self.all.borrow().values() {
-                if activity.idle_since(before) && !activity.closed.replace(true) {
+                if activity.idle_since(before) && activity.closed.get().is_none() {
                     closed += 1;
+                    activity.closed.set(Some(activity.silence()));
                     let socket = activity.socket;
                     // Both tasks of the connection end by it.
                     drop(io.submit(Op::Shutdown { socket }));
@@ -99,8 +149,37 @@ impl Idle {
             }
             if closed > 0 {
                 bump(&meter.idle_closed, closed);
-                tracing::debug!(closed, "connections were idle for connections.max.idle.ms");
             }
+        }
+    }
+
+    /// Says that the sweep has closed a connection after `limit_ms`.
+    pub(super) fn tell(
+        &self,
+        io: &Io,
+        address: Option<SocketAddr>,
+        silence: Silence,
+        limit_ms: i64,
+    ) {
+        match silence {
+            Silence::Nothing => tracing::debug!(
+                ?address,
+                "connection closed: idle for connections.max.idle.ms={limit_ms}"
+            ),
+            Silence::Request => self.unfinished.log(io, || {
+                tracing::warn!(
+                    ?address,
+                    "connection closed: its peer did not finish a request within \
+                     connections.max.idle.ms={limit_ms}"
+                );
+            }),
+            Silence::Reply => self.untaken.log(io, || {
+                tracing::warn!(
+                    ?address,
+                    "connection closed: its peer did not take a reply within \
+                     connections.max.idle.ms={limit_ms}"
+                );
+            }),
         }
     }
 }
@@ -119,5 +198,20 @@ mod tests {
         assert!(!activity.idle_since(1000));
         activity.handling(false, 500);
         assert!(!activity.idle_since(500) && activity.idle_since(501));
+    }
+
+    #[test]
+    fn silence_is_told_by_what_the_peer_owes() {
+        let activity = Activity::new(Handle(7), 100);
+        assert_eq!(activity.silence(), Silence::Nothing);
+        activity.receiving(true);
+        assert_eq!(activity.silence(), Silence::Request);
+        // Who takes nothing is not waited for with the rest of a request.
+        activity.sending(true);
+        assert_eq!(activity.silence(), Silence::Reply);
+        activity.receiving(false);
+        assert_eq!(activity.silence(), Silence::Reply);
+        activity.sending(false);
+        assert_eq!(activity.silence(), Silence::Nothing);
     }
 }

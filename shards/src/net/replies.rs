@@ -141,7 +141,7 @@ impl<P: Pledge> Replies<P> {
 
     /// Sends replies as they become ready, in order; what is ready together goes out together.
     pub(super) async fn send(&self, io: &Io, socket: Handle, strategy: ReadStrategy) {
-        let mut sender = Sender::new(io, socket, strategy);
+        let mut sender = Sender::new(io, socket, strategy, self.activity.clone());
         loop {
             self.redeem(&mut sender, io.now());
             let empty = self.queue.borrow().is_empty();

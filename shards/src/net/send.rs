@@ -1,9 +1,12 @@
 //! Sending a reply: memory gathered, file ranges as the strategy has it.
 
+use std::rc::Rc;
+
 use odradek_engine::bytes::{Part, Parts};
 use odradek_engine::io::strategy::read::{Outlet, ReadStrategy};
-use odradek_engine::io::{Errno, Handle, Io};
+use odradek_engine::io::{Errno, Handle, Io, SourceRange};
 
+use super::idle::Activity;
 use super::reply::{Reply, ReplyPiece};
 
 /// Small replies are written one after the other into memory of this size, at least.
@@ -17,11 +20,18 @@ pub struct Sender {
     gathered: Parts,
     /// Small replies that come after what has gathered.
     small: Vec<u8>,
+    activity: Rc<Activity>,
 }
 
 impl Sender {
-    pub fn new(io: &Io, socket: Handle, strategy: ReadStrategy) -> Self {
+    pub(super) fn new(
+        io: &Io,
+        socket: Handle,
+        strategy: ReadStrategy,
+        activity: Rc<Activity>,
+    ) -> Self {
         Sender {
+            activity,
             outlet: Outlet::new(io, socket, strategy),
             gathered: Parts::new(),
             small: Vec::new(),
@@ -59,18 +69,21 @@ impl Sender {
                         self.flush().await?;
                     }
                 }
-                ReplyPiece::File(range) => {
-                    self.flush().await?;
-                    // Apart from the connection's own state: an idle one keeps none of it.
-                    Box::pin(self.outlet.range(range)).await?;
-                }
-                ReplyPiece::Lent(range) => {
-                    self.flush().await?;
-                    Box::pin(self.outlet.range(range)).await?;
-                }
+                ReplyPiece::File(range) => self.range(range.into()).await?,
+                ReplyPiece::Lent(range) => self.range(range.into()).await?,
             }
         }
         Ok(())
+    }
+
+    /// Sends a range of a file after what has gathered.
+    async fn range(&mut self, range: SourceRange) -> Result<(), Errno> {
+        self.flush().await?;
+        self.activity.sending(true);
+        // Apart from the connection's own state: an idle one keeps none of it.
+        let sent = Box::pin(self.outlet.range(range)).await;
+        self.activity.sending(false);
+        sent
     }
 
     /// Sends what has gathered.
@@ -80,6 +93,9 @@ impl Sender {
             return Ok(());
         }
         let parts = std::mem::take(&mut self.gathered);
-        self.outlet.memory(parts).await
+        self.activity.sending(true);
+        let sent = self.outlet.memory(parts).await;
+        self.activity.sending(false);
+        sent
     }
 }

@@ -82,9 +82,10 @@ pub struct Server<S> {
     /// The node's.
     pub(super) gate: Arc<Gate>,
     pub(super) idle: Idle,
-    /// Rate limits of log lines: about connections that are refused, that wait for a place, that
-    /// get no file descriptor.
+    /// Rate limits of log lines: about connections that are refused, that are closed for what they
+    /// sent, that wait for a place, that get no file descriptor. One does not mute another.
     pub(super) refusals: Quiet,
+    pub(super) faults: Quiet,
     pub(super) full: Quiet,
     pub(super) scarce: Quiet,
     pub(super) service: Rc<S>,
@@ -113,6 +114,7 @@ impl<S: Service> Server<S> {
             gate,
             idle: Idle::default(),
             refusals: Quiet::default(),
+            faults: Quiet::default(),
             full: Quiet::default(),
             scarce: Quiet::default(),
             service,

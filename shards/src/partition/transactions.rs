@@ -100,12 +100,14 @@ impl Partition {
                 Some(all) => all,
                 None if gone => Vec::new(),
                 None => {
-                    tracing::error!(
-                        partition = %self.name,
-                        "the .txnindex of segment {} is damaged: readers of committed records do \
-                         not get past it",
-                        segment.0
-                    );
+                    self.ground.troubles.log(self.io(), || {
+                        tracing::error!(
+                            partition = %self.name,
+                            "the .txnindex of segment {} is damaged: readers of committed records \
+                             do not get past it",
+                            segment.0
+                        );
+                    });
                     return Err(ReadError::Damaged {
                         segment: segment.0,
                         pos: 0,

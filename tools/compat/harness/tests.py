@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 
 class Skip(Exception):
-    """Raised by a test that cannot run here; the message says why."""
+    """Raised by a test for which something is missing here; the message says what. With CI=true that
+    is a failure: a test that says nothing of a variant has `applies` instead."""
 
 
 class TimeLimit(BaseException):
@@ -29,13 +30,19 @@ class Test:
     client: str = "several"
 
 
-def test(limit_s=60.0, needs=(), full=False):
+def always(_variant):
+    return True
+
+
+def test(limit_s=60.0, needs=(), full=False, applies=always):
     """Marks a function of a suite as a test.
 
     `needs`: any of kcat, python and the names of harness/programs.py. `full`: only with --full.
+    `applies`: whether it says anything of a variant; where it does not, it is no test of it.
     """
     def mark(function):
         function.compat_test = {"limit_s": limit_s, "needs": tuple(needs), "full": full}
+        function.compat_applies = applies
         return function
     return mark
 
@@ -52,7 +59,7 @@ def discover(package, env):
         first = len(found)
         for name, value in vars(module).items():
             marks = getattr(value, "compat_test", None)
-            if marks is not None and value.__module__ == module.__name__:
+            if marks is not None and value.__module__ == module.__name__ and value.compat_applies(env.variant):
                 found.append(Test(f"{module_info.name}.{name}", value, **marks))
         if hasattr(module, "tests"):
             found += module.tests(env)

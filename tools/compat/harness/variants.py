@@ -20,6 +20,11 @@ class Variant:
             return "Apache Kafka"
         return f"{self.shards} {self.mode}" + ("" if self.driver == "auto" else f" {self.driver}")
 
+    @property
+    def brokers(self):
+        """As many as clients see."""
+        return self.shards if self.kind != "kafka" and self.mode == "core" else 1
+
     def refused(self):
         """Why the node under test cannot run so, or None."""
         if self.kind == "kafka" or self.mode == "core":

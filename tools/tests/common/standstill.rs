@@ -4,7 +4,7 @@ use std::fs;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
 
-use super::TestNode;
+use super::{TestNode, skip};
 
 /// The thread goes on when this is dropped. Stays on the test's thread: that one holds the other.
 pub struct Standstill {
@@ -13,7 +13,7 @@ pub struct Standstill {
 }
 
 impl Standstill {
-    /// Stops the node's thread of this name. None, saying so, where nobody may hold it.
+    /// Stops the node's thread of this name. None, after [`skip`], where nobody may hold it.
     pub fn of(node: &TestNode, name: &str) -> Option<Standstill> {
         let all = format!("/proc/{}/task", node.pid());
         let thread = fs::read_dir(all)
@@ -27,7 +27,10 @@ impl Standstill {
         let thread: i32 = thread.expect("a number");
         if ask(libc::PTRACE_SEIZE, thread) != 0 {
             let why = std::io::Error::last_os_error();
-            println!("SKIPPED: a thread that stands still needs ptrace: {why}");
+            skip(&format!(
+                "a thread that stands still needs ptrace (CAP_SYS_PTRACE, or \
+                 kernel.yama.ptrace_scope=0): {why}"
+            ));
             return None;
         }
         assert_eq!(ask(libc::PTRACE_INTERRUPT, thread), 0);

@@ -316,5 +316,18 @@ fn shells_learn_the_commands() {
             script.contains("reset") && script.contains("dry-run"),
             "{shell}"
         );
+        if shell == "bash" {
+            assert_bash_can_read(script.as_bytes());
+        }
     }
+}
+
+fn assert_bash_can_read(script: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(script).expect("written");
+    let mut bash = Command::new("bash");
+    let output = bash.arg("-n").arg(file.path()).output();
+    let output = output.expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }

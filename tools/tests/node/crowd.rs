@@ -12,7 +12,7 @@ use odradek_wire::api_versions::ApiVersionsRequest;
 use odradek_wire::produce::ProduceRequest;
 
 use crate::common::{
-    Client, PRODUCE, TestNode, batch, frame, produce_request, produced, wait_until,
+    Client, PRODUCE, TestNode, batch, frame, produce_request, produced, skip, wait_until,
 };
 use crate::metrics::{series, sum};
 
@@ -24,7 +24,9 @@ fn may_open(files: u64) -> bool {
     let raised = soft >= files || setrlimit(Resource::RLIMIT_NOFILE, files.min(hard), hard).is_ok();
     let enough = hard >= files && raised;
     if !enough {
-        println!("SKIPPED: {files} open files are needed, {hard} are allowed (ulimit -Hn)");
+        skip(&format!(
+            "{files} open files are needed, {hard} are allowed (ulimit -Hn)"
+        ));
     }
     enough
 }
@@ -228,6 +230,22 @@ fn one_address_may_not_take_all_places() {
     node.seldom("connection refused", 2);
     inside.pop();
     wait_until("there is a place again", || answers(&mut of(near, 0)));
+}
+
+#[test]
+fn garbage_keeps_no_refusal_out_of_the_log() {
+    let node = TestNode::start(&[("max.connections.per.ip", "1")]);
+    let address = &node.shards()[0];
+    let near = Ipv4Addr::new(127, 0, 0, 1);
+    let mut inside = from(near, address);
+    assert!(answers(&mut inside));
+    let mut bad = from(Ipv4Addr::new(127, 0, 0, 2), address);
+    bad.write(&i32::MIN.to_be_bytes()).expect("sent");
+    assert!(bad.closed());
+    // Within the second in which that had its line.
+    assert!(!answers(&mut from(near, address)), "one too many");
+    node.logged("connection closed");
+    node.logged("connection refused");
 }
 
 #[test]

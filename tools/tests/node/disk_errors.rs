@@ -232,6 +232,16 @@ fn what_cannot_be_read_is_told_and_the_rest_is_served() {
     assert!(told < 10, "{told} lines:\n{}", node.log());
     // It takes records all the while, and heals with the disk.
     assert_eq!(client.store("bad", 0, &batch(&[&value(20)])), 20);
+    // Who looks for offsets in what cannot be read is told so each time, the log is not.
+    disk.inject(Rule::new(Call::Read, "/bad-0/", EIO));
+    wait_until("another second has its line", || {
+        for _ in 0..50 {
+            let found = client.list_offsets("bad", 0, 0);
+            assert_eq!(found.error, ErrorCode::KafkaStorageError);
+        }
+        node.log().contains("offsets of bad-0")
+    });
+    node.seldom("offsets of bad-0", 1);
     disk.repair();
     check(&mut client, "bad", 21);
     node.stop();

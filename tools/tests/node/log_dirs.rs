@@ -10,6 +10,7 @@ use odradek_wire::alter_replica_log_dirs::{
     AlterReplicaLogDirsResponse,
 };
 use odradek_wire::describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
+use odradek_wire::elect_leaders::{ElectLeadersRequest, ElectLeadersResponse, TopicPartitions};
 use odradek_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use odradek_wire::{ErrorCode, Message, Reader};
 
@@ -19,6 +20,7 @@ use crate::metrics::{series, sum};
 
 const ALTER: i16 = AlterReplicaLogDirsRequest::MAX_VERSION;
 const DESCRIBE: i16 = DescribeLogDirsRequest::MAX_VERSION;
+const ELECT: i16 = ElectLeadersRequest::MAX_VERSION;
 
 /// What the node tells of one directory.
 #[derive(Debug, Default)]
@@ -250,6 +252,33 @@ impl Leaders for TestNode {
     }
 }
 
+/// What an election among the replicas of these partitions of "t" comes to, or of all partitions.
+fn elect(client: &mut Client, kind: i8, asked: Option<&[i32]>) -> BTreeMap<i32, ErrorCode> {
+    let request = ElectLeadersRequest {
+        election_type: kind,
+        topic_partitions: asked.map(|indexes| {
+            vec![TopicPartitions {
+                topic: "t",
+                partitions: indexes.to_vec(),
+            }]
+        }),
+        timeout_ms: 30_000,
+    };
+    let body = client.call(ELECT, &request).expect("an answer");
+    let response = ElectLeadersResponse::decode(&mut Reader::new(&body), ELECT).expect("readable");
+    assert_eq!(response.error_code, 0);
+    let [topic] = &response.replica_election_results[..] else {
+        panic!("one topic: {response:?}");
+    };
+    assert_eq!(topic.topic, "t");
+    let results = topic.partition_result.iter();
+    let results = results.map(|one| {
+        let error = ErrorCode::from_code(one.error_code).expect("an error code");
+        (one.partition_id, error)
+    });
+    results.collect()
+}
+
 #[test]
 fn a_directory_that_fails_takes_its_partitions_and_no_others() {
     let Some(disk) = FaultyDisk::mount(false) else {
@@ -286,6 +315,18 @@ fn a_directory_that_fails_takes_its_partitions_and_no_others() {
     for index in &good {
         assert!(!node.leader_is_none("t", *index));
         assert_eq!(client.store("t", *index, &batch(&[&value(1)])), 1);
+    }
+    for (kind, error) in [
+        (0, ErrorCode::PreferredLeaderNotAvailable),
+        (1, ErrorCode::EligibleLeadersNotAvailable),
+    ] {
+        let without: BTreeMap<_, _> = bad.iter().map(|index| (*index, error)).collect();
+        assert_eq!(elect(&mut client, kind, Some(&bad)), without);
+        // Of all, those that have a leader are left out.
+        assert_eq!(elect(&mut client, kind, None), without);
+        let all = elect(&mut client, kind, Some(&[0, 1, 2, 3]));
+        let led = good.iter().map(|index| all[index]);
+        assert!(led.eq([ErrorCode::ElectionNotNeeded; 2]), "{all:?}");
     }
     let all = told(&node);
     assert_eq!((all["a"].error, all["a"].partitions.len()), (0, 2));

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 
 use odradek_wire::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
@@ -642,20 +643,23 @@ fn topics_that_move_can_be_deleted() {
         }
         std::thread::scope(|scope| {
             let node = &node;
+            let (answered, moves) = mpsc::channel();
             let mover = scope.spawn(move || {
                 let mut client = node.client();
                 for step in 0.. {
                     let id = [1000 + step % 3];
                     let moved = try_move(&mut client, "t", step % 2, Some(&id));
                     match moved.expect("an answer").0 {
-                        ErrorCode::None => {}
-                        ErrorCode::UnknownTopicOrPartition => return step,
+                        ErrorCode::None => answered.send(()).expect("its moves are counted"),
+                        ErrorCode::UnknownTopicOrPartition => return,
                         other => panic!("{other:?}"),
                     }
                 }
-                0
             });
-            std::thread::sleep(std::time::Duration::from_millis(round));
+            // After so many of them, during the next.
+            for _ in 0..round {
+                moves.recv().expect("a move");
+            }
             assert_eq!(node.client().delete_topic("t"), ErrorCode::None);
             mover.join().expect("the mover");
         });

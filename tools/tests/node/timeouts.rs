@@ -1,13 +1,15 @@
-//! What has its time: a silent connection, and an answer that waits for durability.
+//! What has its time: a silent connection, one that never reads, and an answer that waits for
+//! durability.
 
+use std::net::Shutdown;
 use std::thread;
 
 use odradek_wire::produce::{PartitionProduceData, ProduceRequest, ProduceResponse};
 use odradek_wire::{ErrorCode, Reader, Records};
 
 use crate::common::{
-    Client, LATEST, PRODUCE, TestNode, batch, fetch_request, frame, produce_request, produced,
-    wait_until,
+    Client, FETCH, LATEST, PRODUCE, TestNode, batch, fetch_request, frame, produce_request,
+    produced, wait_until,
 };
 
 /// Waits in a thread of its own until the node closes the connection.
@@ -42,6 +44,57 @@ fn silent_connections_are_closed_and_others_are_not() {
         assert_eq!(busy.list_offsets("t", 0, LATEST).offset, 1);
         node.descriptors() <= before + 2
     });
+    // Of these only the one that stopped within a request is worth a line.
+    let line = node.logged("connection closed");
+    assert!(
+        line.contains("WARN") && line.contains("did not finish a request within"),
+        "{line}"
+    );
+    assert!(line.contains("connections.max.idle.ms=300"), "{line}");
+    assert_eq!(node.log().matches("connection closed").count(), 1);
+}
+
+#[test]
+fn who_never_reads_is_closed_and_told_of() {
+    never_reads(false);
+}
+
+#[test]
+fn who_has_said_its_last_and_never_reads_is_closed_and_told_of() {
+    never_reads(true);
+}
+
+fn never_reads(said_its_last: bool) {
+    let node = TestNode::start(&[("connections.max.idle.ms", "1000")]);
+    node.create("t");
+    for offset in 0..4 {
+        let stored = node.client().store("t", 0, &batch(&[&[7; 1_000_000]]));
+        assert_eq!(stored, offset);
+    }
+    let before = node.descriptors();
+    // Each asks for more than the system takes for it.
+    let mut never: Vec<Client> = (0..10).map(|_| node.client()).collect();
+    for client in &mut never {
+        for _ in 0..40 {
+            let request = fetch_request("t", 0, 0, 8 << 20);
+            client.send(FETCH, &request).expect("sent");
+        }
+        if said_its_last {
+            let half = client.stream.shutdown(Shutdown::Write);
+            half.expect("half a close");
+        }
+    }
+    wait_until("their sockets are given back", || {
+        node.descriptors() <= before
+    });
+    let line = node.logged("connection closed");
+    assert!(
+        line.contains("WARN") && line.contains("did not take a reply within"),
+        "{line}"
+    );
+    // Another one where the first were closed a second before the last.
+    node.seldom("connection closed", 1);
+    assert_eq!(node.client().list_offsets("t", 0, LATEST).offset, 4);
 }
 
 #[test]
@@ -52,7 +105,7 @@ fn connections_stay_where_idleness_has_no_limit() {
     // It waits for a second for records that do not come, and is answered.
     let mut request = fetch_request("t", 0, 0, 1000);
     (request.max_wait_ms, request.min_bytes) = (1000, 1);
-    let answer = node.client().call(crate::common::FETCH, &request);
+    let answer = node.client().call(FETCH, &request);
     assert!(answer.is_ok());
     assert_eq!(quiet.list_offsets("t", 0, LATEST).offset, 0);
 }

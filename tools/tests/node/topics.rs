@@ -193,3 +193,17 @@ fn a_client_that_reads_a_topic_is_told_when_it_goes() {
         ErrorCode::UnknownTopicOrPartition
     );
 }
+
+#[test]
+fn topics_that_cannot_be_made_by_asking_for_them_are_told_of_seldom() {
+    let node = TestNode::start(&[]);
+    node.create("a.b");
+    let mut client = node.client();
+    for _ in 0..200 {
+        let (error, _) = client.metadata("a_b", true);
+        assert_eq!(error, ErrorCode::UnknownTopicOrPartition);
+    }
+    let line = node.logged("automatic creation failed");
+    assert!(line.contains("a.b") && line.contains("WARN"), "{line}");
+    node.seldom("automatic creation failed", 1);
+}
