@@ -366,10 +366,11 @@ impl Partition {
     /// The partition takes nothing more until it is opened again, through recovery.
     fn poison(&self, why: String, error: Errno) {
         let mut state = self.state.borrow_mut();
-        // What the journal holds would be missed by whoever opens it again before the next start.
-        let passing = passing(error).filter(|_| !self.held(&state));
-        // Of what failed first and what fails after it the worse counts: a flush that failed while the
-        // disk was full would else be believed when there is room again.
+        // What the journal holds would be missed by whoever opens it again before the next start. And
+        // what a flush could not write is clean to the kernel: the next one, when there is room again,
+        // succeeds without it.
+        let passing = passing(error).filter(|_| !self.held(&state) && !self.syncs.failed());
+        // Of what failed first and what fails after it the worse counts.
         let worse = |was: &Trouble| was.passing_since.is_some() && passing.is_none();
         if state.poisoned.as_ref().is_some_and(|was| !worse(was)) {
             return;

@@ -2,7 +2,8 @@
 //!
 //! The kernel tells of bytes that it could not write back once, to one of those who sync the file at
 //! that time, and calls them clean from then on (`fsync(2)`, Errors: EIO). Another sync beside it, or
-//! after it, succeeds and says nothing of them. So after one that failed none is believed.
+//! after it, succeeds and says nothing of them. So after one that failed none is believed, whatever
+//! it failed of: also for want of room, and when there is room again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,22 +16,26 @@ use odradek_engine::types::Offset;
 #[derive(Default)]
 struct OfFile {
     one_at_a_time: async_lock::Mutex<()>,
+    failed: Cell<Option<Errno>>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Syncs {
+    /// By segment.
+    files: RefCell<BTreeMap<Offset, Rc<OfFile>>>,
     failed: Cell<bool>,
 }
 
-/// See the module. By segment.
-#[derive(Default)]
-pub(super) struct Syncs(RefCell<BTreeMap<Offset, Rc<OfFile>>>);
-
 impl Syncs {
     fn of(&self, segment: Offset) -> Rc<OfFile> {
-        self.0.borrow_mut().entry(segment).or_default().clone()
+        self.files.borrow_mut().entry(segment).or_default().clone()
     }
 
     /// What was written before the call is durable on return.
     ///
     /// # Errors
-    /// Those of `sync`; EIO if an earlier one of this file failed.
+    /// Those of `sync`, or of what failed earlier of this file.
     pub(super) async fn make(
         &self,
         segment: Offset,
@@ -38,30 +43,36 @@ impl Syncs {
     ) -> Result<(), Errno> {
         let file = self.of(segment);
         let _turn = file.one_at_a_time.lock().await;
-        if file.failed.get() {
-            return Err(Errno(libc::EIO));
+        if let Some(error) = file.failed.get() {
+            return Err(error);
         }
         let synced = sync.await;
         if mutant::is(Mutant::TrustFailedFlush) {
             return Ok(());
         }
-        if synced.is_err() {
-            file.failed.set(true);
+        if let Err(error) = synced {
+            file.failed.set(Some(error));
+            self.failed.set(true);
         }
         // A write may have failed meanwhile.
-        match file.failed.get() {
-            true => Err(synced.err().unwrap_or(Errno(libc::EIO))),
-            false => Ok(()),
+        file.failed.get().map_or(Ok(()), Err)
+    }
+
+    /// A write failed, and may have been told what a sync would have been; `synced`: it was one, too.
+    pub(super) fn fail(&self, segment: Offset, error: Errno, synced: bool) {
+        self.of(segment).failed.set(Some(error));
+        if synced {
+            self.failed.set(true);
         }
     }
 
-    /// A write failed, and may have been told what a sync would have been.
-    pub(super) fn fail(&self, segment: Offset) {
-        self.of(segment).failed.set(true);
+    /// Whether one has failed, of whatever file.
+    pub(super) fn failed(&self) -> bool {
+        self.failed.get()
     }
 
     /// The segment is finished, or gone: nothing is written to it any more.
     pub(super) fn forget(&self, segment: Offset) {
-        self.0.borrow_mut().remove(&segment);
+        self.files.borrow_mut().remove(&segment);
     }
 }

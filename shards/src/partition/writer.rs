@@ -141,7 +141,13 @@ impl Partition {
             .await;
         self.state.borrow_mut().ended();
         if let Err(error) = result {
-            self.syncs.fail(segment);
+            // Through the page cache a durable write is a write and a flush, and this may be the
+            // flush's error. Past it there is no page that could be called clean: what the write has
+            // left, nothing, a part or all of it, is what a recovery reads. Nobody was told of it, so
+            // it may go or stay; what stays is synced before it is shown, and that sync is the first
+            // to be asked for it. So a disk that was full can be forgiven there.
+            let synced = durable && !ground.strategy.aligned();
+            self.syncs.fail(segment, error, synced);
             let path = self.directory.display();
             return self.poison(format!("writing {path} at {pos} failed"), error);
         }

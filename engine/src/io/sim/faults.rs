@@ -18,6 +18,8 @@ pub struct SimFaults {
     /// have made durable may be lost, though the page cache still shows it, and no later sync tells of
     /// it.
     pub sync_fails: u64,
+    /// The error that these say instead of EIO.
+    pub sync_error: Option<i32>,
     /// EIO from writes: any of their sectors may be on disk.
     pub write_fails: u64,
     /// EIO from reads.
@@ -61,6 +63,11 @@ impl Faults {
 
     pub(super) fn count(&mut self, name: &'static str) {
         *self.counts.entry(name).or_default() += 1;
+    }
+
+    /// What a sync that fails returns.
+    pub(super) fn sync_error(&self) -> i32 {
+        -self.now.sync_error.unwrap_or(libc::EIO)
     }
 
     /// Whether a file has no errors.

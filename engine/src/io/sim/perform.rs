@@ -149,9 +149,9 @@ impl World {
                             let rng = &mut self.faults.rng;
                             let file = self.disk.file(inode);
                             file.sync_failed(&covered, || rng.next());
-                            -libc::EIO
+                            self.faults.sync_error()
                         } else if self.disk.file(inode).tell() {
-                            -libc::EIO
+                            self.faults.sync_error()
                         } else {
                             self.disk.file(inode).sync(&covered);
                             0
@@ -184,7 +184,7 @@ impl World {
                 let file = self.disk.file(inode);
                 file.sync_failed(covered, || rng.next());
                 file.keep_error();
-                result = -libc::EIO;
+                result = self.faults.sync_error();
             } else {
                 self.disk.file(inode).sync(covered);
             }
@@ -446,7 +446,11 @@ impl World {
         if fails {
             self.lose_write(id, result as u64);
         }
-        self.complete(id, if fails { -libc::EIO } else { result });
+        let result = match fails {
+            true => self.faults.sync_error(),
+            false => result,
+        };
+        self.complete(id, result);
     }
 
     /// A durable write has failed after it took effect.
