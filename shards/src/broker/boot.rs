@@ -5,7 +5,7 @@
 //! exist any more, and looks which log directory each is in. The others start from its image.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,9 +33,7 @@ use crate::catalog::records::new_owner;
 use crate::catalog::{Checkpoints, Controller, ControllerError, Holdings, Image};
 use crate::config::Settings;
 use crate::net::{Gate, Server, accept_all, close_idle};
-use crate::partition::{
-    Ground, Journal, OpenError, Opening, Partition, PartitionName, ReplayError,
-};
+use crate::partition::{Ground, Journal, OpenError, Opening, PartitionName, ReplayError};
 use crate::runtime::{LogDirs, Mailboxes, Quiet};
 
 const CLEAN: &str = ".kafka_cleanshutdown";
@@ -244,39 +242,8 @@ async fn first(
         settle(io, dirs).await;
     }
     let of_log = directory.join(found::METADATA_LOG);
-    let log = Partition::open(
-        ground,
-        Opening {
-            name: PartitionName {
-                topic: "__cluster_metadata".into(),
-                index: 0,
-            },
-            directory: of_log.clone(),
-            epoch: Epoch(1),
-            rules: LogRules {
-                segment_bytes: 1 << 30,
-                roll_ms: i64::MAX,
-                index: IndexRules {
-                    interval_bytes: 4096,
-                    index_bytes_max: 10 << 20,
-                },
-                retention_bytes: -1,
-                retention_ms: -1,
-            },
-            always_durable: true,
-            log_start: Offset(0),
-            topic_id: METADATA_TOPIC_ID.to_string(),
-            // It is nobody else's, whatever stands there.
-            is_topic: Some(Rc::new(|_: &str| true)),
-            // Who it is that a journal speaks of is known from this log.
-            key: None,
-            promised: Offset(0),
-            // It is read whole in any case.
-            checkpoint: None,
-        },
-    )
-    .await?;
-    let (controller, image) = Controller::load(io.clone(), log, of_log).await?;
+    let opening = move || metadata_log(of_log.clone());
+    let (controller, image) = Controller::load(ground, opening).await?;
     let keep_epochs = clean || mutant::is(Mutant::NoEpochBump);
     let mut change = new_owners(&image, shards, keep_epochs);
     let found = match found {
@@ -309,6 +276,37 @@ async fn first(
         }
     };
     Ok((Arc::new(facts), image, Some(Rc::new(controller))))
+}
+
+fn metadata_log(directory: PathBuf) -> Opening {
+    Opening {
+        name: PartitionName {
+            topic: "__cluster_metadata".into(),
+            index: 0,
+        },
+        directory,
+        epoch: Epoch(1),
+        rules: LogRules {
+            segment_bytes: 1 << 30,
+            roll_ms: i64::MAX,
+            index: IndexRules {
+                interval_bytes: 4096,
+                index_bytes_max: 10 << 20,
+            },
+            retention_bytes: -1,
+            retention_ms: -1,
+        },
+        always_durable: true,
+        log_start: Offset(0),
+        topic_id: METADATA_TOPIC_ID.to_string(),
+        // It is nobody else's, whatever stands there.
+        is_topic: Some(Rc::new(|_: &str| true)),
+        // Who it is that a journal speaks of is known from this log.
+        key: None,
+        promised: Offset(0),
+        // It is read whole in any case.
+        checkpoint: None,
+    }
 }
 
 /// Partitions of shards that are no more go to those that have the fewest; after a stop that was not

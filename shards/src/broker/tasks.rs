@@ -174,7 +174,7 @@ pub(super) async fn keep_snapshots_forever(broker: Rc<Broker>) {
 pub async fn end_changes(broker: Rc<Broker>) {
     let controller = broker.controller();
     let last = controller.begin().await;
-    if !close(controller.log()).await {
+    if !close(&controller.log()).await {
         broker.unclean.set(true);
     }
     drop(last);
@@ -229,7 +229,7 @@ async fn stop(broker: &Rc<Broker>) {
     }
     if let Some(controller) = &broker.controller {
         let log = controller.log();
-        if !log.closed() && !close(log).await || poisoned(log) {
+        if !log.closed() && !close(&log).await || poisoned(&log) {
             unclean.set(true);
         }
     }

@@ -6,9 +6,12 @@
 //! Now and then the image is kept beside the log ([`super::snapshot`]), and what the log has of it
 //! goes.
 //!
+//! A log whose disk was full is opened again by the first change after that. The one that failed may be
+//! in it all the same: then it has happened, late, and whoever asks now is to ask again.
+//!
 //! Absent on purpose: how an image reaches the shards; whoever commits says so.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,13 +27,17 @@ use odradek_wire::metadata_records::MetadataRecord;
 use super::image::Image;
 use super::records::{self, MetadataError};
 use super::snapshot;
-use crate::partition::{Mark, Partition};
+use crate::partition::{Ground, Mark, OpenError, Opening, Partition};
 
 /// Why a change did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error("the metadata log cannot be written: {0}")]
     Log(String),
+    #[error("an earlier change of metadata, which was refused, is in the log after all: try again")]
+    Late,
     #[error("reading the metadata log failed: {0}")]
     Read(String),
     #[error("the metadata log is not readable: {0}")]
@@ -59,10 +66,14 @@ pub struct SnapshotRules {
 /// See the module.
 pub struct Controller {
     io: Io,
-    log: Rc<Partition>,
+    ground: Rc<Ground>,
     /// The log's.
+    opening: Box<dyn Fn() -> Opening>,
+    log: RefCell<Rc<Partition>>,
     directory: PathBuf,
     image: Mutex<Arc<Image>>,
+    /// What the log has before this is in the image.
+    applied: Cell<Offset>,
     /// Bytes of records that are in no snapshot,
     since: Cell<u64>,
     /// and since when none was made, nanoseconds of the shard's clock.
@@ -76,15 +87,16 @@ pub struct Change<'a> {
 }
 
 impl Controller {
-    /// Reads the newest snapshot and the metadata log from there on, and folds them.
+    /// Opens the metadata log, reads the newest snapshot and the log from there on, and folds them.
     pub async fn load(
-        io: Io,
-        log: Rc<Partition>,
-        directory: PathBuf,
+        ground: &Rc<Ground>,
+        opening: impl Fn() -> Opening + 'static,
     ) -> Result<(Controller, Arc<Image>), ControllerError> {
+        let (io, directory) = (ground.io.clone(), opening().directory);
+        let log = Partition::open(ground, opening()).await?;
         let standing = log.standing();
         let (start, end) = (standing.log_start, standing.next);
-        let (mut next, mut image) = match newest(&io, &directory, start, end).await? {
+        let (next, mut image) = match newest(&io, &directory, start, end).await? {
             Some(found) => found,
             None if start == Offset(0) => (start, Image::default()),
             None => {
@@ -93,30 +105,17 @@ impl Controller {
                 return Err(ControllerError::NoSnapshot { directory, start });
             }
         };
-        let mut since = 0;
-        loop {
-            let bytes = log
-                .copy(next, 4 << 20)
-                .await
-                .map_err(|error| ControllerError::Read(error.to_string()))?;
-            let before = next;
-            for (pos, header) in odradek_engine::record::headers(&bytes) {
-                let end = pos + header.size().map_err(MetadataError::from)?;
-                records::fold(&mut image, &bytes[pos..end])?;
-                since += (end - pos) as u64;
-                next = Offset(header.last_offset().0 + 1);
-            }
-            if next == before {
-                break;
-            }
-        }
+        let (applied, since) = fold_from(&log, next, &mut image).await?;
         let image = Arc::new(image);
         let controller = Controller {
             last: Cell::new(io.now()),
             io,
-            log,
+            ground: ground.clone(),
+            opening: Box::new(opening),
+            log: RefCell::new(log),
             directory,
             image: Mutex::new(image.clone()),
+            applied: Cell::new(applied),
             since: Cell::new(since),
         };
         Ok((controller, image))
@@ -143,11 +142,10 @@ impl Controller {
             return Ok(());
         }
         let (image, end) = {
-            // Changes come one after the other: what is in the log is in the image.
             let image = self.image.lock().await;
             self.since.set(0);
             self.last.set(self.io.now());
-            (image.clone(), self.log.standing().next)
+            (image.clone(), self.applied.get())
         };
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             ControllerError::Snapshot(format!("{what}: {error}"))
@@ -163,7 +161,7 @@ impl Controller {
         let old = all.len().saturating_sub(snapshot::KEPT);
         let (old, kept) = all.split_at(old);
         if kept.len() == snapshot::KEPT {
-            let deleted = self.log.delete_before(Some(kept[0])).await;
+            let deleted = self.log().delete_before(Some(kept[0])).await;
             deleted.map_err(|error| failed("deleting records", &error))?;
         }
         for end in old {
@@ -175,8 +173,50 @@ impl Controller {
     }
 
     /// The metadata log.
-    pub fn log(&self) -> &Rc<Partition> {
-        &self.log
+    pub fn log(&self) -> Rc<Partition> {
+        self.log.borrow().clone()
+    }
+
+    /// Opens the log again if its disk was full a while ago. Gives the image if the log has more than
+    /// was known. Only with the right to change metadata.
+    async fn reopen(&self, image: &Image) -> Result<Option<Image>, ControllerError> {
+        let before = self.log();
+        if before.closed() || !before.reopen_due() {
+            return Ok(None);
+        }
+        let log = Partition::open(&self.ground, (self.opening)()).await?;
+        let mut image = image.clone();
+        let (applied, bytes) = fold_from(&log, self.applied.get(), &mut image).await?;
+        before.retire();
+        self.log.replace(log);
+        self.applied.set(applied);
+        self.since.set(self.since.get() + bytes);
+        Ok((bytes > 0).then_some(image))
+    }
+}
+
+/// Folds what a log has from an offset on; gives where that ends, and its bytes.
+async fn fold_from(
+    log: &Partition,
+    mut next: Offset,
+    image: &mut Image,
+) -> Result<(Offset, u64), ControllerError> {
+    let mut folded = 0;
+    loop {
+        let bytes = log
+            .copy(next, 4 << 20)
+            .await
+            .map_err(|error| ControllerError::Read(error.to_string()))?;
+        let before = next;
+        for (pos, header) in odradek_engine::record::headers(&bytes) {
+            let end = pos + header.size().map_err(MetadataError::from)?;
+            records::fold(image, &bytes[pos..end])?;
+            folded += (end - pos) as u64;
+            next = Offset(header.last_offset().0 + 1);
+        }
+        if next == before {
+            return Ok((next, folded));
+        }
     }
 }
 
@@ -227,12 +267,19 @@ impl Change<'_> {
     /// that `publish` reached serves by it.
     ///
     /// # Errors
-    /// Nothing was published. Whether the records are in the log is unknown if the log failed.
+    /// Nothing of the change was published. Whether its records are in the log is unknown if the log
+    /// failed.
     pub async fn commit(
         &mut self,
         change: &[MetadataRecord<'_>],
         publish: impl AsyncFnOnce(Arc<Image>),
     ) -> Result<Arc<Image>, ControllerError> {
+        if let Some(found) = self.controller.reopen(&self.image).await? {
+            let found = Arc::new(found);
+            *self.image = found.clone();
+            publish(found).await;
+            return Err(ControllerError::Late);
+        }
         let image = self.store(change).await?;
         publish(image.clone()).await;
         Ok(image)
@@ -250,7 +297,8 @@ impl Change<'_> {
         let batch = records::encode(change, Offset(0), now).map_err(|error| log(&error))?;
         let info = validate(&batch, &Rules::NODE).map_err(|error| log(&error))?;
         // A change that finds the disk full is refused; the log stays as it is.
-        let room = self.controller.log.prepare(batch.len()).await;
+        let partition = self.controller.log();
+        let room = partition.prepare(batch.len()).await;
         room.map_err(|error| {
             let why = match error {
                 Errno(libc::EROFS) => {
@@ -260,22 +308,20 @@ impl Change<'_> {
             };
             ControllerError::Log(why)
         })?;
-        let appended = self
-            .controller
-            .log
+        let appended = partition
             .append(&batch, &info, Origin::Node, None, now)
             .map_err(|error| ControllerError::Log(format!("{error:?}")))?;
         let Appended::Stored(stored) = appended else {
             return Err(ControllerError::Log("the batch was not taken".into()));
         };
-        self.controller
-            .log
+        partition
             .wait(Mark::Visible, stored.next_offset())
             .done()
             .await
             .map_err(|_| ControllerError::Log("it is offline".into()))?;
         let mut image = Image::clone(&self.image);
         records::fold(&mut image, &batch)?;
+        self.controller.applied.set(stored.next_offset());
         let since = &self.controller.since;
         since.set(since.get() + batch.len() as u64);
         let image = Arc::new(image);
