@@ -18,7 +18,7 @@ use super::coordinator::{Coordinator, EffectsOf};
 use super::effects::{Effect, Ticket};
 use super::host_write::Job;
 use crate::partition::Partition;
-use crate::runtime::Notice;
+use crate::runtime::{Notice, Quiet};
 
 /// A reply on its way; fails only if the coordinator went away without a word.
 pub type Answer<C> = oneshot::Receiver<<C as Coordinator>::Reply>;
@@ -33,6 +33,10 @@ pub(super) struct Common<C: Coordinator> {
     /// Milliseconds of the wall clock.
     pub armed: Cell<i64>,
     pub runner: OnceCell<Runner<C>>,
+    /// Told the partition of a host whose writes failed.
+    pub failed: OnceCell<Box<dyn Fn(i32)>>,
+    /// Rate limit of log lines about these.
+    pub failures: Quiet,
 }
 
 impl<C: Coordinator> Default for Common<C> {
@@ -41,6 +45,8 @@ impl<C: Coordinator> Default for Common<C> {
             notice: Notice::default(),
             armed: Cell::new(0),
             runner: OnceCell::new(),
+            failed: OnceCell::new(),
+            failures: Quiet::default(),
         }
     }
 }
@@ -50,7 +56,7 @@ pub struct Host<C: Coordinator> {
     pub(super) partition: Rc<Partition>,
     pub(super) io: Io,
     spawner: Spawner,
-    common: Rc<Common<C>>,
+    pub(super) common: Rc<Common<C>>,
     shard: RefCell<C>,
     waiting: RefCell<BTreeMap<Ticket, oneshot::Sender<C::Reply>>>,
     tickets: Cell<u64>,

@@ -78,11 +78,16 @@ impl<C: Coordinator> Host<C> {
             Err(error) => {
                 // Also after the partition was closed or removed, which is no error.
                 if !self.retired() {
-                    tracing::error!(
-                        "{} of {} are loaded anew: {error}",
-                        C::WHAT,
-                        self.partition.name()
-                    );
+                    self.common.failures.log(&self.io, || {
+                        tracing::error!(
+                            "{} of {} are loaded anew: {error}",
+                            C::WHAT,
+                            self.partition.name()
+                        );
+                    });
+                    if let Some(told) = self.common.failed.get() {
+                        told(self.partition.name().index);
+                    }
                 }
                 self.retire();
             }

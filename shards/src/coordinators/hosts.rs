@@ -5,8 +5,8 @@
 //! the log names the offset, and all others go on.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use async_lock::OnceCell;
@@ -19,6 +19,7 @@ use super::host::{Common, Host, Runner};
 use super::host_load::{LoadError, load};
 use super::place::partition_for;
 use crate::catalog::{Holdings, Image, Topic};
+use crate::partition::RETRY_NS;
 use crate::runtime::{Quiet, either, next_pass};
 
 /// Where groups and their offsets are recorded.
@@ -45,6 +46,8 @@ pub struct Hosts<C: Coordinator> {
     holdings: Rc<Holdings>,
     entries: RefCell<BTreeMap<i32, Entry<C>>>,
     common: Rc<Common<C>>,
+    /// Partitions that are going to be loaded anew.
+    reviving: RefCell<BTreeSet<i32>>,
     /// Every coordinator that may know a group was loaded once.
     surveyed: Cell<bool>,
     /// Rate limit of log lines about partitions that cannot be read.
@@ -54,12 +57,23 @@ pub struct Hosts<C: Coordinator> {
 impl<C: Coordinator> Hosts<C> {
     /// Nothing loaded.
     pub fn new(holdings: Rc<Holdings>) -> Rc<Self> {
-        Rc::new(Hosts {
-            holdings,
-            entries: RefCell::default(),
-            common: Rc::default(),
-            surveyed: Cell::new(false),
-            unread: Quiet::default(),
+        Rc::new_cyclic(|this: &Weak<Self>| {
+            let common = Common::default();
+            let this = this.clone();
+            let failed = move |index| {
+                if let Some(hosts) = this.upgrade() {
+                    hosts.revive(index);
+                }
+            };
+            let _ = common.failed.set(Box::new(failed));
+            Hosts {
+                holdings,
+                entries: RefCell::default(),
+                common: Rc::new(common),
+                reviving: RefCell::default(),
+                surveyed: Cell::new(false),
+                unread: Quiet::default(),
+            }
         })
     }
 
@@ -138,6 +152,40 @@ impl<C: Coordinator> Hosts<C> {
                 None => raised.await,
             }
         }
+    }
+
+    /// A coordinator whose writes failed is loaded anew, also if nobody asks for it: ends of
+    /// transactions that were on their way go on, and what has a time expires.
+    fn revive(self: Rc<Self>, index: i32) {
+        if !self.reviving.borrow_mut().insert(index) {
+            return;
+        }
+        let ground = self.holdings.ground().clone();
+        let spawner = ground.spawner.clone();
+        let task = async move {
+            loop {
+                // By then the partition can be opened again.
+                ground.io.sleep(2 * Duration::from_nanos(RETRY_NS)).await;
+                if self.of_partition(index).await.is_ok() || !self.may_revive(index) {
+                    break;
+                }
+            }
+            self.reviving.borrow_mut().remove(&index);
+        };
+        spawner.spawn(task).detach();
+    }
+
+    /// Whether a partition that cannot be loaded now can be before the next start.
+    fn may_revive(&self, index: i32) -> bool {
+        let holdings = &self.holdings;
+        let image = holdings.image();
+        let topic = image.topic(C::TOPIC);
+        topic.is_some_and(|topic| {
+            let open = holdings.open_now(topic, index);
+            !holdings.stopping()
+                && owns(topic, index, holdings.shard())
+                && open.is_none_or(|open| open.partition.may_reopen())
+        })
     }
 
     /// Coordinators of partitions that are not this shard's any more send everybody away.
