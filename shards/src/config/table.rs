@@ -191,7 +191,9 @@ settings! {
     /// What makes written batches survive a loss of power: dsync marks each write (RWF_DSYNC),
     /// fdatasync flushes the file after writes have completed, auto takes dsync for direct writes and
     /// fdatasync for others. journal writes small batches of all a shard's partitions into one file,
-    /// durably, and into their segments later: for many partitions that get little each.
+    /// durably, and into their segments later: for many partitions that get little each. A partition
+    /// whose disk fills up while the journal holds batches of it is offline until the next start, also
+    /// when there is room again; the start puts them back.
     pub log_durable_method: Durability = "log.durable.method", Some("auto"), OneOf(Durability::NAMES), ReadOnly;
     /// Bytes that the journal of a shard may take in each log directory, with
     /// log.durable.method=journal.
