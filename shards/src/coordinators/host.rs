@@ -14,6 +14,7 @@ use futures_channel::oneshot;
 use odradek_engine::io::Io;
 use odradek_engine::task::Spawner;
 
+use super::clock::SteadyClock;
 use super::coordinator::{Coordinator, EffectsOf};
 use super::effects::{Effect, Ticket};
 use super::host_write::Job;
@@ -30,7 +31,8 @@ pub(super) type Runner<C> = Box<dyn Fn(&Rc<Host<C>>, <C as Coordinator>::Errand)
 pub(super) struct Common<C: Coordinator> {
     /// Wakes the shard's timer when an earlier deadline appears than the one it sleeps for.
     pub notice: Notice,
-    /// Milliseconds of the wall clock.
+    pub clock: SteadyClock,
+    /// Milliseconds of that clock.
     pub armed: Cell<i64>,
     pub runner: OnceCell<Runner<C>>,
     /// Told the partition of a host whose writes failed.
@@ -43,6 +45,7 @@ impl<C: Coordinator> Default for Common<C> {
     fn default() -> Self {
         Common {
             notice: Notice::default(),
+            clock: SteadyClock::default(),
             armed: Cell::new(0),
             runner: OnceCell::new(),
             failed: OnceCell::new(),
@@ -105,7 +108,8 @@ impl<C: Coordinator> Host<C> {
         let mut effects = Vec::new();
         let (result, next) = {
             let mut shard = self.shard.borrow_mut();
-            let result = decide(&mut shard, self.io.wall_clock(), &mut effects);
+            let now = self.common.clock.now_ms(&self.io);
+            let result = decide(&mut shard, now, &mut effects);
             (result, shard.next_deadline())
         };
         self.perform(effects);
@@ -142,7 +146,7 @@ impl<C: Coordinator> Host<C> {
     pub(super) fn tick(self: &Rc<Self>) {
         if self
             .next_deadline()
-            .is_some_and(|next| next <= self.io.wall_clock())
+            .is_some_and(|next| next <= self.common.clock.now_ms(&self.io))
         {
             self.ask(|shard, now, out| shard.tick(now, out));
         }

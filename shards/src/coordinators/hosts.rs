@@ -146,7 +146,8 @@ impl<C: Coordinator> Hosts<C> {
             let raised = self.common.notice.raised();
             match next {
                 Some(next) => {
-                    let wait = next.saturating_sub(io.wall_clock()).clamp(1, SLEEP_MAX_MS);
+                    let now = self.common.clock.now_ms(io);
+                    let wait = next.saturating_sub(now).clamp(1, SLEEP_MAX_MS);
                     either(raised, io.sleep(Duration::from_millis(wait as u64))).await;
                 }
                 None => raised.await,

@@ -4,6 +4,7 @@
 //! partition's coordinator at work, [`Hosts`] the coordinators of a shard, [`partition_for`] says
 //! where a group or a transactional id belongs.
 
+mod clock;
 mod coordinator;
 pub mod effects;
 pub mod groups;
