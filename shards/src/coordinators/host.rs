@@ -124,7 +124,9 @@ impl<C: Coordinator> Host<C> {
         look(&self.shard.borrow())
     }
 
-    /// Makes a decision whose reply may come later.
+    /// Makes a decision whose reply may come later. There is none once the host is retired: whoever
+    /// found it before, and waited for something since, would else wait for a write that fails
+    /// without a word.
     pub fn question(
         self: &Rc<Self>,
         decide: impl FnOnce(&mut C, Ticket, i64, &mut EffectsOf<C>),
@@ -132,6 +134,9 @@ impl<C: Coordinator> Host<C> {
         let ticket = Ticket(self.tickets.get());
         self.tickets.set(ticket.0 + 1);
         let (send, receive) = oneshot::channel();
+        if self.retired() {
+            return receive;
+        }
         self.waiting.borrow_mut().insert(ticket, send);
         self.ask(|shard, now, out| decide(shard, ticket, now, out));
         receive
@@ -156,6 +161,7 @@ impl<C: Coordinator> Host<C> {
     pub(super) fn retire(self: &Rc<Self>) {
         if !self.retired.replace(true) {
             self.ask(|shard, now, out| shard.unload(now, out));
+            self.waiting.borrow_mut().clear();
         }
     }
 
