@@ -41,7 +41,7 @@ func saramaTransactScript(r *run) {
 	admin := r.saramaAdmin(newest)
 	r.until("they show", func() bool {
 		told, err := admin.ListConsumerGroupOffsets(r.topic, map[string][]int32{r.topic: {0}})
-		return err == nil && told.GetBlock(r.topic, 0).Err == sarama.ErrNoError
+		return err == nil && told.GetBlock(r.topic, 0).Err == sarama.ErrNoError && told.GetBlock(r.topic, 0).Offset >= 0
 	})
 	told, err := admin.ListConsumerGroupOffsets(r.topic, map[string][]int32{r.topic: {0, 1}})
 	r.say("committed offsets: %s, %d and %d", code(err), told.GetBlock(r.topic, 0).Offset, told.GetBlock(r.topic, 1).Offset)
