@@ -16,6 +16,8 @@ import threading
 
 KEPT = 3
 FRAME_MAX = 2000
+# What is kept of one connection: enough for its kinds of request, and no load fills the memory.
+STREAM_MAX = 1 << 18
 ETH_P_IP = 0x0800
 PACKET_HOST = 0
 
@@ -41,6 +43,8 @@ class Streams:
             if number == self.next[key]:
                 self.bytes[key] += data
                 self.next[key] = (number + len(data)) & 0xffffffff
+                if len(self.bytes[key]) > STREAM_MAX:
+                    self.broken.add(key)
             elif (self.next[key] - number) & 0xffffffff > 1 << 31:
                 self.broken.add(key)  # Something was missed.
 
@@ -56,7 +60,7 @@ def frames(stream):
 
 
 def request(frame):
-    """Client, API and version, if it is a request."""
+    """The beginning of the client's name, API and version, if it is a request."""
     if len(frame) < 14:
         return None
     api, version, _, name = struct.unpack_from(">hhih", frame, 4)
@@ -64,7 +68,7 @@ def request(frame):
         return None
     client = frame[14:14 + max(name, 0)]
     text = client.decode("ascii", errors="replace")
-    return (client.rstrip(b"0123456789-"), api, version) if text.isprintable() and "\ufffd" not in text else None
+    return (client.split(b"-")[0], api, version) if text.isprintable() and "\ufffd" not in text else None
 
 
 def main():

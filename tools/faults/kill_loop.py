@@ -217,7 +217,9 @@ def main():
     args = parser.parse_args()
     print(f"--seed {args.seed}", flush=True)
     dice = random.Random(args.seed)
-    home = pathlib.Path(tempfile.mkdtemp(prefix="kill-loop-", dir=paths.ROOT / "target"))
+    target = paths.ROOT / "target"
+    target.mkdir(exist_ok=True)  # ODRADEK_BIN may be a binary that was built elsewhere.
+    home = pathlib.Path(tempfile.mkdtemp(prefix="kill-loop-", dir=target))
     settings = {"log.segment.bytes": str(1 << 20), **dict(one.split("=", 1) for one in args.set)}
     node = Odradek(home, settings=settings, shards=args.shards, mode=args.mode, driver=args.driver).start()
     starts, stops, kept = [], [], True
