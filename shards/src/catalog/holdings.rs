@@ -19,7 +19,7 @@ use super::image::{Image, Topic};
 use super::moves::{Leaving, moves};
 use super::relocation::Relocations;
 use super::targets::{Target, Targets, TopicKey};
-use crate::config::{Settings, TopicConfig, dynamic};
+use crate::config::{Given, Settings, TopicConfig, dynamic};
 use crate::partition::{Ground, Opened, Opening, Partition, PartitionName, RETRY_NS};
 use crate::runtime::{Gate, Nowhere};
 
@@ -55,6 +55,8 @@ pub struct Holdings {
     given: Arc<Settings>,
     /// As they are in force.
     settings: RefCell<Arc<Settings>>,
+    /// What [`topic_config`](Self::topic_config) has resolved since the image was replaced, and of what.
+    resolved: RefCell<BTreeMap<Uuid, (Given, Arc<TopicConfig>)>>,
     image: RefCell<Arc<Image>>,
     pub(super) checkpoints: Checkpoints,
     promised: Arc<Promised>,
@@ -99,6 +101,7 @@ impl Holdings {
                 shard,
                 ground,
                 settings: RefCell::new(in_force(&settings, &image)),
+                resolved: RefCell::default(),
                 given: settings,
                 image: RefCell::new(image),
                 checkpoints,
@@ -232,8 +235,8 @@ impl Holdings {
                 let image = self.image();
                 let topic = image.topic_by_id(topic.id);
                 let now = topic.map(|topic| self.topic_config(topic));
-                let open = match now.filter(|now| *now != *open.config) {
-                    Some(now) => open.configured(&Arc::new(now)),
+                let open = match now.filter(|now| !Arc::ptr_eq(now, &open.config)) {
+                    Some(now) => open.configured(&now),
                     None => open,
                 };
                 self.hosted
@@ -345,7 +348,7 @@ impl Holdings {
         index: i32,
         directory: PathBuf,
     ) -> (Opening, Arc<TopicConfig>) {
-        let config = Arc::new(self.topic_config(topic));
+        let config = self.topic_config(topic);
         let name = PartitionName {
             topic: topic.name.clone(),
             index,
@@ -367,10 +370,18 @@ impl Holdings {
         (opening, config)
     }
 
-    /// A topic's settings, resolved.
-    pub fn topic_config(&self, topic: &Topic) -> TopicConfig {
-        TopicConfig::resolve(&self.settings.borrow(), &topic.config)
-            .expect("settings are checked before they are stored")
+    /// A topic's settings, resolved: once for all of its partitions, of which a start opens thousands.
+    pub fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
+        if let Some((given, config)) = self.resolved.borrow().get(&topic.id)
+            && *given == topic.config
+        {
+            return config.clone();
+        }
+        let config = TopicConfig::resolve(&self.settings.borrow(), &topic.config);
+        let config = Arc::new(config.expect("settings are checked before they are stored"));
+        let resolved = (topic.config.clone(), config.clone());
+        self.resolved.borrow_mut().insert(topic.id, resolved);
+        config
     }
 
     /// Where a partition lives on disk. It must be one of the topic's.
@@ -408,6 +419,7 @@ impl Holdings {
         if image.brokers() != self.image.borrow().brokers() {
             self.settings.replace(in_force(&self.given, &image));
         }
+        self.resolved.borrow_mut().clear();
         self.image.replace(image)
     }
 }

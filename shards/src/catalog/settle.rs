@@ -72,7 +72,7 @@ impl Holdings {
 
     fn reconfigure(&self, topic: &Topic) {
         self.targets.forget();
-        let config = Arc::new(self.topic_config(topic));
+        let config = self.topic_config(topic);
         for (key, slot) in self.hosted.borrow_mut().iter_mut() {
             if let (true, Slot::Open(open)) = (key.0 == topic.id, &mut *slot) {
                 *slot = Slot::Open(open.configured(&config));
