@@ -1,5 +1,6 @@
 """Transactions of clients written by others, while they and the node are killed."""
 import collections
+import shutil
 import subprocess
 import time
 
@@ -275,6 +276,35 @@ def transactions_command(env):
     wait_until("it is over", lambda: listed()["TransactionState"] in ("Empty", "CompleteAbort"))
     wait_until("its marker is there", lambda: rows("describe-producers", "--topic", topic, "--partition", "1")[0][
         "CurrentTransactionStartOffset"] == "None")
+
+
+@test(needs=["python", "java"])
+def a_hanging_transaction_is_found_and_aborted(env):
+    """Its coordinator has forgotten it, as nobody but a disk can make it."""
+    node, topic, id_ = env.own_node(), env.name(), env.name("id")
+    topics.create(node.bootstrap, topic, 2)
+    at, plain = ("--topic", topic, "--partition", "1"), Producer({"bootstrap.servers": node.bootstrap})
+    open_ = producer(node.bootstrap, id_)
+    open_.begin_transaction()
+    hour_ago = int(time.time() * 1000) - 3_600_000
+    open_.produce(topic, "undecided", partition=1, timestamp=hour_ago)
+    open_.flush(20)
+    plain.produce(topic, "behind it", partition=1)
+    assert plain.flush(20) == 0 and node.stop() == 0
+    for directory in node.log_dir.glob("__transaction_state-*"):
+        shutil.rmtree(directory)
+    node.start()
+
+    def tool(*args, exit=0):
+        out = env.tool("TransactionsCommand", *args, bootstrap=node.bootstrap, exit=exit).out
+        return [[cell.strip() for cell in line.split("\t")] for line in out.splitlines()[1:]]
+    (found_topic, partition, _, epoch, _, start, *_), = tool("find-hanging", "--topic", topic)
+    assert (found_topic, partition, epoch, start) == (topic, "1", "0", "0")
+    values(node.bootstrap, topic, 0, 2)
+    tool("abort", *at, "--start-offset", "1", exit=1)
+    tool("abort", *at, "--start-offset", "0")
+    assert values(node.bootstrap, topic, 1, 2) == ["behind it"]
+    assert tool("find-hanging", "--topic", topic) == []
 
 
 @test(needs=["java"])
