@@ -132,3 +132,26 @@ def counts_and_joins_are_exact_whoever_is_killed(env):
 @test(needs=["python", "ecosystem"], limit_s=400, full=True)
 def two_instances_are_exact_after_many_kills(env):
     _exactly_once(env, 2000, 2, ["application", "node", "application", "application and node"] * 2)
+
+
+@test(needs=["python", "java", "ecosystem"], limit_s=150, full=True)
+def an_application_that_is_reset_begins_anew(env):
+    """kafka-streams-application-reset: all comes once more."""
+    node, app, total = env.own_node(), env.name("streams"), 200
+    prepared(node.bootstrap, app)
+    flow = Flow(node.bootstrap, app, total)
+    for round_ in 1, 2:
+        program = application(env, node, app)
+        program.start()
+        flow.until(round_ * total, [program])
+        program.kill()
+        # Its members are not yet known to be gone.
+        inputs = ",".join(f"{app}-{topic}" for topic in ("lines", "orders", "customers"))
+        told = env.tool("StreamsResetter", "--application-id", app, "--input-topics", inputs, "--force", bootstrap=node.bootstrap)
+        assert f"{app}-KSTREAM-AGGREGATE-STATE-STORE-0000000003-changelog" in told.out, told
+    for came in flow.counts, flow.shipments:
+        for key, values in came.items():
+            once = len(values) // 2
+            assert values[:once] == values[once:], (key, values)
+            came[key] = values[:once]
+    flow.check()

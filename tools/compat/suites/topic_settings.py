@@ -82,6 +82,38 @@ def retention_ms(env):
     consumer.close()
 
 
+def at_time(node, topic, timestamp_ms):
+    """One record, in a batch of its own."""
+    producer, told = Producer({"bootstrap.servers": node.bootstrap, "linger.ms": 0}), []
+    producer.produce(topic, b"v", partition=0, timestamp=timestamp_ms, on_delivery=lambda e, m: told.append(e or m.offset()))
+    assert producer.flush(20) == 0
+    return told.pop()
+
+
+def begins(node, topic):
+    """The first offset of each segment."""
+    return [int(s.stem) for s in segments(node, topic)]
+
+
+@test(needs=["python"])
+def segment_ms_of_append_times(env):
+    """Those are the node's own, and go on by themselves."""
+    node, topic = env.shared_node(), env.name()
+    topics.create(node.bootstrap, topic, segment_ms=1, message_timestamp_type="LogAppendTime")
+    wait_until("a second one begins", lambda: at_time(node, topic, 1) is not None and len(begins(node, topic)) > 1)
+
+
+@test(needs=["python"])
+def retention_takes_the_newest_segment(env):
+    node, topic = _retaining(env), env.name()
+    topics.create(node.bootstrap, topic, retention_ms=60_000)
+    for _ in range(3):
+        end = at_time(node, topic, int(time.time() * 1000) - 3_600_000) + 1
+    wait_until("all is gone", lambda: first_offset(node, topic) == end)
+    wait_until("an empty segment is left", lambda: begins(node, topic) == [end])
+    assert at_time(node, topic, int(time.time() * 1000)) == end
+
+
 @test(needs=["python"])
 def max_message_bytes(env):
     node, topic = env.shared_node(), env.name()

@@ -1,5 +1,6 @@
 """Transactions of clients written by others, while they and the node are killed."""
 import collections
+import shutil
 import subprocess
 import time
 
@@ -9,14 +10,14 @@ from harness.process import die_with_parent, wait_until
 from harness.tests import test
 
 try:
-    from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+    from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 except ImportError:
     pass  # every test here says that it needs it
 
 PARTITIONS = 4
 ACCOUNTS = 20
-ORDERS = 4000
-CHAOS_S = 14
+# Of the orders, how many may be ahead of what is booked: there is always something under way.
+AHEAD = 1000
 JAVA_FLAGS = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
 
 
@@ -147,61 +148,95 @@ class Worker:
         self.process.wait()
 
 
-@test(needs=["python", "java"], limit_s=60)
-def money_stays_what_it_is_whoever_is_killed(env):
-    """Each order is booked once, on both sides, or the sum would not be constant."""
+class Money:
+    """Orders go in, never many more than are booked; each is to be booked once, on both sides, or the sum would
+    not be constant."""
+
+    def __init__(self, node, orders, bookings):
+        self.orders, self.sent, self.count = orders, 0, 0
+        self.booked = collections.defaultdict(list)
+        self.producer = Producer({"bootstrap.servers": node.bootstrap, "enable.idempotence": True, "linger.ms": 1,
+                                  "reconnect.backoff.max.ms": 500})
+        self.consumer = reader(node.bootstrap)
+        self.consumer.assign([TopicPartition(bookings, p, 0) for p in range(PARTITIONS)])
+
+    @staticmethod
+    def order(i):
+        """(who pays, who gets it, amount)"""
+        return str(i * 7 % ACCOUNTS), str((i * 7 + 1 + i % (ACCOUNTS - 1)) % ACCOUNTS), 1 + i % 9
+
+    def step(self, more=True):
+        while more and self.sent < self.count // 2 + AHEAD:
+            self.producer.produce(self.orders, " ".join(map(str, (self.sent, *self.order(self.sent)))), partition=self.sent % PARTITIONS)
+            self.sent += 1
+        self.producer.poll(0)
+        for message in self.consumer.consume(1000, 0.1):
+            if message.error() is not None:
+                # What a client says of a node that is away is no fault of the node.
+                assert message.error().code() in (
+                    KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE), message.error()
+                continue
+            order, amount = message.value().decode().split()
+            self.booked[int(order)].append((message.key().decode(), int(amount)))
+            self.count += 1
+
+    def check(self):
+        assert self.producer.flush(30) == 0
+        for message in self.consumer.consume(100, 1.0):
+            raise AssertionError(f"booked again: {message.value()}")
+        self.consumer.close()
+        accounts = collections.Counter()
+        for i in range(self.sent):
+            payer, payee, amount = self.order(i)
+            assert sorted(self.booked[i]) == sorted([(payer, -amount), (payee, amount)]), (i, self.booked[i])
+            for account, change in self.booked[i]:
+                accounts[account] += change
+        assert len(self.booked) == self.sent and sum(accounts.values()) == 0
+
+
+def _money(env, kills):
+    """So many times somebody is killed, each time somebody else, in the middle of whatever it does: something has
+    been booked since the last time."""
     node, orders, bookings = env.own_node(), env.name("orders"), env.name("bookings")
     topics.create(node.bootstrap, orders, PARTITIONS)
     topics.create(node.bootstrap, bookings, PARTITIONS)
-    plain = Producer({"bootstrap.servers": node.bootstrap})
-    for i in range(ORDERS):
-        payer, payee = i * 7 % ACCOUNTS, (i * 7 + 1 + i % (ACCOUNTS - 1)) % ACCOUNTS
-        plain.produce(orders, f"{i} {payer} {payee} {1 + i % 9}", partition=i % PARTITIONS)
-    assert plain.flush(30) == 0
+    money = Money(node, orders, bookings)
     workers = [Worker(node, number, orders, bookings, env.directory) for number in range(2)]
+
+    def step(more=True):
+        for worker in workers:
+            worker.keep()
+        money.step(more)
+
     try:
-        begun, kills = time.monotonic(), 0
-        while time.monotonic() < begun + CHAOS_S:
-            # Each time somebody else, in the middle of whatever it does.
-            time.sleep(1.3 + kills % 3 * 0.4)
-            if kills % 2 == 0:
+        for kill in range(kills):
+            deadline, before = time.monotonic() + 1.3 + kill % 3 * 0.4, money.count
+
+            def enough(deadline=deadline, before=before):
+                step()
+                return time.monotonic() > deadline and money.count > before
+            wait_until("something is booked", enough, interval_s=0)
+            if kill % 2 == 0:
                 node.kill()
                 node.start()
             else:
-                workers[kills // 2 % len(workers)].kill()
-            kills += 1
-            for worker in workers:
-                worker.keep()
-        consumer = reader(node.bootstrap)
-        consumer.assign([TopicPartition(bookings, p, 0) for p in range(PARTITIONS)])
-        booked = collections.defaultdict(list)
-        count = 0
-
-        def all_booked():
-            nonlocal count
-            for worker in workers:
-                worker.keep()
-            for message in consumer.consume(1000, 0.3):
-                assert message.error() is None, message.error()
-                order, amount = message.value().decode().split()
-                booked[int(order)].append((message.key().decode(), int(amount)))
-                count += 1
-            return count >= 2 * ORDERS
-        wait_until("all orders are booked", all_booked, 60)
-        for message in consumer.consume(100, 1.0):
-            raise AssertionError(f"booked again: {message.value()}")
-        consumer.close()
+                workers[kill // 2 % len(workers)].kill()
+        wait_until("all orders are booked", lambda: step(more=False) or money.count >= 2 * money.sent, 60, interval_s=0)
+        money.check()
     finally:
         for worker in workers:
             worker.kill()
-    assert kills >= 6, kills
-    accounts = collections.Counter()
-    for i in range(ORDERS):
-        payer, payee = i * 7 % ACCOUNTS, (i * 7 + 1 + i % (ACCOUNTS - 1)) % ACCOUNTS
-        assert sorted(booked[i]) == sorted([(str(payer), -(1 + i % 9)), (str(payee), 1 + i % 9)]), (i, booked[i])
-        for account, amount in booked[i]:
-            accounts[account] += amount
-    assert sum(accounts.values()) == 0
+    env.figures.append(f"transactions: {money.sent} orders booked during {kills} kills")
+
+
+@test(needs=["python", "java"], limit_s=120)
+def money_stays_what_it_is_whoever_is_killed(env):
+    _money(env, 6)
+
+
+@test(needs=["python", "java"], limit_s=900, full=True)
+def money_stays_what_it_is_after_many_kills(env):
+    _money(env, 60)
 
 
 @test(needs=["python", "java"])
@@ -241,6 +276,35 @@ def transactions_command(env):
     wait_until("it is over", lambda: listed()["TransactionState"] in ("Empty", "CompleteAbort"))
     wait_until("its marker is there", lambda: rows("describe-producers", "--topic", topic, "--partition", "1")[0][
         "CurrentTransactionStartOffset"] == "None")
+
+
+@test(needs=["python", "java"])
+def a_hanging_transaction_is_found_and_aborted(env):
+    """Its coordinator has forgotten it, as nobody but a disk can make it."""
+    node, topic, id_ = env.own_node(), env.name(), env.name("id")
+    topics.create(node.bootstrap, topic, 2)
+    at, plain = ("--topic", topic, "--partition", "1"), Producer({"bootstrap.servers": node.bootstrap})
+    open_ = producer(node.bootstrap, id_)
+    open_.begin_transaction()
+    hour_ago = int(time.time() * 1000) - 3_600_000
+    open_.produce(topic, "undecided", partition=1, timestamp=hour_ago)
+    open_.flush(20)
+    plain.produce(topic, "behind it", partition=1)
+    assert plain.flush(20) == 0 and node.stop() == 0
+    for directory in node.log_dir.glob("__transaction_state-*"):
+        shutil.rmtree(directory)
+    node.start()
+
+    def tool(*args, exit=0):
+        out = env.tool("TransactionsCommand", *args, bootstrap=node.bootstrap, exit=exit).out
+        return [[cell.strip() for cell in line.split("\t")] for line in out.splitlines()[1:]]
+    (found_topic, partition, _, epoch, _, start, *_), = tool("find-hanging", "--topic", topic)
+    assert (found_topic, partition, epoch, start) == (topic, "1", "0", "0")
+    values(node.bootstrap, topic, 0, 2)
+    tool("abort", *at, "--start-offset", "1", exit=1)
+    tool("abort", *at, "--start-offset", "0")
+    assert values(node.bootstrap, topic, 1, 2) == ["behind it"]
+    assert tool("find-hanging", "--topic", topic) == []
 
 
 @test(needs=["java"])
