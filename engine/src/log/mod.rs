@@ -232,7 +232,7 @@ impl Log {
             Decision::Duplicate(mark) => return Ok(Appended::Duplicate(mark)),
             Decision::Refuse(error) => return Ok(Appended::Refused(error)),
         }
-        let stamped = self.store(batch.into(), info, epoch, append_time, now)?;
+        let stamped = self.store(batch.into(), info, epoch, append_time)?;
         if stamped.has_producer_id() {
             self.producers.applied(&stamped, now);
         }
@@ -246,9 +246,8 @@ impl Log {
         info: &BatchInfo,
         epoch: Epoch,
         append_time: Option<Timestamp>,
-        now: Timestamp,
     ) -> Result<BatchInfo, RecordError> {
-        if self.must_roll(info, now) {
+        if self.must_roll(info, append_time) {
             self.roll();
         }
         let mut header =
@@ -266,7 +265,7 @@ impl Log {
         let active = self.active();
         let (segment, pos) = (active.base, active.size);
         if active.started == Timestamp::NONE {
-            active.started = now;
+            active.started = stamped.max_timestamp;
         }
         active.size += stamped.size as u64;
         let index = active.index.as_mut().expect("the active index");

@@ -25,17 +25,21 @@ pub struct Seal {
 }
 
 impl Log {
-    /// Source: Kafka `LogSegment.shouldRoll`.
-    pub(super) fn must_roll(&self, info: &BatchInfo, now: Timestamp) -> bool {
+    /// By time a segment ends where a record is so much later than its first batch, whatever the
+    /// clock says: who copies a year of records in an hour has a year of segments.
+    ///
+    /// Source: Kafka `LogSegment.shouldRoll`, `timeWaitedForRoll`.
+    pub(super) fn must_roll(&self, info: &BatchInfo, append_time: Option<Timestamp>) -> bool {
         let active = self.segments.back().expect("an active segment");
         if active.size == 0 {
             return false;
         }
         let index = active.index.as_ref().expect("the active index");
         let last = self.next.plus(i64::from(info.last_offset_delta));
+        let time = append_time.unwrap_or(info.max_timestamp);
         active.size + info.size as u64 > self.rules.segment_bytes
             || (active.started != Timestamp::NONE
-                && now.0.saturating_sub(active.started.0) > self.rules.roll_ms)
+                && time.0.saturating_sub(active.started.0) > self.rules.roll_ms)
             || index.is_full(&self.rules.index)
             || active.is_full_of_aborted()
             || last

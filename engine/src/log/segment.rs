@@ -13,8 +13,8 @@ pub struct Segment {
     pub size: u64,
     /// Latest timestamp and the last offset of the batch that brought it.
     pub latest: TimestampOffset,
-    /// When its first record was appended here, or its record's own time after a restart;
-    /// counts for time-based rolling.
+    /// The latest timestamp of its first batch; counts for time-based rolling and for the lag of
+    /// compaction. `NONE` while there is none.
     pub started: Timestamp,
     /// Present for the active segment, and for a closed one once somebody has looked into it.
     pub index: Option<SegmentIndex>,

@@ -237,6 +237,38 @@ fn retention_takes_old_segments_and_raises_the_start() {
 }
 
 #[test]
+fn segments_end_by_the_time_of_their_records_whatever_the_clock_says() {
+    let rules = LogRules {
+        roll_ms: 1_000,
+        ..rules()
+    };
+    let mut log = Log::new(&Pool::new(), true, rules, Recovered::empty());
+    let mut append_at = |time, append_time: Option<i64>, clock| {
+        let (bytes, info) = batch(1, time);
+        let append_time = append_time.map(Timestamp);
+        log.append(
+            &bytes,
+            &info,
+            Origin::Node,
+            Epoch(0),
+            append_time,
+            Timestamp(clock),
+        )
+        .expect("appended");
+        log.segments().map(|one| one.base.0).collect::<Vec<_>>()
+    };
+    assert_eq!(append_at(5_000, None, 1), [0]);
+    assert_eq!(append_at(6_000, None, 90_000), [0]);
+    assert_eq!(append_at(6_001, None, 90_000), [0, 2]);
+    // Of an earlier time than the segment's first.
+    assert_eq!(append_at(5, None, 190_000), [0, 2]);
+    assert_eq!(append_at(7_001, None, 190_000), [0, 2]);
+    // The record's own time counts for nothing where the append's does.
+    assert_eq!(append_at(5, Some(7_002), 190_000), [0, 2, 5]);
+    assert_eq!(append_at(90_000, Some(8_002), 190_000), [0, 2, 5]);
+}
+
+#[test]
 fn recovery_accepts_exactly_the_whole_batches_of_any_truncation() {
     let mut bytes = Vec::new();
     let mut ends = vec![0];

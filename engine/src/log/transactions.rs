@@ -203,7 +203,7 @@ impl Log {
         if let Err(error) = self.producers.check_marker(info, marker, version) {
             return Ok(Appended::Refused(error));
         }
-        let stamped = self.store(bytes.into(), info, epoch, None, now)?;
+        let stamped = self.store(bytes.into(), info, epoch, None)?;
         let first = self.producers.applied_marker(&stamped, marker, now);
         if let Some(first) = first {
             let last = stamped.last_offset();

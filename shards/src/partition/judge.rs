@@ -180,7 +180,7 @@ impl Walk<'_> {
                         let pos = at + walked as u64;
                         index.on_append(&info, Position(pos), &self.opening.rules.index);
                         if segment.started == Timestamp::NONE {
-                            segment.started = first_time(&info);
+                            segment.started = info.max_timestamp;
                         }
                         let batch = &bytes[walked..walked + info.size];
                         self.take(batch, &info, pos, &mut segment);
@@ -281,13 +281,5 @@ impl Walk<'_> {
             pos,
             end: pos + info.size as u64,
         });
-    }
-}
-
-/// The time that a segment's first batch came with; a delete horizon may stand in its place.
-fn first_time(info: &BatchInfo) -> Timestamp {
-    match info.attributes.has_delete_horizon() {
-        true => info.max_timestamp,
-        false => info.base_timestamp,
     }
 }

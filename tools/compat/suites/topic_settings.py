@@ -96,6 +96,25 @@ def begins(node, topic):
 
 
 @test(needs=["python"])
+def segment_ms(env):
+    """By the records' own time, from the first of a segment on; and what rolls can be retained apart."""
+    node, topic = _retaining(env), env.name()
+    topics.create(node.bootstrap, topic, segment_ms=60_000, retention_ms=-1)
+    start = int(time.time() * 1000) - 3_600_000
+    # As long as segment.ms is not yet over; nor does what is older than a segment's first end it.
+    for after_ms, expected in ((0, [0]), (60_000, [0]), (60_001, [0, 2]), (30_000, [0, 2]), (120_001, [0, 2]), (120_002, [0, 2, 5])):
+        at_time(node, topic, start + after_ms)
+        assert begins(node, topic) == expected, (after_ms, begins(node, topic))
+    alter(node, topic, "segment.ms", "1000")
+    wait_until("it is in force", lambda: at_time(node, topic, start + 125_000) and len(begins(node, topic)) > 3)
+    last = at_time(node, topic, int(time.time() * 1000))
+    assert begins(node, topic)[-1] == last, begins(node, topic)
+    alter(node, topic, "retention.ms", "1800000")
+    wait_until("what is older is gone", lambda: first_offset(node, topic) == last)
+    wait_until("its files, too", lambda: begins(node, topic) == [last])
+
+
+@test(needs=["python"])
 def segment_ms_of_append_times(env):
     """Those are the node's own, and go on by themselves."""
     node, topic = env.shared_node(), env.name()

@@ -75,10 +75,12 @@ pub fn list_groups_response(
     }
 }
 
+/// Each group once, as Kafka's `KafkaApis.handleDeleteGroupsRequest` takes them.
 pub fn delete_groups_request(request: &delete_groups::DeleteGroupsRequest<'_>) -> Vec<String> {
-    request
-        .groups_names
-        .iter()
+    let mut seen = std::collections::BTreeSet::new();
+    let names = request.groups_names.iter();
+    names
+        .filter(|id| seen.insert(**id))
         .map(|id| (*id).to_owned())
         .collect()
 }
