@@ -30,6 +30,7 @@ type Results<'a> = Vec<AddPartitionsToTxnTopicResult<'a>>;
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: AddPartitionsToTxnRequest<'_> = call.decode()?;
     let (broker, version) = (call.broker, call.version);
+    let deadline = broker.transactions.load_deadline();
     if version < BATCHED {
         let member = member(
             request.v3_and_below_transactional_id,
@@ -37,7 +38,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
             request.v3_and_below_producer_epoch,
         );
         let topics = &request.v3_and_below_topics;
-        let results = one(broker, &member, topics, false, 0).await;
+        let results = one(broker, &member, topics, false, 0, deadline).await;
         let results = told(results, version);
         return call.reply(&AddPartitionsToTxnResponse {
             results_by_topic_v3_and_below: results,
@@ -53,7 +54,15 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         );
         results.push(AddPartitionsToTxnResult {
             transactional_id: asked.transactional_id,
-            topic_results: one(broker, &member, &asked.topics, asked.verify_only, 2).await,
+            topic_results: one(
+                broker,
+                &member,
+                &asked.topics,
+                asked.verify_only,
+                2,
+                deadline,
+            )
+            .await,
         });
     }
     call.reply(&AddPartitionsToTxnResponse {
@@ -77,6 +86,7 @@ async fn one<'a>(
     topics: &[AddPartitionsToTxnTopic<'a>],
     verify_only: bool,
     client_version: i16,
+    deadline: u64,
 ) -> Results<'a> {
     let image = broker.image();
     let known = |topic: &str, index: i32| {
@@ -98,7 +108,8 @@ async fn one<'a>(
         };
         places.iter().map(code).collect()
     } else {
-        match broker.transactions.serving(&member.id).await {
+        let transactions = &broker.transactions;
+        match transactions.serving_until(&member.id, deadline).await {
             Err(_) if member.id.is_empty() => vec![error::INVALID_REQUEST; places.len()],
             Err(code) => vec![code; places.len()],
             Ok(host) if verify_only => host

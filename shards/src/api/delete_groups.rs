@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use odradek_wire::Message;
 use odradek_wire::delete_groups::DeleteGroupsRequest;
 
-use super::{Call, Outcome, Refusal, groups};
+use super::groups::GONE;
+use super::{Call, Outcome, Refusal};
 use crate::coordinators::groups::{Reply, codec};
 
 pub(super) const KEY: i16 = DeleteGroupsRequest::API_KEY;
@@ -16,8 +17,10 @@ pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: DeleteGroupsRequest<'_> = call.decode()?;
     let mut results = Vec::new();
+    let groups = &call.broker.groups;
+    let deadline = groups.load_deadline();
     for group_id in codec::delete_groups_request(&request) {
-        match call.broker.groups.serving(&group_id).await {
+        match groups.serving_until(&group_id, deadline).await {
             Err(code) => results.push((group_id, code)),
             Ok(host) => {
                 let one = [group_id];
@@ -27,7 +30,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
                     })
                     .await;
                 let Ok(Reply::DeleteGroups(deleted)) = answer else {
-                    return Err(groups::GONE);
+                    return Err(GONE);
                 };
                 results.extend(deleted);
             }

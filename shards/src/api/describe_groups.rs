@@ -23,8 +23,10 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: DescribeGroupsRequest<'_> = call.decode()?;
     let not_found = codec::knows_group_id_not_found(call.version);
     let mut described = Vec::new();
+    let groups = &call.broker.groups;
+    let deadline = groups.load_deadline();
     for group_id in &request.groups {
-        described.push(match call.broker.groups.serving(group_id).await {
+        described.push(match groups.serving_until(group_id, deadline).await {
             Ok(host) => {
                 let group = host.ask(|shard, _, _| shard.describe(group_id, not_found));
                 let operations = match request.include_authorized_operations {

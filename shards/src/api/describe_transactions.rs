@@ -20,8 +20,10 @@ pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: DescribeTransactionsRequest<'_> = call.decode()?;
     let mut found = Vec::with_capacity(request.transactional_ids.len());
+    let transactions = &call.broker.transactions;
+    let deadline = transactions.load_deadline();
     for id in &request.transactional_ids {
-        let described = match call.broker.transactions.serving(id).await {
+        let described = match transactions.serving_until(id, deadline).await {
             Ok(host) => host.look(|shard| shard.describe(id)),
             Err(code) => Err(code),
         };

@@ -16,13 +16,16 @@ pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: ListGroupsRequest<'_> = call.decode()?;
     let mut groups = Vec::new();
-    for host in call.broker.groups.all().await {
-        let (states, types) = (&request.states_filter, &request.types_filter);
-        groups.extend(host.ask(|shard, _, _| shard.list(states, types)));
-    }
-    let error = match call.broker.stopping() {
-        true => error::COORDINATOR_NOT_AVAILABLE,
-        false => error::NONE,
+    let error = match call.broker.groups.listed().await {
+        Err(code) => code,
+        Ok(_) if call.broker.stopping() => error::COORDINATOR_NOT_AVAILABLE,
+        Ok(hosts) => {
+            for host in hosts {
+                let (states, types) = (&request.states_filter, &request.types_filter);
+                groups.extend(host.ask(|shard, _, _| shard.list(states, types)));
+            }
+            error::NONE
+        }
     };
     call.reply(&codec::list_groups_response(&groups, error, call.version))
 }

@@ -49,9 +49,16 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     };
     let now = call.broker.io.wall_clock();
     let mut listed = Vec::new();
-    for host in call.broker.transactions.all().await {
-        listed.extend(host.look(|shard| shard.list(&filter, now)));
-    }
+    let error_code = match call.broker.transactions.listed().await {
+        Err(code) => code,
+        Ok(_) if call.broker.stopping() => ErrorCode::CoordinatorNotAvailable.code(),
+        Ok(hosts) => {
+            for host in hosts {
+                listed.extend(host.look(|shard| shard.list(&filter, now)));
+            }
+            ErrorCode::None.code()
+        }
+    };
     let unknown = request.state_filters.iter().copied();
     let states = listed.iter().map(|one| TransactionState {
         transactional_id: &one.id,
@@ -59,10 +66,7 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
         transaction_state: one.state.name(),
     });
     call.reply(&ListTransactionsResponse {
-        error_code: match call.broker.stopping() {
-            true => ErrorCode::CoordinatorNotAvailable.code(),
-            false => ErrorCode::None.code(),
-        },
+        error_code,
         unknown_state_filters: unknown.filter(|name| !State::is_name(name)).collect(),
         transaction_states: states.collect(),
         ..ListTransactionsResponse::default()

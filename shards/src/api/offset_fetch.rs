@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use odradek_wire::offset_fetch::OffsetFetchRequest;
 use odradek_wire::{Message, Uuid};
 
-use super::{Call, Outcome, Refusal, groups};
+use super::groups::GONE;
+use super::{Call, Outcome, Refusal};
 use crate::coordinators::groups::{Reply, codec};
 
 pub(super) const KEY: i16 = OffsetFetchRequest::API_KEY;
@@ -18,15 +19,17 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let image = call.broker.image();
     let name_of = |id| Some(image.topic_by_id(Uuid(id))?.name.to_string());
     let mut replies = Vec::new();
+    let deadline = call.broker.groups.load_deadline();
     for request in codec::fetch_requests(&request, call.version, name_of) {
-        let reply = match call.broker.groups.serving(&request.group_id).await {
+        let groups = &call.broker.groups;
+        let reply = match groups.serving_until(&request.group_id, deadline).await {
             Err(code) => request.failed(code),
             Ok(host) => {
                 let answer = host
                     .question(|shard, ticket, now, out| shard.fetch(request, ticket, now, out))
                     .await;
                 let Ok(Reply::Fetch(reply)) = answer else {
-                    return Err(groups::GONE);
+                    return Err(GONE);
                 };
                 reply
             }

@@ -5,8 +5,8 @@
 
 use std::ops::RangeInclusive;
 
-use odradek_wire::Message;
 use odradek_wire::txn_offset_commit::TxnOffsetCommitRequest;
+use odradek_wire::{ErrorCode, Message};
 
 use super::transactions::{Joining, join, member};
 use super::{Call, Outcome, Refusal, groups};
@@ -19,6 +19,9 @@ pub(super) const KEY: i16 = TxnOffsetCommitRequest::API_KEY;
 pub(super) const ADVERTISED: RangeInclusive<i16> =
     TxnOffsetCommitRequest::MIN_VERSION..=TxnOffsetCommitRequest::MAX_VERSION;
 pub(super) const ACCEPTED: RangeInclusive<i16> = ADVERTISED;
+
+/// First version that knows COORDINATOR_LOAD_IN_PROGRESS.
+const LOADING: i16 = 2;
 
 pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     let request: TxnOffsetCommitRequest<'_> = call.decode()?;
@@ -37,6 +40,16 @@ pub(super) async fn handle(call: Call<'_>) -> Result<Outcome, Refusal> {
     call.reply(&codec::txn_commit_response(&reply))
 }
 
+/// Clients before version 2 take COORDINATOR_LOAD_IN_PROGRESS for the end of everything.
+///
+/// Source: Kafka `KafkaApis.handleTxnOffsetCommitRequest`, KAFKA-7296.
+fn told(code: i16, version: i16) -> i16 {
+    match code == ErrorCode::CoordinatorLoadInProgress.code() && version < LOADING {
+        true => error::COORDINATOR_NOT_AVAILABLE,
+        false => code,
+    }
+}
+
 async fn write(
     call: &Call<'_>,
     request: &TxnOffsetCommitRequest<'_>,
@@ -50,9 +63,10 @@ async fn write(
     {
         return Ok(commit.failed(error::INVALID_REQUEST));
     }
+    let failed = |commit: &CommitRequest, code| commit.failed(told(code, call.version));
     let host = match broker.groups.serving(&commit.group_id).await {
         Ok(host) => host,
-        Err(code) => return Ok(commit.failed(code)),
+        Err(code) => return Ok(failed(&commit, code)),
     };
     let (id, epoch) = (
         ProducerId(request.producer_id),
@@ -65,7 +79,7 @@ async fn write(
         let joining = Joining::of_offsets(call.version);
         let codes = join(broker, joining, member, place).await;
         if let Some(code) = codes.into_iter().find(|code| *code != error::NONE) {
-            return Ok(commit.failed(code));
+            return Ok(failed(&commit, code));
         }
     }
     let producer = Producer { id, epoch, markers };

@@ -22,6 +22,7 @@ mod full_disk;
 mod fuzz;
 mod growth;
 mod heavy;
+mod loading;
 mod log_dirs;
 mod malformed;
 mod metrics;
