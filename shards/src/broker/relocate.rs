@@ -10,7 +10,8 @@ use crate::api::{Broker, change};
 use crate::catalog::Topic;
 use crate::catalog::records::new_directory;
 use crate::catalog::relocation::{Recorded, Relocation, RelocationError};
-use crate::partition::CopyError;
+use crate::config::dynamic;
+use crate::partition::{CopyError, Pace};
 
 /// How long it rests when a partition cannot be copied now.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -84,6 +85,18 @@ pub(super) async fn relocate_forever(broker: Rc<Broker>) {
     }
 }
 
+/// Bytes a second at which this shard may copy: its broker's, of which it has its share where the node
+/// is one broker.
+fn rate(broker: &Broker) -> f64 {
+    let (id, sharing) = match broker.one_address() {
+        true => (broker.settings.stored_id(), broker.shards()),
+        false => (broker.id(), 1),
+    };
+    let own = broker.image().broker(&id.to_string());
+    let rate = dynamic::copy_rate(&broker.holdings.settings(), &own);
+    rate as f64 / f64::from(sharing)
+}
+
 /// `false`: not now.
 async fn relocate(
     broker: &Rc<Broker>,
@@ -103,12 +116,16 @@ async fn relocate(
         }
     };
     relocation.bytes.set(0);
+    let pace = Pace::new();
+    pace.limit(rate(broker));
     let told = |bytes: u64, offset: odradek_engine::types::Offset| {
         relocation.bytes.set(relocation.bytes.get() + bytes);
         relocation.offset.set(relocation.offset.get().max(offset));
+        // What is set meanwhile is followed at once.
+        pace.limit(rate(broker));
         !relocation.called_off() && !broker.stopping()
     };
-    let copied = copy.ahead(told).await;
+    let copied = copy.ahead(&pace, told).await;
     let outcome = match copied {
         Ok(()) => {
             holdings.ready(Some((key, Rc::new(copy))));

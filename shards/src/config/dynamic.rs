@@ -7,18 +7,21 @@
 //!
 //! Source: Kafka `DynamicBrokerConfig`.
 
-use super::ConfigError;
 use super::layers::Given;
 use super::row::{Known, Role, Update, known};
 use super::topic::TOPIC;
+use super::{ConfigError, Settings};
 
-/// Bytes per second at which replicas are copied, per broker. Accepted for the tools that set
-/// them around every reassignment.
+/// Bytes per second at which replicas are copied, per broker. Those between brokers are accepted for
+/// the tools that set them around every reassignment.
 const THROTTLES: &[&str] = &[
     "follower.replication.throttled.rate",
     "leader.replication.throttled.rate",
-    "replica.alter.log.dirs.io.max.bytes.per.second",
+    COPY_RATE,
 ];
+
+/// The one between log directories.
+const COPY_RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 
 /// How many connections there may be, and how fast they come: `net::Gate` follows them.
 const CONNECTIONS: &[&str] = &[
@@ -34,6 +37,14 @@ const ASKED: &[&str] = &["producer.id.expiration.ms"];
 /// Whether a setting is one shard's, and not the node's.
 pub fn is_throttle(name: &str) -> bool {
     THROTTLES.contains(&name)
+}
+
+/// Bytes a second at which a broker copies partitions between its log directories: what is given for
+/// its id alone, else what holds for all.
+pub fn copy_rate(settings: &Settings, own: &Given) -> i64 {
+    // It was checked when it was given.
+    let given = own.get(COPY_RATE).and_then(|text| text.trim().parse().ok());
+    given.unwrap_or(settings.replica_alter_log_dirs_io_max_bytes_per_second)
 }
 
 /// What is given for one id: its throttles, and what is the node's.

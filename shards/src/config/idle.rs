@@ -347,7 +347,6 @@ pub static IDLE: &[Row] = &[
     row("remote.log.storage.manager.class.path", String, None, Any, ReadOnly, Tiered),
     row("remote.log.storage.manager.impl.prefix", String, Some("rsm.config."), NotEmpty, ReadOnly, Tiered),
     row("remote.log.storage.system.enable", Boolean, Some("false"), Any, ReadOnly, Tiered),
-    internal("replica.alter.log.dirs.io.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(0), ClusterWide, Replication),
     row("replica.fetch.backoff.ms", Int, Some("1000"), AtLeast(0), ReadOnly, Replication),
     row("replica.fetch.max.bytes", Int, Some("1048576"), AtLeast(0), ReadOnly, Replication),
     row("replica.fetch.min.bytes", Int, Some("1"), Any, ReadOnly, Replication),

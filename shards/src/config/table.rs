@@ -16,9 +16,20 @@ use super::{ConfigError, NODE_ID_MAX, SHARDS_MAX};
 use Check::{Among, Any, AtLeast, Between, Fraction, GzipLevel, NotEmpty, OneOf, SomeAmong};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 
+/// Whether it is one of Kafka's internal settings.
+macro_rules! internal {
+    () => {
+        false
+    };
+    (internal) => {
+        true
+    };
+}
+
 macro_rules! settings {
     ($($section:literal { $($(#[doc = $doc:literal])+
-        $vis:vis $field:ident: $type:ty = $name:literal, $default:expr, $check:expr, $update:expr;)+ })+) => {
+        $vis:vis $field:ident: $type:ty = $name:literal, $default:expr, $check:expr, $update:expr
+        $(, $internal:ident)?;)+ })+) => {
         /// The implemented settings' values, as given or by default, each within its range.
         #[derive(Debug, Clone, PartialEq)]
         pub struct Values { $($($(#[doc = $doc])+ $vis $field: $type,)+)+ }
@@ -30,7 +41,7 @@ macro_rules! settings {
             default: $default,
             check: $check,
             update: $update,
-            internal: false,
+            internal: internal!($($internal)?),
             role: Role::Implemented { section: $section, meaning: concat!($($doc, "\n"),+) },
         },)+)+];
 
@@ -227,6 +238,11 @@ settings! {
     /// Directory for the metadata log, the checkpoints and the marker of a clean stop. No value: the
     /// first of log.dirs.
     pub(super) metadata_log_dir: Option<String> = "metadata.log.dir", None, Any, ReadOnly;
+    /// Bytes a second at which a broker copies partitions from one log directory to another, at most:
+    /// where each shard is a broker that is each one's, else it is shared among the shards. It may be
+    /// set for one broker or for all, also while partitions are copied. A partition to which more is
+    /// appended meanwhile does not arrive; until it does, retention and compaction leave it alone.
+    pub replica_alter_log_dirs_io_max_bytes_per_second: i64 = "replica.alter.log.dirs.io.max.bytes.per.second", Some("9223372036854775807"), AtLeast(0), ClusterWide, internal;
     /// Size in bytes at which a new segment begins.
     pub log_segment_bytes: i32 = "log.segment.bytes", Some("1073741824"), AtLeast(1_048_576), ClusterWide;
     /// Milliseconds after which a new segment begins even if the old one is not full. No value:

@@ -6,6 +6,9 @@
 //! is not copied yet follows while nobody writes. So it is out of reach for as long as it takes to
 //! copy some MiB, not for as long as the whole takes.
 //!
+//! All but that is paced. A copy that may not be as fast as what is appended goes on until it may, as
+//! in Kafka.
+//!
 //! Invariant: from the beginning of a copy to its end no segment is taken out of the log.
 //!
 //! Absent on purpose: which directory, who is told, when the copy is the partition; see
@@ -21,7 +24,7 @@ use odradek_engine::io::{Errno, Handle, Io, OpenMode};
 use odradek_engine::log::file_stem;
 use odradek_engine::types::Offset;
 
-use super::Partition;
+use super::{Pace, Partition};
 
 /// Bytes of one read and write.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -29,7 +32,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 const FLUSH_BYTES: u64 = 16 << 20;
 /// So little may be left for when nobody writes.
 const REST_BYTES: u64 = 4 << 20;
-/// So often more than that may have been appended meanwhile.
+/// So often more than that may have been appended meanwhile, if the disk is what is too slow.
 const ROUNDS_MAX: usize = 16;
 /// How often it is looked whether a segment is finished.
 const LOOK: Duration = Duration::from_millis(2);
@@ -90,20 +93,26 @@ impl LogCopy {
     ///
     /// # Errors
     /// [`CopyError`]: the copy is of no use.
-    pub async fn ahead(&mut self, told: impl Fn(u64, Offset) -> bool) -> Result<(), CopyError> {
-        for _ in 0..ROUNDS_MAX {
+    pub async fn ahead(
+        &mut self,
+        pace: &Pace,
+        told: impl Fn(u64, Offset) -> bool,
+    ) -> Result<(), CopyError> {
+        let mut rounds = 0;
+        loop {
             let closed = self.close_segments(&told).await?;
             for (base, next) in closed {
-                self.segment(base, &told).await?;
+                self.segment(base, pace, &told).await?;
                 self.may_go_on(told(0, next))?;
             }
+            rounds += 1;
             let left =
                 |log: &odradek_engine::log::Log| log.segments().next_back().map(|one| one.size);
-            if self.partition.with_log(left).unwrap_or(0) <= REST_BYTES {
-                break;
+            let little = self.partition.with_log(left).unwrap_or(0) <= REST_BYTES;
+            if little || rounds >= ROUNDS_MAX && !pace.is_limited() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     fn may_go_on(&self, wanted: bool) -> Result<(), CopyError> {
@@ -145,6 +154,7 @@ impl LogCopy {
     async fn segment(
         &mut self,
         base: Offset,
+        pace: &Pace,
         told: &impl Fn(u64, Offset) -> bool,
     ) -> Result<(), CopyError> {
         for extension in ["log", "index", "timeindex", "txnindex"] {
@@ -153,7 +163,7 @@ impl LogCopy {
                 continue;
             }
             let go_on = |bytes| self.may_go_on(told(bytes, Offset(0)));
-            match self.file(&name, u64::MAX, go_on).await {
+            match self.file(&name, u64::MAX, pace, go_on).await {
                 Ok(()) => self.done.insert(name),
                 // It may come to be, and is copied in the end.
                 Err(CopyError::Read(Errno(libc::ENOENT))) if extension != "log" => continue,
@@ -175,13 +185,14 @@ impl LogCopy {
             let active = log.segments().next_back();
             active.map(|active| (format!("{}.log", file_stem(active.base)), active.size))
         });
+        let unpaced = Pace::new();
         let listed = io.list(&self.partition.directory).await;
         for name in listed.map_err(CopyError::Read)? {
             let litter = name.ends_with(".tmp") || name.ends_with(".deleted");
             if !litter && !self.done.contains(&name) {
                 let size = active.as_ref().filter(|(active, _)| *active == name);
                 let most = size.map_or(u64::MAX, |(_, size)| *size);
-                self.file(&name, most, |_| Ok(())).await?;
+                self.file(&name, most, &unpaced, |_| Ok(())).await?;
             }
         }
         io.sync_directory(&self.to).await.map_err(CopyError::Write)
@@ -191,6 +202,7 @@ impl LogCopy {
         &self,
         name: &str,
         most: u64,
+        pace: &Pace,
         go_on: impl Fn(u64) -> Result<(), CopyError>,
     ) -> Result<(), CopyError> {
         let io = &self.partition.ground.io;
@@ -206,7 +218,7 @@ impl LogCopy {
         };
         let copied = match io.open(&self.to.join(name), mode).await {
             Ok(to) => {
-                let copied = contents(io, from, to, most, go_on).await;
+                let copied = contents(io, from, to, most, pace, go_on).await;
                 io.close(to).await;
                 copied
             }
@@ -223,6 +235,7 @@ async fn contents(
     from: Handle,
     to: Handle,
     most: u64,
+    pace: &Pace,
     go_on: impl Fn(u64) -> Result<(), CopyError>,
 ) -> Result<(), CopyError> {
     let (mut at, mut flushed) = (0, 0);
@@ -238,6 +251,9 @@ async fn contents(
             written.map_err(CopyError::Write)?;
             at += got as u64;
             go_on(got as u64)?;
+            let wanted = || go_on(0).is_ok();
+            pace.spend(io, got as u64, wanted).await;
+            go_on(0)?;
         }
         if got < CHUNK_BYTES || at == most {
             return io.sync(to).await.map_err(CopyError::Write);

@@ -14,9 +14,10 @@ use odradek_wire::elect_leaders::{ElectLeadersRequest, ElectLeadersResponse, Top
 use odradek_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use odradek_wire::{ErrorCode, Message, Reader};
 
-use crate::common::{Client, LATEST, METADATA, TestNode, batch, wait_until};
+use crate::common::{Client, LATEST, METADATA, TestNode, batch, wait_for, wait_until};
 use crate::faulty_disk::{Call, Fault, FaultyDisk, Rule};
 use crate::metrics::{series, sum};
+use crate::settings::{BROKER, DELETE, SET, alter};
 
 const ALTER: i16 = AlterReplicaLogDirsRequest::MAX_VERSION;
 const DESCRIBE: i16 = DescribeLogDirsRequest::MAX_VERSION;
@@ -29,6 +30,8 @@ struct Told {
     total: i64,
     /// Partitions, and whether they are on their way here.
     partitions: BTreeMap<(String, i32), bool>,
+    /// Bytes that are here of those that are.
+    copied: BTreeMap<(String, i32), i64>,
 }
 
 /// By the directory's last name; what all shards tell.
@@ -46,6 +49,9 @@ fn told(node: &TestNode) -> BTreeMap<String, Told> {
             for topic in &result.topics {
                 for one in &topic.partitions {
                     let key = (topic.name.to_owned(), one.partition_index);
+                    if one.is_future_key {
+                        told.copied.insert(key.clone(), one.partition_size);
+                    }
                     told.partitions.insert(key, one.is_future_key);
                 }
             }
@@ -612,5 +618,64 @@ fn a_partition_moves_between_directories_while_it_is_written() {
     node.stop();
     node.run();
     check(&mut node.client(), "t", 0, next);
+    node.stop();
+}
+
+/// Bytes that are copied of a partition on its way.
+fn copied(node: &TestNode, topic: &str, index: i32) -> Option<i64> {
+    let key = (topic.to_owned(), index);
+    told(node)
+        .values()
+        .find_map(|told| told.copied.get(&key).copied())
+}
+
+#[test]
+fn copies_keep_to_their_rate_which_may_change_meanwhile() {
+    const RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let [a, b] = ["a", "b"].map(|name| home.path().join(name));
+    let mut node = prepare(&[&a, &b], &[("log.segment.bytes", "1048576")]);
+    node.run();
+    let mut client = node.client();
+    assert_eq!(client.create_topic("t", 1, &[]), ErrorCode::None);
+    let mut stored = 0;
+    let mut store = |client: &mut Client, count| {
+        for _ in 0..count {
+            assert_eq!(client.store("t", 0, &batch(&[&value(stored)])), stored);
+            stored += 1;
+        }
+        stored
+    };
+    store(&mut client, 300);
+    let (all, own) = ((BROKER, ""), (BROKER, "1000"));
+    // For all, until there is another for this one; for this one, until there is none.
+    for (slow, fast) in [
+        ((all, SET, "1"), (own, SET, "100000000")),
+        ((own, SET, "1"), (own, DELETE, "")),
+    ] {
+        let set = |(broker, operation, rate)| {
+            alter(&mut node.client(), broker, &[(RATE, operation, rate)]);
+        };
+        set(slow);
+        let from = place(&node, "t", 0);
+        let to = if from == "a" { &b } else { &a };
+        assert_eq!(send(&node, "t", 0, to), ErrorCode::None);
+        let part = wait_for("it begins", || {
+            copied(&node, "t", 0).filter(|bytes| *bytes > 0)
+        });
+        // One read goes at once, and the next when that is made up for: days later.
+        let most = 1 << 20;
+        assert!(part <= most, "{part} bytes");
+        store(&mut client, 100);
+        assert_eq!(copied(&node, "t", 0), Some(part));
+        assert_eq!(place(&node, "t", 0), from);
+        set(fast);
+        wait_until("it has moved", || place(&node, "t", 0) != from);
+        // What holds for all is in the way no more.
+        alter(&mut client, all, &[(RATE, DELETE, "")]);
+    }
+    let stored = store(&mut client, 1);
+    check(&mut client, "t", 0, stored);
+    wait_until("nothing is left behind", || is_tidy(&[&a, &b]));
     node.stop();
 }

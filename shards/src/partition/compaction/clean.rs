@@ -16,8 +16,8 @@ use super::Partition;
 use super::batches::Batches;
 use super::exchange::discard;
 use super::output::Output;
-use super::pace::Pace;
 use super::slices::{Share, Slices};
+use crate::partition::Pace;
 use crate::partition::side_files::{read_aborted, read_side};
 
 /// Reads below this cost more than they take memory.

@@ -15,7 +15,6 @@ mod batches;
 mod clean;
 mod exchange;
 mod output;
-mod pace;
 mod replace;
 mod slices;
 
@@ -31,7 +30,6 @@ use odradek_engine::types::{Offset, Timestamp};
 
 pub use self::clean::{CleanError, Cleaned, Means};
 pub(super) use self::exchange::recover;
-pub use self::pace::Pace;
 pub use self::slices::Share;
 use super::side_files::read_side;
 use super::{Partition, PartitionName, State};
