@@ -6,6 +6,7 @@ use odradek_engine::record::{BatchBuilder, Compression, headers};
 use odradek_engine::types::{ProducerEpoch, ProducerId, Sequence};
 
 use crate::common::{EARLIEST, LATEST, TestNode, batch, build, wait_until};
+use crate::settings::{BROKER, SET, alter};
 
 /// Offsets, times, sequences and checksums are right in the topic's codec, too.
 #[test]
@@ -84,6 +85,57 @@ fn batches_are_stored_in_the_codec_that_their_topic_asks_for() {
     assert_eq!(client.create_topic("small", 1, &settings), ErrorCode::None);
     let refused = client.produce("small", 0, 1, &batch_of(Gzip, 0));
     assert_eq!(refused.error, ErrorCode::MessageTooLarge);
+}
+
+/// As a topic asks, or the node for topics that do not; from one batch to the next.
+#[test]
+fn batches_are_compressed_at_the_level_that_is_asked_for() {
+    const TOPIC: i8 = 2;
+    let node = TestNode::start(&[]);
+    let mut client = node.client();
+    // Words in an order that repeats after long: who looks longer finds more.
+    let mut seed = 1u32;
+    let text: Vec<u8> = (0..20_000)
+        .flat_map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            format!("word{} ", (seed >> 24) % 97).into_bytes()
+        })
+        .collect();
+    let records = batch(&[&text]);
+    for (codec, low, high) in [
+        ("gzip", "1", "9"),
+        ("zstd", "-1000", "19"),
+        ("lz4", "1", "17"),
+    ] {
+        let level = format!("compression.{codec}.level");
+        let node_wide = format!("{codec}-by-the-node");
+        let settings = [("compression.type", codec)];
+        assert_eq!(
+            client.create_topic(&node_wide, 1, &settings),
+            ErrorCode::None
+        );
+        let settings = [("compression.type", codec), (&level, low)];
+        assert_eq!(client.create_topic(codec, 1, &settings), ErrorCode::None);
+        let mut sizes = Vec::new();
+        for (offset, asked) in [(0, low), (1, high)] {
+            alter(&mut client, (BROKER, ""), &[(&level, SET, asked)]);
+            alter(&mut client, (TOPIC, codec), &[(&level, SET, asked)]);
+            let mut of_both = Vec::new();
+            for topic in [codec, &node_wide] {
+                assert_eq!(client.store(topic, 0, &records), offset);
+                let fetched = client.fetch(topic, 0, offset, 1 << 20);
+                assert_eq!(client.consume(topic, 0, offset)[0].value, text);
+                of_both.push(fetched.bytes.len());
+            }
+            assert_eq!(of_both[0], of_both[1], "{codec} at {asked}");
+            sizes.push(of_both[0]);
+        }
+        match codec {
+            // Its library has one level, as the setting's documentation says.
+            "lz4" => assert_eq!(sizes[1], sizes[0]),
+            _ => assert!(sizes[1] < sizes[0] * 19 / 20, "{codec}: {sizes:?}"),
+        }
+    }
 }
 
 #[test]
