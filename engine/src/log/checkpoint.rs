@@ -182,6 +182,7 @@ impl Checkpoint {
             base: self.segment,
             size: self.end.position.0,
             latest: self.latest,
+            unproven: false,
             started: self.started,
             index: Some(SegmentIndex::resumed(self.segment, self.latest)),
             gap: Some(self.end),

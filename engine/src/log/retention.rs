@@ -1,5 +1,6 @@
 //! Which segments retention lets go of, and what follows from a higher log start offset.
 
+use super::index::TimestampOffset;
 use super::{Log, Recent, Segment};
 use crate::types::{Offset, Timestamp};
 
@@ -11,12 +12,7 @@ impl Log {
     /// `end`: nothing at or after it is taken (the high watermark).
     pub fn expire(&mut self, now: Timestamp, end: Offset) -> Vec<Segment> {
         let rules = self.rules.clone();
-        let aged = |segment: &Segment| {
-            rules.retention_ms >= 0
-                && segment.size > 0
-                && segment.latest.timestamp >= Timestamp(0)
-                && now.0.saturating_sub(segment.latest.timestamp.0) > rules.retention_ms
-        };
+        let aged = |segment: &Segment| !segment.unproven && segment.aged(now, rules.retention_ms);
         if self.next <= end
             && self.segments.iter().all(aged)
             && !self.pending()
@@ -43,6 +39,22 @@ impl Log {
         let first = self.segments[0].base;
         self.seals.retain(|seal| seal.base >= first);
         gone
+    }
+
+    /// The first segment, and its bytes, that age would remove by what only its `.timeindex` says.
+    pub fn doubted(&self, now: Timestamp) -> Option<(Offset, u64)> {
+        let aged = |segment: &&Segment| segment.aged(now, self.rules.retention_ms);
+        let mut aged = self.segments.iter().take_while(aged);
+        let found = aged.find(|segment| segment.unproven)?;
+        Some((found.base, found.size))
+    }
+
+    /// A segment's latest time by its batches.
+    pub fn tell_latest(&mut self, segment: Offset, latest: TimestampOffset) {
+        let mut segments = self.segments.iter_mut();
+        if let Some(found) = segments.find(|found| found.base == segment) {
+            (found.latest, found.unproven) = (latest, false);
+        }
     }
 
     /// Raises the log start offset; what lies before is not shown any more.

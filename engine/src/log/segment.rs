@@ -13,6 +13,9 @@ pub struct Segment {
     pub size: u64,
     /// Latest timestamp and the last offset of the batch that brought it.
     pub latest: TimestampOffset,
+    /// `latest` is what the `.timeindex` says, and nothing vouches for that: age removes nothing by it
+    /// before the batches [were asked](super::Log::tell_latest).
+    pub unproven: bool,
     /// The latest timestamp of its first batch; counts for time-based rolling and for the lag of
     /// compaction. `NONE` while there is none.
     pub started: Timestamp,
@@ -34,11 +37,20 @@ impl Segment {
                 timestamp: Timestamp::NONE,
                 offset: Offset::NONE,
             },
+            unproven: false,
             started: Timestamp::NONE,
             index: Some(SegmentIndex::new(base)),
             gap: None,
             aborted: AbortedList::default(),
         }
+    }
+
+    /// Whether its latest record is older than `retention_ms`; negative: that never is.
+    pub(super) fn aged(&self, now: Timestamp, retention_ms: i64) -> bool {
+        retention_ms >= 0
+            && self.size > 0
+            && self.latest.timestamp >= Timestamp(0)
+            && now.0.saturating_sub(self.latest.timestamp.0) > retention_ms
     }
 
     /// A position that the index gave, but not one in the gap.

@@ -6,7 +6,7 @@ use odradek_engine::io::Errno;
 use odradek_engine::log::checkpoint::Checkpoint;
 use odradek_engine::log::{Seal, Segment, file_stem};
 use odradek_engine::mutant::{self, Mutant};
-use odradek_engine::types::{Offset, Timestamp};
+use odradek_engine::types::{Offset, Position, Timestamp};
 
 use super::recover::{remove, remove_indexes};
 use super::stray::remove_directory;
@@ -104,6 +104,7 @@ impl Partition {
 
     /// Lets go of what retention no longer keeps. Gives the log start offset.
     pub async fn expire(&self, now: Timestamp, producers_ms: i64) -> Result<Offset, Errno> {
+        self.prove_latest(now).await;
         let (gone, start, unwritten) = {
             let mut state = self.state.borrow_mut();
             if self.check_read(&state).is_err() {
@@ -138,6 +139,32 @@ impl Partition {
             );
         }
         Ok(start)
+    }
+
+    /// Nothing is too old because an entry of a `.timeindex` says so, in which a bit may be another than
+    /// it was: Kafka believes it. The batches must say the same.
+    async fn prove_latest(&self, now: Timestamp) {
+        while let Some((base, size)) = self.with_log(|log| log.doubted(now)) {
+            let generation = self.generation();
+            let latest = match self.latest_by_batches(base, Position(size)).await {
+                Ok(latest) => latest,
+                Err(error) => {
+                    self.ground.troubles.log(&self.ground.io, || {
+                        tracing::error!(
+                            "how old segment {base} of {} is cannot be told, so it stays: {error}",
+                            self.name
+                        );
+                    });
+                    return;
+                }
+            };
+            let mut state = self.state.borrow_mut();
+            if state.generation() != generation || state.exchanging(base).is_some() {
+                // Its turn comes again.
+                return;
+            }
+            state.log.tell_latest(base, latest);
+        }
     }
 
     /// `unwritten`: the first segment that is left, if nothing is in its file yet.

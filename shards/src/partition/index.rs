@@ -4,7 +4,7 @@
 //! A gap is filled when somebody looks below it, or when its segment is finished; until then it
 //! costs nothing. Who looks first does the work, the others wait.
 
-use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex};
+use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex, TimestampOffset};
 use odradek_engine::log::{Seal, file_stem};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, Rules, validate_header};
 use odradek_engine::types::{Offset, Position};
@@ -51,7 +51,7 @@ impl Partition {
 
     async fn load(&self, base: Offset) -> Result<(), ReadError> {
         if let Some(gap) = self.with_log(|log| log.gap(base)) {
-            let entries = self.walk_headers(base, gap.position).await?;
+            let entries = self.walk_headers(base, Position(0), gap.position).await?;
             self.state.borrow_mut().log.fill_gap(base, entries);
             return Ok(());
         }
@@ -72,7 +72,7 @@ impl Partition {
         let stem = self.directory.join(file_stem(base));
         let index = match read_index(&self.ground.io, &stem, base, size, next).await {
             Some(index) => Ok(index),
-            None => self.walk_headers(base, Position(size)).await,
+            None => self.walk_headers(base, Position(0), Position(size)).await,
         };
         let mut state = self.state.borrow_mut();
         if state.generation() != generation || state.exchanging(base).is_some() {
@@ -85,11 +85,47 @@ impl Partition {
         Ok(())
     }
 
-    /// The index of the first `end` bytes of a segment, from its batches' headers.
-    async fn walk_headers(&self, base: Offset, end: Position) -> Result<SegmentIndex, ReadError> {
+    /// The latest time in a finished segment of so many bytes, by its batches' headers. The index says
+    /// where to look: what its last entry tells lies behind the entry before, so that no entry is
+    /// taken at its word.
+    pub(super) async fn latest_by_batches(
+        &self,
+        base: Offset,
+        end: Position,
+    ) -> Result<TimestampOffset, ReadError> {
+        let next = self.with_log(|log| {
+            let mut behind = log.segments().skip_while(|other| other.base <= base);
+            behind.next().map_or(log.next(), |next| next.base)
+        });
+        let stem = self.directory.join(file_stem(base));
+        if let Some(index) = read_index(&self.ground.io, &stem, base, end.0, next).await
+            && let Some(before) = index.times().len().checked_sub(2)
+            && let Some(before) = index.times().iter().nth(before)
+        {
+            let from = index.lookup(before.offset).position;
+            // An entry that leads to no batch leads nowhere: then all of them are asked.
+            if let Ok(rest) = self.walk_headers(base, from, end).await {
+                let rest = rest.latest();
+                return Ok(match rest.timestamp >= before.timestamp {
+                    true => rest,
+                    false => before,
+                });
+            }
+        }
+        let all = self.walk_headers(base, Position(0), end).await?;
+        Ok(all.latest())
+    }
+
+    /// The index of a segment's bytes in a range, from its batches' headers.
+    async fn walk_headers(
+        &self,
+        base: Offset,
+        from: Position,
+        end: Position,
+    ) -> Result<SegmentIndex, ReadError> {
         let rules = self.with_log(|log| log.rules().index);
         let mut index = SegmentIndex::new(base);
-        let mut at = 0;
+        let mut at = from.0;
         while at < end.0 {
             let bytes = self.bytes(base, at, WALK_BYTES).await?;
             let from = at;
@@ -123,7 +159,10 @@ impl Partition {
         let (Ok(offsets), Ok(times)) = (offsets, times) else {
             return;
         };
-        match self.walk_headers(seal.base, gap.position).await {
+        match self
+            .walk_headers(seal.base, Position(0), gap.position)
+            .await
+        {
             Ok(entries) => {
                 let mut whole = SegmentIndex::from_parts(offsets, times);
                 whole.prepend(entries.clone());

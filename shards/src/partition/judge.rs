@@ -100,6 +100,7 @@ pub(super) async fn trust(
     Some(Segment {
         size,
         latest,
+        unproven: true,
         started: first.map_or(latest.timestamp, |first| first.timestamp),
         index: Some(index),
         ..Segment::new(base)

@@ -265,6 +265,60 @@ fn retention_by_time_empties_the_log_and_keeps_the_end() {
     check(&mut client, 16);
 }
 
+/// Kafka believes an index by time: one entry of it that is another decides over a segment there.
+#[test]
+fn what_one_entry_of_an_index_calls_old_is_kept_if_its_batches_are_not() {
+    const HOUR: i64 = 3_600_000;
+    let mut node = TestNode::start(&[
+        ("log.segment.bytes", SEGMENT),
+        ("log.retention.ms", "36000000"),
+    ]);
+    let mut client = node.client();
+    for topic in ["lone", "last", "old"] {
+        node.create(topic);
+    }
+    let now = now_ms();
+    // All of one time: the index has one entry.
+    for number in 0..15 {
+        client.store("lone", 0, &batch_at(now, &[&vec![number; 100_000]]));
+    }
+    // Old but for the last of a segment.
+    fill(&mut client, "last", 9, now - 24 * HOUR);
+    client.store("last", 0, &batch_at(now, &[&[9; 100_000]]));
+    client.store("last", 0, &batch_at(now, &[b"active"]));
+    fill(&mut client, "old", 15, now - 24 * HOUR);
+    node.stop();
+    let spoil = |path: &Path, entry: usize, time: i64| {
+        let mut bytes = read(path);
+        assert_eq!(bytes.len(), (entry + 1) * 12, "{}", path.display());
+        bytes[entry * 12..][..8].copy_from_slice(&time.to_be_bytes());
+        std::fs::write(path, bytes).expect("written");
+    };
+    for (_, path) in node.files("lone", 0, "timeindex") {
+        spoil(&path, 0, now - 24 * HOUR);
+    }
+    let (_, path) = &node.files("last", 0, "timeindex")[0];
+    let times = time_index(path);
+    let [.., (before, _), (last, _)] = times[..] else {
+        panic!("{times:?}");
+    };
+    assert_eq!(last, now);
+    spoil(path, times.len() - 1, before + 1);
+    node.set("log.retention.check.interval.ms", "50");
+    node.run();
+    let mut client = node.client();
+    let mut begins = |topic| client.list_offsets(topic, 0, EARLIEST).offset;
+    wait_until("what is old goes", || begins("old") == 15);
+    // What comes now goes in a later pass, before which all have had their turn.
+    let mut filler = node.client();
+    fill(&mut filler, "old", 15, now - 24 * HOUR);
+    wait_until("so does what is older than it came", || begins("old") == 30);
+    assert_eq!((begins("lone"), begins("last")), (0, 0));
+    assert_eq!(filler.consume("lone", 0, 0).len(), 15);
+    assert_eq!(filler.consume("last", 0, 0).len(), 11);
+    node.stop();
+}
+
 #[test]
 fn times_that_go_back_are_found() {
     let node = TestNode::start(&[("log.segment.bytes", SEGMENT)]);
