@@ -12,7 +12,9 @@ use odradek_wire::produce::ProduceResponse;
 use crate::common::{
     Client, EARLIEST, LATEST, PRODUCE, TestNode, batch, now_ms, produce_request, reseal, wait_until,
 };
+use crate::metrics::commit;
 use crate::settings::alter;
+use crate::transactions::steps::{Producer, TOPIC, committed, coordinator};
 
 const KEYS: u64 = 5;
 const BATCHES: u64 = 60;
@@ -118,6 +120,61 @@ fn the_last_record_of_every_key_stays_over_a_kill() {
     let report = verify_partition(&node.partition("t", 0), checks).expect("readable");
     assert_eq!(report.faults, [], "gaps only where the log says so");
     assert!(report.records < BATCHES);
+}
+
+/// The node's own topics: what is known of a group or of a transactional id is what came last.
+#[test]
+fn offsets_of_groups_and_states_of_transactions_are_compacted_and_survive_a_kill() {
+    const GROUPS: &str = "__consumer_offsets";
+    const TRANSACTIONS: &str = "__transaction_state";
+    const TIMES: i64 = 300;
+    // Few records fill a segment, and fewer than so many are in the one that is written to.
+    const SEGMENT: &str = "8192";
+    const FEW: usize = 100;
+    let mut node = TestNode::start(&[
+        ("log.cleaner.backoff.ms", "30"),
+        ("num.partitions", "4"),
+        ("offsets.topic.num.partitions", "1"),
+        ("offsets.topic.segment.bytes", SEGMENT),
+        ("transaction.state.log.num.partitions", "1"),
+        ("transaction.state.log.segment.bytes", SEGMENT),
+    ]);
+    node.create(TOPIC);
+    // Once at the beginning, and again and again.
+    commit(&node, "still", TOPIC, 0, 7);
+    let mut still = Producer::begin(&node, "still", 2);
+    still.write(&[0], "first");
+    still.end(true);
+    for number in 0..TIMES {
+        commit(&node, "busy", TOPIC, 0, number);
+        Producer::begin(&node, "busy", 2);
+    }
+    let is_small = |client: &mut Client, topic| {
+        let found = client.consume(topic, 0, 0).len();
+        found < FEW && client.list_offsets(topic, 0, LATEST).offset >= TIMES
+    };
+    let mut client = node.client();
+    for topic in [GROUPS, TRANSACTIONS] {
+        wait_until("it is compacted", || is_small(&mut client, topic));
+        node.logged(&format!("compacted {topic}-0 up to offset"));
+    }
+    node.kill();
+    node.run();
+    let mut client = node.client();
+    for topic in [GROUPS, TRANSACTIONS] {
+        assert!(
+            is_small(&mut client, topic),
+            "{topic} is as small as before"
+        );
+    }
+    assert_eq!(committed(&mut client, "still"), Ok(7));
+    assert_eq!(committed(&mut client, "busy"), Ok(TIMES - 1));
+    still.client = coordinator(&node, "still");
+    still.write(&[0], "second");
+    still.end(true);
+    let busy = Producer::begin(&node, "busy", 2);
+    assert_eq!(i64::from(busy.epoch), TIMES);
+    node.stop();
 }
 
 /// A batch of one record, says its header; what is compressed in it are zeros without end.
