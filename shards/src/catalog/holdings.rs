@@ -210,9 +210,11 @@ impl Holdings {
             return Err(Unhosted::Failed);
         };
         let gate = Gate::new();
-        self.hosted
-            .borrow_mut()
-            .insert(key, Slot::Opening(gate.clone()));
+        let opening = Slot::Opening(gate.clone());
+        let before = self.hosted.borrow_mut().insert(key, opening);
+        // It has failed before. Until it is open again a stop is no clean one, whichever way that ends.
+        let again = usize::from(before.is_some());
+        self.under_way.set(self.under_way.get() + again);
         let turn = self.opens.acquire().await;
         let (opening, config) = self.opening(topic, index, directory.clone());
         let opened = Partition::open(&self.ground, opening).await;
@@ -225,9 +227,15 @@ impl Holdings {
         let result = match opened {
             // It moved meanwhile, or was deleted: it is not this shard's any more.
             _ if !awaited => Err(Unhosted::Elsewhere),
-            // Opened while the node stopped: not used, so there is nothing to close.
-            Ok(_) if self.stopping() => {
+            // While the node stopped: not used, so there is nothing to close.
+            _ if self.stopping() && before.is_none() => {
                 self.hosted.borrow_mut().remove(&key);
+                Err(Unhosted::Failed)
+            }
+            // As before.
+            Ok(_) if self.stopping() => {
+                let failed = Slot::Failed(self.ground.io.now());
+                self.hosted.borrow_mut().insert(key, failed);
                 Err(Unhosted::Failed)
             }
             Ok(open) => {
@@ -256,6 +264,9 @@ impl Holdings {
                 Err(Unhosted::Failed)
             }
         };
+        if !self.stopping() {
+            self.under_way.set(self.under_way.get() - again);
+        }
         gate.open();
         result
     }
