@@ -48,7 +48,7 @@ fn take_unknown(image: &Image, request: &mut coordinator::OffsetDeleteRequest) -
     for (name, partitions) in &mut request.topics {
         let topic = image.topic(name);
         let exists = |index: &i32| topic.is_some_and(|topic| topic.entry(*index).is_some());
-        let absent = partitions.iter().filter(|index| !exists(*index));
+        let absent = partitions.iter().filter(|index| !exists(index));
         let absent: Vec<_> = absent
             .map(|index| (*index, error::UNKNOWN_TOPIC_OR_PARTITION))
             .collect();
