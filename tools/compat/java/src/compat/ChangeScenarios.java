@@ -20,6 +20,7 @@ import org.apache.kafka.clients.admin.AlterConfigOp.OpType;
 import org.apache.kafka.clients.admin.AlterConfigsOptions;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreatePartitionsOptions;
+import org.apache.kafka.clients.admin.ListTransactionsOptions;
 import org.apache.kafka.clients.admin.LogDirDescription;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -256,7 +257,8 @@ final class ChangeScenarios {
             equal(1, states.size(), "producers");
             equal(4, states.get(0).lastSequence(), "last sequence");
             check(states.get(0).currentTransactionStartOffset().isEmpty(), "a transaction");
-            check(get(admin.listTransactions().all()).isEmpty(), "transactions");
+            var mine = new ListTransactionsOptions().filterProducerIds(Set.of(states.get(0).producerId()));
+            check(get(admin.listTransactions(mine).all()).isEmpty(), "transactions");
         }
     }
 
