@@ -209,8 +209,8 @@ async fn stop(broker: &Rc<Broker>) {
     broker.passed_on.answered(&broker.io).await;
     broker.groups.stop();
     broker.transactions.stop();
-    let doubtful = broker.holdings.moving() > 0 || !broker.holdings.failed().is_empty();
-    let unclean = Rc::new(Cell::new(doubtful));
+    let doubtful = || broker.holdings.moving() > 0 || !broker.holdings.failed().is_empty();
+    let unclean = Rc::new(Cell::new(doubtful()));
     let open = broker.holdings.open_partitions().into_iter();
     let told = unclean.clone();
     let closing = open.map(move |hosted| {
@@ -224,7 +224,8 @@ async fn stop(broker: &Rc<Broker>) {
     abreast(&broker.spawner, PARTITIONS_AT_ONCE, closing).await;
     let poisoned = |partition: &Partition| partition.poisoned().is_some();
     let open = broker.holdings.open_partitions();
-    if open.iter().any(|hosted| poisoned(&hosted.partition)) {
+    // A move may have begun meanwhile, where the stop did not wait for changes to end.
+    if doubtful() || open.iter().any(|hosted| poisoned(&hosted.partition)) {
         unclean.set(true);
     }
     if let Some(controller) = &broker.controller {

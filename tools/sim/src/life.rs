@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use odradek_engine::io::Io;
 use odradek_engine::io::sim::SimWorld;
-use odradek_shards::broker::{Boot, BootError, Broker, Endpoint, log_dirs, start, until_stopped};
+use odradek_shards::broker::{
+    Boot, BootError, Broker, Endpoint, end_changes, log_dirs, start, until_stopped,
+};
 use odradek_shards::net::Gate;
 use odradek_shards::runtime::Mailboxes;
 
@@ -33,6 +35,8 @@ use crate::transactor::{Transactor, transact};
 
 /// Whoever waits longer than this, in virtual time, waits forever.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// As the node's own.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What outlives a life.
 pub struct Cast {
@@ -184,6 +188,8 @@ async fn stop(site: &Site, serving: &Serving, last: bool, rng: &mut Rng) {
     if last {
         judge_at_rest(site, &brokers, rng).await;
     }
+    // As the node does, and it goes on without.
+    let _ = within(io, CHANGE_PATIENCE, end_changes(brokers[0].clone())).await;
     for broker in brokers.into_iter().rev() {
         broker.request_stop(broker.shard == 0);
         let shard = broker.shard;
