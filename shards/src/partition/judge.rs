@@ -198,7 +198,9 @@ impl Walk<'_> {
                         at += walked as u64;
                         behind = Behind::of(&bytes, began, at);
                         whole = why == END_OF_FILE;
-                        if why != END_OF_FILE && why != ZEROS {
+                        // Behind a log that is written to there may be zeros, not in a finished file.
+                        let padding = why == ZEROS && !self.finished(base);
+                        if why != END_OF_FILE && !padding {
                             tracing::warn!(
                                 partition = %self.opening.name,
                                 "the log ends at offset {}, position {at} of segment {}: {why} \

@@ -8,8 +8,10 @@
 //! A disk that fails writes or flushes may lose what was not durable: in a life in which it did so
 //! to a partition, or in which a partition was refused, only what is durable is promised there.
 //!
-//! A partition some of whose bytes at rest were changed is *spoiled*: it may end early, and parts of
-//! it may not be readable. What is read is right all the same.
+//! A partition some of whose bytes at rest were changed is *spoiled*: it may end where they are, and
+//! parts of it from there on may not be readable. What is read is right all the same, what lies before
+//! is there, and nothing ends in silence: a reader is told at which offset, or the node's log says so
+//! with partition and offset when it recovers.
 //!
 //! An idempotent producer that sends a stored batch again is told its offset, for the last five
 //! batches. A restart makes the node forget some of them, exactly as it does Apache Kafka (4.3.1):
@@ -29,10 +31,12 @@ use std::collections::BTreeMap;
 use odradek_shards::partition::Standing;
 
 use crate::fetch::Whole;
+use crate::harm::Harm;
 use crate::keyed::{Latest, Tombstones};
 use crate::keys::{HOLE, MARKER, is_marker};
 use crate::ledger::Ledger;
 use crate::plan::{End, Plan};
+use crate::reports;
 
 /// Who wrote a record: producer, and its number there.
 pub type Id = (u32, u64);
@@ -75,6 +79,8 @@ struct Log {
     /// Refused in this life.
     troubled: bool,
     spoiled: bool,
+    /// Batches that are not what was written, as far as they are still there.
+    harms: Vec<Harm>,
     /// The log at the start of this life: its first offset, its records, and the offset of the
     /// snapshot that the producers' state was rebuilt from.
     found: (i64, Vec<Id>, i64),
@@ -94,6 +100,8 @@ pub struct Oracle {
     moves: bool,
     /// Somebody meddles with the state file.
     meddled: bool,
+    /// What was changed on the disk, by its kind.
+    pub damages: BTreeMap<&'static str, u64>,
     /// Damage that was noticed, by whom.
     pub detections: BTreeMap<&'static str, u64>,
     /// Whether the next start may be a clean one, and whether it may be another.
@@ -129,6 +137,7 @@ impl Oracle {
             rough: false,
             moves: plan.shards > 1,
             meddled: plan.meddling,
+            damages: BTreeMap::new(),
             detections: BTreeMap::new(),
             clean: (true, true),
             ledger: Ledger::default(),
@@ -196,9 +205,12 @@ impl Oracle {
         }
     }
 
-    /// Bytes of a partition at rest were changed.
-    pub fn spoil(&mut self, partition: Partition) {
-        self.log(partition).spoiled = true;
+    /// Bytes of a partition at rest were changed: so, and, if they were its log's, these batches.
+    pub fn spoil(&mut self, partition: Partition, what: &'static str, harm: Option<Harm>) {
+        *self.damages.entry(what).or_default() += 1;
+        let log = self.log(partition);
+        log.spoiled = true;
+        log.harms.extend(harm);
     }
 
     /// Whether some of a partition's bytes are not what was written.
@@ -383,13 +395,11 @@ impl Oracle {
         };
         // Where the node went on with markers of its own, for what a power cut has taken.
         let gone = log.replaced_by_marker(start, records);
-        let mut lost = false;
-        if log.spoiled {
-            let promised = log.promised.keys().next_back();
-            lost = promised.is_some_and(|last| *last >= end);
-        } else {
+        if !log.spoiled {
             log.is_complete(life, partition, start, end);
         }
+        let harmed = log.harms.iter().map(|harm| harm.offsets.start).min();
+        let mut lost = false;
         for (offset, one) in &log.promised {
             if *offset < start {
                 let may = log.expires || log.spoiled;
@@ -403,12 +413,15 @@ impl Oracle {
                     one.id
                 );
             } else {
+                let harmed = harmed.is_some_and(|from| from <= *offset);
                 assert!(
-                    one.may_go || log.spoiled,
+                    one.may_go || harmed,
                     "life {life}: {partition:?} ends at {end} and has lost offset {offset}: {one:?}"
                 );
+                lost |= !one.may_go;
             }
         }
+        let noticed = log.is_noticed(life, partition, end, whole.damage.as_deref(), lost);
         if let Some(gone) = gone {
             let behind = &records[(gone - start) as usize..];
             assert!(
@@ -444,10 +457,8 @@ impl Oracle {
         let found = end - own as i64;
         (log.floor, log.floor_durable) = (found, found);
         log.found = (start, records.to_vec(), snapshot);
-        match &whole.damage {
-            Some(_) => self.detected("by a client"),
-            None if lost => self.detected("by recovery"),
-            None => {}
+        if let Some(by) = noticed {
+            self.detected(by);
         }
     }
 }
@@ -469,6 +480,43 @@ impl Log {
             (one.may_go && *id != one.id && is_marker(*id)).then_some(*offset)
         };
         self.promised.iter().find_map(replaced)
+    }
+
+    /// Who has told of damaged batches at which a log ends, and was right to; panics if nobody has.
+    /// `damage`: what a reader was told there. `lost`: something lies behind that was promised.
+    fn is_noticed(
+        &mut self,
+        life: usize,
+        partition: Partition,
+        end: i64,
+        damage: Option<&str>,
+        lost: bool,
+    ) -> Option<&'static str> {
+        let mut here = self.harms.iter().filter(|harm| harm.offsets.contains(&end));
+        if let Some(damage) = damage {
+            let harms = &self.harms;
+            assert!(
+                here.next().is_some(),
+                "life {life}: {partition:?} at {end}: {damage}; damaged was {harms:?}"
+            );
+            return Some("by a client");
+        }
+        let mut by = None;
+        if lost {
+            let since = self.harms.iter().map(|harm| harm.since).min();
+            if since.is_some_and(|since| reports::tell_of_end(since, partition, end)) {
+                by = Some("by recovery");
+            }
+            assert!(
+                by.is_some() || here.any(|harm| harm.silent),
+                "life {life}: {partition:?} ends at {end}, and nothing was said of what was behind \
+                 it: {:?}",
+                self.harms
+            );
+        }
+        // What is behind is gone; what is before can be read, and may yet be noticed.
+        self.harms.retain(|harm| harm.offsets.start < end);
+        by
     }
 
     /// Nothing that was promised lies outside of `start` to `end`.

@@ -15,6 +15,7 @@ use crate::life::{Cast, Length, live};
 use crate::oracle::Oracle;
 use crate::plan::{End, Plan, TRANSACTORS};
 use crate::producer::Producer;
+use crate::reports;
 use crate::script::Script;
 use crate::state_file::meddle;
 use crate::story;
@@ -51,6 +52,10 @@ impl Report {
 /// Runs a seed for so many simulated hours (0: a handful of lives), or panics. `quiet`: the world
 /// prints nothing of it.
 pub fn run(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
+    reports::listen(|| lives(seed, hours, script, quiet))
+}
+
+fn lives(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
     story::begin();
     let mut plan = Plan::of(seed);
     let world = SimWorld::new(seed);
@@ -110,6 +115,9 @@ fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
         report.count(fault, count);
     }
     let (oracle, admin) = (cast.oracle.borrow(), cast.admin.borrow());
+    for (what, count) in &oracle.damages {
+        report.count(what, *count);
+    }
     for (by, count) in &oracle.detections {
         report.count(&format!("damage noticed {by}"), *count);
     }

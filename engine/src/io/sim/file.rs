@@ -50,6 +50,8 @@ pub(super) struct Page {
     resident: bool,
     /// A sync of it failed: page cache shows `cached` and thinks it clean, the disk has `durable`.
     phantom: bool,
+    /// The write that was made durable last, and what was durable before it.
+    before: Option<(u64, Option<Rc<Content>>)>,
 }
 
 /// A change of length, not yet durable.
@@ -100,6 +102,9 @@ impl Page {
     /// Makes the sectors in `mask` of version `at` durable and forgets that version.
     pub(super) fn keep(&mut self, at: usize, mask: Mask) {
         let version = self.versions.remove(at);
+        if mask != 0 {
+            self.before = Some((version.sequence, self.durable.clone()));
+        }
         if mask == WHOLE {
             self.durable = version.content;
         } else if mask != 0 {
@@ -370,6 +375,31 @@ impl File {
                 Rc::make_mut(content.get_or_insert_with(zeros))[at] = *byte;
             }
         }
+    }
+
+    /// What would stand in the file around `pos` if the write that was made durable last there had
+    /// never reached the disk, and from where on; whole pages. `None`: nothing was written there, or
+    /// something since.
+    pub(super) fn before(&self, pos: u64) -> Option<(u64, Vec<u8>)> {
+        let known = |number: u64| {
+            let page = self.pages.get(&number)?;
+            let before = page.before.as_ref();
+            before.filter(|_| page.versions.is_empty())
+        };
+        let number = pos / PAGE as u64;
+        let (write, _) = known(number)?;
+        let same = |number: &u64| known(*number).is_some_and(|(of, _)| of == write);
+        let first = (0..=number).rev().take_while(same).last()?;
+        let mut bytes = Vec::new();
+        for (_, content) in (first..).take_while(same).filter_map(&known) {
+            match content {
+                Some(content) => bytes.extend_from_slice(&content[..]),
+                None => bytes.resize(bytes.len() + PAGE, 0),
+            }
+        }
+        let from = first * PAGE as u64;
+        bytes.truncate(self.len.checked_sub(from)? as usize);
+        Some((from, bytes))
     }
 
     /// Another one with the same bytes, all of them durable and none in page cache.

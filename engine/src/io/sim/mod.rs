@@ -140,6 +140,15 @@ impl SimWorld {
         world.disk.file(inode).corrupt(pos, bytes);
     }
 
+    /// What a file would hold around `pos` if the write that was made durable last there had never
+    /// reached the disk, though it was acknowledged: whole pages, and from where on. `None`: nothing
+    /// was written there. Panics if there is no such file.
+    pub fn before(&self, path: &str, pos: u64) -> Option<(u64, Vec<u8>)> {
+        let mut world = self.inner.borrow_mut();
+        let inode = world.disk.find(path).expect("a file");
+        world.disk.file(inode).before(pos)
+    }
+
     /// A failure prints nothing: for whoever looks at failures by the dozen.
     pub fn hush(&self) {
         self.inner.borrow_mut().reported = true;

@@ -11,16 +11,17 @@ const SEEDS: u64 = 250;
 const TRIES: u32 = 60;
 
 /// What these seeds are to have seen, whichever they are.
-const SEEN: [&str; 31] = [
+const SEEN: [&str; 35] = [
     "Cut",
     "Kill",
     "Stop",
     "StopThenCut",
+    "blocks that were never written",
     "clock jump",
     "commits",
-    "corruption",
     "cut socket",
     "damage noticed by a client",
+    "damage noticed by log verify",
     "damage noticed by recovery",
     "disk full",
     "ends of transactions found out",
@@ -28,6 +29,8 @@ const SEEN: [&str; 31] = [
     "failed flush",
     "failed read",
     "failed write",
+    "flipped bits",
+    "misdirected blocks",
     "moves",
     "offsets in transactions",
     "producers fenced",
@@ -37,6 +40,7 @@ const SEEN: [&str; 31] = [
     "settings changed",
     "short transfer",
     "slow disk",
+    "stale blocks",
     "stalled socket",
     "stops cut off",
     "topics deleted",
