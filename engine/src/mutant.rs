@@ -64,6 +64,10 @@ mutants! {
     ExchangeUnflushed,
     /// What a start after a kill finds counts as durable, and is not made so.
     SettleUnsynced,
+    /// Recovery does not tell where it cuts off a damaged log.
+    CutInSilence,
+    /// SyncGroup is answered before the assignment is durable.
+    AnswerSyncEarly,
 }
 
 /// Whether this build has mutants.

@@ -8,6 +8,7 @@ use odradek_engine::log::index::SegmentIndex;
 use odradek_engine::log::recovery::{END_OF_FILE, EpochBound, Step, ZEROS, step};
 use odradek_engine::log::transactions::Undecided;
 use odradek_engine::log::{AbortedList, Recent, Segment, file_stem};
+use odradek_engine::mutant::{self, Mutant};
 use odradek_engine::record::{BatchHeader, BatchInfo, EndTransactionMarker, HEADER_BYTES};
 use odradek_engine::types::{Offset, Position, Timestamp};
 
@@ -200,7 +201,8 @@ impl Walk<'_> {
                         whole = why == END_OF_FILE;
                         // Behind a log that is written to there may be zeros, not in a finished file.
                         let padding = why == ZEROS && !self.finished(base);
-                        if why != END_OF_FILE && !padding {
+                        let silent = padding || mutant::is(Mutant::CutInSilence);
+                        if why != END_OF_FILE && !silent {
                             tracing::warn!(
                                 partition = %self.opening.name,
                                 "the log ends at offset {}, position {at} of segment {}: {why} \

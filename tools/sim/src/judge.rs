@@ -101,7 +101,7 @@ async fn judge_transactions(site: &Site, brokers: &[Rc<Broker>], rng: &mut Rng) 
 }
 
 /// Whether storage has failed somewhere: until the next start not everything goes on.
-fn has_failed(brokers: &[Rc<Broker>]) -> bool {
+pub fn has_failed(brokers: &[Rc<Broker>]) -> bool {
     let poisoned = |hosted: Rc<Hosted>| hosted.partition.poisoned().is_some();
     let mut holdings = brokers.iter().map(|broker| &broker.holdings);
     holdings.any(|all| !all.failed().is_empty() || all.open_partitions().into_iter().any(poisoned))

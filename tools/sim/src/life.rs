@@ -23,8 +23,9 @@ use crate::committed::read_committed;
 use crate::consumer::consume;
 use crate::fleeting::{Owner, own};
 use crate::groups::{Committer, commit_forever};
-use crate::judge::{judge, judge_at_rest};
+use crate::judge::{has_failed, judge, judge_at_rest};
 use crate::machine::Machine;
+use crate::members::{Company, Member, judge_group, take_part};
 use crate::oracle::{Oracle, Stood};
 use crate::plan::{End, Plan, Rng};
 use crate::producer::{Producer, produce};
@@ -46,6 +47,8 @@ pub struct Cast {
     pub producers: Vec<Rc<RefCell<Producer>>>,
     pub transactors: Vec<Rc<RefCell<Transactor>>>,
     pub committers: Vec<Rc<RefCell<Committer>>>,
+    pub members: Vec<Rc<RefCell<Member>>>,
+    pub company: Rc<RefCell<Company>>,
     pub admin: Rc<RefCell<Admin>>,
     pub owner: Rc<RefCell<Owner>>,
 }
@@ -110,11 +113,12 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     let (asked, spawner) = (length.asked, machine.spawners[0].clone());
     let director = {
         let (site, serving, over) = (site.clone(), serving.clone(), over.clone());
+        let company = cast.company.clone();
         let mut rng = rng.fork();
         async move {
             site.io.sleep(time).await;
             if end.is_stop() {
-                stop(&site, &serving, last, &mut rng).await;
+                stop(&site, &serving, last.then_some(&company), &mut rng).await;
             } else if let Some(asked) = asked {
                 serving.asked.set(true);
                 let brokers = serving.brokers.borrow().clone();
@@ -153,8 +157,8 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     oracle.ended(end, now, started, serving.asked.get(), &standings);
 }
 
-/// Stops the node once it serves; in the last life, not before its clients have come to an end.
-async fn stop(site: &Site, serving: &Serving, last: bool, rng: &mut Rng) {
+/// Stops the node once it serves; in the `last` life, not before its clients have come to an end.
+async fn stop(site: &Site, serving: &Serving, last: Option<&Rc<RefCell<Company>>>, rng: &mut Rng) {
     let io = &site.io;
     let served = async {
         while !serving.busy.get() && !serving.failed.get() {
@@ -167,7 +171,7 @@ async fn stop(site: &Site, serving: &Serving, last: bool, rng: &mut Rng) {
         return;
     }
     io.sleep(Duration::from_millis(20)).await;
-    if last {
+    if last.is_some() {
         chaos::calm(&site.world);
         site.closing.set(true);
         let idle = async {
@@ -185,8 +189,9 @@ async fn stop(site: &Site, serving: &Serving, last: bool, rng: &mut Rng) {
         io.sleep(Duration::from_secs(3)).await;
     }
     let brokers: Vec<Rc<Broker>> = serving.brokers.borrow().clone();
-    if last {
+    if let Some(company) = last {
         judge_at_rest(site, &brokers, rng).await;
+        judge_group(site, company, rng, || has_failed(&brokers)).await;
     }
     // As the node does, and it goes on without.
     let _ = within(io, CHANGE_PATIENCE, end_changes(brokers[0].clone())).await;
@@ -313,6 +318,10 @@ async fn serve(
     }
     for committer in &cast.committers {
         let task = commit_forever(site.clone(), committer.clone());
+        spawn.spawn(task).detach();
+    }
+    for member in &cast.members {
+        let task = take_part(site.clone(), member.clone());
         spawn.spawn(task).detach();
     }
     spawn

@@ -126,6 +126,12 @@ fn settings(rng: &mut Rng, shards: u32, durable: bool, lag_ms: u64) -> Vec<(Stri
         ("num.partitions", "2".to_owned()),
         ("offsets.topic.num.partitions", "2".to_owned()),
         ("offsets.topic.segment.bytes", internal.to_string()),
+        // Members come and go faster than a life ends.
+        ("group.min.session.timeout.ms", "1".to_owned()),
+        (
+            "group.initial.rebalance.delay.ms",
+            rng.pick(&[0, 10]).to_string(),
+        ),
         ("transaction.state.log.num.partitions", "2".to_owned()),
         ("transaction.state.log.segment.bytes", internal.to_string()),
         (

@@ -12,6 +12,7 @@ use crate::damage;
 use crate::fleeting::Owner;
 use crate::groups::Committer;
 use crate::life::{Cast, Length, live};
+use crate::members::{Company, Member};
 use crate::oracle::Oracle;
 use crate::plan::{End, Plan, TRANSACTORS};
 use crate::producer::Producer;
@@ -22,6 +23,7 @@ use crate::story;
 use crate::transactor::Transactor;
 
 const PLAIN_PRODUCERS: u32 = 3;
+const MEMBERS: u32 = 3;
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// What happened in a run.
@@ -129,6 +131,9 @@ fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
     report.count("topics deleted", cast.owner.borrow().deletions);
     let commits = cast.committers.iter().map(|one| one.borrow().commits);
     report.count("commits", commits.sum());
+    let company = cast.company.borrow();
+    report.count("shares told to members", company.shares.told);
+    report.count("members left", company.left);
     report.count("records compacted", oracle.emptied);
     let ledger = &oracle.ledger;
     report.count("transactions committed", ledger.commits);
@@ -159,6 +164,9 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
     let transactors = transactors.map(|one| Rc::new(RefCell::new(one))).collect();
     let committers = (0..2).map(|number| Committer::new(number, plan.rng.fork()));
     let committers = committers.map(|one| Rc::new(RefCell::new(one))).collect();
+    let company = Rc::new(RefCell::new(Company::default()));
+    let members = (0..MEMBERS).map(|number| Member::new(number, plan.rng.fork(), &company));
+    let members = members.map(|one| Rc::new(RefCell::new(one))).collect();
     let (admin, owner) = (Admin::new(plan.rng.fork()), Owner::new(plan.rng.fork()));
     let seeded = Plan {
         shards: plan.shards,
@@ -180,6 +188,8 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
         producers: producers.into_iter().map(shared).collect(),
         transactors,
         committers,
+        members,
+        company,
         admin: Rc::new(RefCell::new(admin)),
         owner: Rc::new(RefCell::new(owner)),
     }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use odradek_engine::mutant::{self, Mutant};
+
 use super::GroupsShard;
 use super::effects::{Blob, Effects, SyncReply, Ticket};
 use super::error;
@@ -161,6 +163,7 @@ fn persist_assignment(
     } else if !cx.has_room_to_write() {
         assignment_failed(group, error::COORDINATOR_NOT_AVAILABLE, cx);
     } else {
+        let early = mutant::is(Mutant::AnswerSyncEarly).then(|| assignments.clone());
         let write = Write::Assignment {
             group: group.id.clone(),
             generation: group.generation,
@@ -168,6 +171,10 @@ fn persist_assignment(
         };
         let token = cx.persist(vec![Record::GroupMetadata(record)], write);
         group.assignment_write = Some(token);
+        if let Some(early) = early {
+            let assignment = |id: &str| early.get(id).cloned().unwrap_or_default();
+            rebalance::install_assignment(group, assignment, cx);
+        }
     }
 }
 

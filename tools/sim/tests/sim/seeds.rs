@@ -11,7 +11,7 @@ const SEEDS: u64 = 250;
 const TRIES: u32 = 60;
 
 /// What these seeds are to have seen, whichever they are.
-const SEEN: [&str; 35] = [
+const SEEN: [&str; 37] = [
     "Cut",
     "Kill",
     "Stop",
@@ -30,6 +30,7 @@ const SEEN: [&str; 35] = [
     "failed read",
     "failed write",
     "flipped bits",
+    "members left",
     "misdirected blocks",
     "moves",
     "offsets in transactions",
@@ -38,6 +39,7 @@ const SEEN: [&str; 35] = [
     "records deleted",
     "records of transactions read",
     "settings changed",
+    "shares told to members",
     "short transfer",
     "slow disk",
     "stale blocks",
