@@ -199,9 +199,10 @@ impl Walk<'_> {
                         at += walked as u64;
                         behind = Behind::of(&bytes, began, at);
                         whole = why == END_OF_FILE;
-                        // Behind a log that is written to there may be zeros, not in a finished file.
-                        let padding = why == ZEROS && !self.finished(base);
-                        let silent = padding || mutant::is(Mutant::CutInSilence);
+                        // Zeros are room for more if nothing else follows, as far as was read, and
+                        // the file is not finished.
+                        let room = why == ZEROS && behind.zeros.is_some() && !self.finished(base);
+                        let silent = room || mutant::is(Mutant::CutInSilence);
                         if why != END_OF_FILE && !silent {
                             tracing::warn!(
                                 partition = %self.opening.name,

@@ -9,9 +9,9 @@
 //! to a partition, or in which a partition was refused, only what is durable is promised there.
 //!
 //! A partition some of whose bytes at rest were changed is *spoiled*: it may end where they are, and
-//! parts of it from there on may not be readable. What is read is right all the same, what lies before
-//! is there, and nothing ends in silence: a reader is told at which offset, or the node's log says so
-//! with partition and offset when it recovers.
+//! parts of it may not be readable. What is read is right all the same, recovery takes nothing away
+//! that lies before, and nothing ends in silence: a reader is told at which offset, or the node's log
+//! says so with partition and offset when it recovers.
 //!
 //! An idempotent producer that sends a stored batch again is told its offset, for the last five
 //! batches. A restart makes the node forget some of them, exactly as it does Apache Kafka (4.3.1):
@@ -398,7 +398,10 @@ impl Oracle {
         if !log.spoiled {
             log.is_complete(life, partition, start, end);
         }
-        let harmed = log.harms.iter().map(|harm| harm.offsets.start).min();
+        // Whoever reads may be refused what lies before, too: the node finds its way over batches.
+        let refused = whole.damage.is_some();
+        let harms = log.harms.iter().map(|harm| harm.offsets.start);
+        let harmed = harms.min().map(|from| if refused { start } else { from });
         let mut lost = false;
         for (offset, one) in &log.promised {
             if *offset < start {
@@ -421,7 +424,7 @@ impl Oracle {
                 lost |= !one.may_go;
             }
         }
-        let noticed = log.is_noticed(life, partition, end, whole.damage.as_deref(), lost);
+        let noticed = log.is_noticed(life, partition, whole, lost);
         if let Some(gone) = gone {
             let behind = &records[(gone - start) as usize..];
             assert!(
@@ -483,30 +486,34 @@ impl Log {
     }
 
     /// Who has told of damaged batches at which a log ends, and was right to; panics if nobody has.
-    /// `damage`: what a reader was told there. `lost`: something lies behind that was promised.
+    /// `lost`: something lies behind that was promised.
     fn is_noticed(
         &mut self,
         life: usize,
         partition: Partition,
-        end: i64,
-        damage: Option<&str>,
+        whole: &Whole,
         lost: bool,
     ) -> Option<&'static str> {
-        let mut here = self.harms.iter().filter(|harm| harm.offsets.contains(&end));
-        if let Some(damage) = damage {
+        let end = whole.start + whole.ids.len() as i64;
+        if let Some(damage) = &whole.damage {
             let harms = &self.harms;
             assert!(
-                here.next().is_some(),
+                !harms.is_empty(),
                 "life {life}: {partition:?} at {end}: {damage}; damaged was {harms:?}"
             );
             return Some("by a client");
         }
         let mut by = None;
         if lost {
-            let since = self.harms.iter().map(|harm| harm.since).min();
-            if since.is_some_and(|since| reports::tell_of_end(since, partition, end)) {
+            let since = self.harms.iter().map(|harm| harm.since).min().unwrap_or(0);
+            let told = |offset| reports::tell_of_end(since, partition, offset);
+            // Where records were deleted beyond its end it is empty, and goes on at their end.
+            let empty = whole.ids.is_empty();
+            let mut begun = self.harms.iter().filter(|_| empty);
+            if told(end) || begun.any(|harm| told(harm.offsets.start)) {
                 by = Some("by recovery");
             }
+            let mut here = self.harms.iter().filter(|harm| harm.offsets.contains(&end));
             assert!(
                 by.is_some() || here.any(|harm| harm.silent),
                 "life {life}: {partition:?} ends at {end}, and nothing was said of what was behind \
