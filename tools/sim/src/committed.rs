@@ -62,7 +62,8 @@ async fn read_on(
     let asked = site.oracle.borrow().ledger.stable(partition);
     let connection = links.leader(partition).await?;
     let from = [(partition, next)];
-    let slices = fetch(connection, &[], &from, Isolation::Committed, rng, wait_ms).await?;
+    let (gaps, isolation) = (&site.compacted, Isolation::Committed);
+    let slices = fetch(connection, gaps, &from, isolation, rng, wait_ms).await?;
     let slice = slices.into_iter().next().expect("a partition's answer");
     let mut oracle = site.oracle.borrow_mut();
     let promised = oracle.promises_transactions();

@@ -1,7 +1,8 @@
 //! What compaction may take out of a log, and what it must leave.
 //!
 //! Of each key the last record stays, at its offset; the last one goes only if it is a tombstone
-//! whose time (`delete.retention.ms`) is over.
+//! whose time (`delete.retention.ms`) is over. Records of transactions that were not committed go, and
+//! none is replaced by them.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,10 @@ use crate::oracle::Id;
 pub struct Latest(BTreeMap<Key, u64>);
 
 impl Latest {
-    pub fn of(records: &[Id]) -> Latest {
+    /// `counts`: whether a record may be one for readers of committed records.
+    pub fn of(records: &[Id], counts: impl Fn(Id) -> bool) -> Latest {
         let mut numbers = BTreeMap::new();
-        for id in records.iter().filter(|id| id.0 != MARKER) {
+        for id in records.iter().filter(|id| id.0 != MARKER && counts(**id)) {
             let number: &mut u64 = numbers.entry(key_of(*id)).or_default();
             *number = id.1.max(*number);
         }
@@ -54,7 +56,10 @@ mod tests {
 
     #[test]
     fn the_last_record_of_a_key_is_needed() {
-        let latest = Latest::of(&[(1, 0), (1, 11), (2, 22), (MARKER, 33)]);
+        let records = [(1, 0), (1, 11), (2, 22), (MARKER, 33)];
+        let committed = Latest::of(&records, |id| id != (1, 11));
+        assert!(!committed.replaces((1, 0)) && committed.replaces((2, 11)));
+        let latest = Latest::of(&records, |_| true);
         assert!(latest.replaces((1, 0)));
         assert!(!latest.replaces((1, 11)) && !latest.replaces((1, 22)));
         assert!(latest.replaces((2, 0)) && !latest.replaces((2, 1)));

@@ -6,11 +6,15 @@
 //! the one or the other everywhere. What lies before a partition's last stable offset is decided, and
 //! that never moves back.
 //!
+//! In a compacted log a committed record may be gone for a later one of its key that was committed, or
+//! may yet turn out to be: never for an aborted one.
+//!
 //! A power cut that takes acknowledged records (a policy without durability) takes markers, too: then
 //! nothing of this holds any more, in Apache Kafka neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::keyed::Latest;
 use crate::oracle::{Id, Partition};
 
 /// The number of a transaction.
@@ -45,6 +49,7 @@ pub struct Ledger {
     /// Those that were acknowledged.
     places: BTreeMap<Partition, BTreeMap<i64, (Id, Txn)>>,
     stable: BTreeMap<Partition, i64>,
+    compacted: BTreeSet<Partition>,
     /// Nothing is promised any more.
     void: bool,
     pub commits: u64,
@@ -130,6 +135,28 @@ impl Ledger {
         !self.void
     }
 
+    /// Whether a record is one of a transaction.
+    pub fn knows(&self, id: Id) -> bool {
+        self.of_record.contains_key(&id)
+    }
+
+    /// Whether a record may be one for readers of committed records, now or later.
+    pub fn may_count(&self, id: Id) -> bool {
+        let fate = self.of_record.get(&id).map(|txn| self.all[*txn].fate);
+        self.void || matches!(fate, None | Some(Fate::Asked | Fate::Committed))
+    }
+
+    /// Whether it is one for sure.
+    pub fn must_count(&self, id: Id) -> bool {
+        let fate = self.of_record.get(&id).map(|txn| self.all[*txn].fate);
+        fate.is_none() || fate == Some(Fate::Committed) && !self.void
+    }
+
+    /// The partition is compacted: of a key only the last committed record stays.
+    pub fn compacts(&mut self, partition: Partition) {
+        self.compacted.insert(partition);
+    }
+
     /// The last stable offset that was seen.
     pub fn stable(&self, partition: Partition) -> i64 {
         self.stable.get(&partition).copied().unwrap_or(0)
@@ -186,12 +213,18 @@ impl Ledger {
         else {
             return;
         };
+        let all: Vec<Id> = match self.compacted.contains(&partition) {
+            true => places.values().map(|(id, _)| *id).collect(),
+            false => Vec::new(),
+        };
+        let latest = Latest::of(&all, |id| self.may_count(id));
         for (offset, (id, txn)) in places.range(from..next) {
             if self.all[*txn].fate == Fate::Committed {
                 let shown = records.binary_search_by_key(offset, |(offset, _)| *offset);
                 let shown = shown.ok().map(|at| records[at].1);
+                let replaced = shown.is_none() && latest.replaces(*id);
                 assert!(
-                    shown == Some(*id),
+                    shown == Some(*id) || replaced,
                     "{partition:?} {offset} shows {shown:?}, not {id:?} of transaction {txn}, which \
                      was committed"
                 );
@@ -282,6 +315,32 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.stands(HERE, 0, 4);
         ledger.stands(HERE, 4, 3);
+    }
+
+    #[test]
+    fn of_a_compacted_key_the_last_committed_record_stays() {
+        let of_two = |commit| {
+            let mut ledger = Ledger::default();
+            ledger.compacts(HERE);
+            for (number, commit) in [(0, true), (11, commit)] {
+                let txn = ledger.begin(7);
+                let id = (7, number);
+                ledger.sends(txn, &[id]);
+                ledger.stored(txn, HERE, number as i64, &[id]);
+                ledger.asked(txn);
+                if commit {
+                    ledger.ended(txn, true);
+                } else {
+                    ledger.refused(txn);
+                }
+            }
+            ledger
+        };
+        of_two(true).is_read(HERE, 0, 12, &[(11, (7, 11))]);
+        let aborted = std::panic::catch_unwind(|| of_two(false).is_read(HERE, 0, 12, &[]));
+        assert!(aborted.is_err(), "what was aborted replaces nothing");
+        let gone = std::panic::catch_unwind(|| of_two(true).is_read(HERE, 0, 12, &[]));
+        assert!(gone.is_err(), "the last one is not replaced");
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub struct Oracle {
     pub read: u64,
     /// Offsets that compaction had emptied when a life began.
     pub emptied: u64,
+    /// Those of them that held records of transactions.
+    pub emptied_of_transactions: u64,
 }
 
 impl Oracle {
@@ -128,6 +130,10 @@ impl Oracle {
                 logs.insert((topic.name, index), log);
             }
         }
+        let mut ledger = Ledger::default();
+        for partition in plan.partitions(|topic| topic.compacts && topic.transactional) {
+            ledger.compacts(partition);
+        }
         Oracle {
             durable: plan.durable,
             lag_ns: plan.lag_ms * 1_000_000,
@@ -140,10 +146,11 @@ impl Oracle {
             damages: BTreeMap::new(),
             detections: BTreeMap::new(),
             clean: (true, true),
-            ledger: Ledger::default(),
+            ledger,
             acknowledged: 0,
             read: 0,
             emptied: 0,
+            emptied_of_transactions: 0,
         }
     }
 
@@ -183,12 +190,12 @@ impl Oracle {
             return;
         }
         let end = whole.start + whole.ids.len() as i64;
-        let latest = Latest::of(&whole.ids);
+        let latest = Latest::of(&whole.ids, |id| self.ledger.may_count(id));
         for (offset, one) in log.promised.range(whole.start..) {
             let id = whole.ids.get((offset - whole.start) as usize);
             // Under acks=1 it may not be shown yet.
             let hidden = *offset >= end && !one.safe;
-            let emptied = id == Some(&HOLE) && log.may_be_emptied(&latest, one.id);
+            let emptied = id == Some(&HOLE) && log.may_be_emptied(&latest, &self.ledger, one.id);
             assert!(
                 hidden || emptied || id == Some(&one.id),
                 "life {}: {partition:?} offset {offset} holds {id:?}, not {:?}",
@@ -385,10 +392,10 @@ impl Oracle {
         let life = self.life;
         let (start, records) = (whole.start, &whole.ids);
         let end = start + records.len() as i64;
-        let latest = Latest::of(records);
+        let latest = Latest::of(records, |id| self.ledger.may_count(id));
         let stopped = self.clean == (true, false) && !self.meddled;
         self.emptied += records.iter().filter(|id| **id == HOLE).count() as u64;
-        let log = self.log(partition);
+        let log = self.logs.get_mut(&partition).expect("a planned partition");
         let snapshot = match stopped && !log.expires && !log.spoiled {
             true => start,
             false => snapshot,
@@ -409,12 +416,14 @@ impl Oracle {
                 assert!(may, "life {life}: {partition:?} begins at {start}");
             } else if *offset < gone.unwrap_or(end) {
                 let id = records[(offset - start) as usize];
-                let emptied = id == HOLE && log.may_be_emptied(&latest, one.id);
+                let emptied = id == HOLE && log.may_be_emptied(&latest, &self.ledger, one.id);
                 assert!(
                     emptied || id == one.id,
                     "life {life}: {partition:?} offset {offset} holds {id:?}, not {:?}",
                     one.id
                 );
+                let of_transaction = emptied && self.ledger.knows(one.id);
+                self.emptied_of_transactions += u64::from(of_transaction);
             } else {
                 let harmed = harmed.is_some_and(|from| from <= *offset);
                 assert!(
@@ -468,9 +477,10 @@ impl Oracle {
 
 impl Log {
     /// Whether compaction may have taken out a record.
-    fn may_be_emptied(&self, latest: &Latest, id: Id) -> bool {
+    fn may_be_emptied(&self, latest: &Latest, ledger: &Ledger, id: Id) -> bool {
         let deleted = |tombstones: &Tombstones| tombstones.deletes(id);
         let gone = latest.replaces(id) || self.tombstones.as_ref().is_some_and(deleted);
+        let gone = gone || !ledger.must_count(id);
         self.compacts && gone
     }
 

@@ -202,7 +202,9 @@ fn topics(rng: &mut Rng, segment: u64, least: u64) -> Vec<TopicPlan> {
         ..topic
     };
     // No clock jumps as far as a month.
-    let (tombstones_go, horizon) = rng.pick(&[(true, 20), (false, 2_592_000_000)]);
+    const MONTH_MS: u64 = 2_592_000_000;
+    let (tombstones_go, horizon) = rng.pick(&[(true, 20), (false, MONTH_MS)]);
+    let stay = ("delete.retention.ms", MONTH_MS);
     let tiny = ("internal.segment.bytes", segment.min(4_000).max(least));
     let horizon = ("delete.retention.ms", horizon);
     let compacted = |topic: TopicPlan, policy: &str| {
@@ -224,6 +226,13 @@ fn topics(rng: &mut Rng, segment: u64, least: u64) -> Vec<TopicPlan> {
         expiring(topic("cut", 2, config(&small))),
         transactional(topic("debits", 2, config(&small))),
         transactional(topic("credits", 2, Given::new())),
+        TopicPlan {
+            tombstones_go: false,
+            ..compacted(
+                transactional(topic("balances", 1, config(&[tiny, stay]))),
+                "compact",
+            )
+        },
         compacted(topic("latest", 1, config(&[tiny, horizon])), "compact"),
         expiring(compacted(
             topic("recent", 1, config(&[tiny, horizon, retention])),

@@ -135,6 +135,10 @@ fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
     report.count("shares told to members", company.shares.told);
     report.count("members left", company.left);
     report.count("records compacted", oracle.emptied);
+    report.count(
+        "records of transactions compacted",
+        oracle.emptied_of_transactions,
+    );
     let ledger = &oracle.ledger;
     report.count("transactions committed", ledger.commits);
     report.count("transactions aborted", ledger.aborts);

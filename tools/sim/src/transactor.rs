@@ -134,7 +134,7 @@ impl Transactor {
             let id = (self.number, self.next);
             self.next += 1;
             let len = self.rng.range(0, site.plan.value_bytes_max >> 3) as usize;
-            keys::append(&mut builder, id, len, false, now);
+            keys::append(&mut builder, id, len, site.compacts(partition), now);
             ids.push(id);
         }
         (builder.build().expect("a batch"), ids)
