@@ -39,6 +39,7 @@ mod script;
 mod shares;
 pub mod shrink;
 mod site;
+mod snare;
 pub mod state_file;
 mod story;
 mod transactional;

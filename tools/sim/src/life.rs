@@ -2,6 +2,7 @@
 //! it is stopped, killed, or loses its power.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -31,6 +32,7 @@ use crate::plan::{End, Plan, Rng};
 use crate::producer::{Producer, produce};
 use crate::script::Script;
 use crate::site::Site;
+use crate::snare::{Snare, is_recovering};
 use crate::story;
 use crate::transactor::{Transactor, transact};
 
@@ -51,6 +53,10 @@ pub struct Cast {
     pub company: Rc<RefCell<Company>>,
     pub admin: Rc<RefCell<Admin>>,
     pub owner: Rc<RefCell<Owner>>,
+    /// Steps that the last life made before it served.
+    pub steps_to_serve: Cell<u64>,
+    /// Lives that ended in the middle of something, by what that was.
+    pub kills: RefCell<BTreeMap<&'static str, u64>>,
 }
 
 /// How one life is to be.
@@ -58,6 +64,8 @@ pub struct Length {
     pub time: Duration,
     /// Steps of tasks after which it ends by itself.
     pub steps: u64,
+    /// Or at this moment.
+    pub snare: Option<Snare>,
     pub end: End,
     /// It was asked to stop so long before its end, which then comes in the middle of that.
     pub asked: Option<Duration>,
@@ -135,7 +143,15 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
         }
     };
     machine.spawners[0].spawn(director).detach();
-    machine.run(&over, length.steps);
+    if let Some(snare) = &length.snare {
+        snare.lay(world);
+    }
+    let snare = length.snare.as_ref();
+    let (before, snared) = machine.run(&over, &serving.busy, length.steps, snare);
+    world.look_away();
+    if serving.busy.get() {
+        cast.steps_to_serve.set(before);
+    }
     // Those that ended by themselves, before they were asked to.
     let end = match (end.is_stop() && !over.get(), end) {
         (true, End::Stop) => End::Kill,
@@ -143,6 +159,15 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
         (false, end) => end,
     };
     let standings = standings(&serving.brokers.borrow(), &cast.oracle.borrow());
+    if let Some(in_the_middle_of) =
+        interrupted(world, cast, end, &serving, snare.filter(|_| snared))
+    {
+        story::tell(
+            world.now(),
+            format_args!("in the middle of {in_the_middle_of}"),
+        );
+        *cast.kills.borrow_mut().entry(in_the_middle_of).or_default() += 1;
+    }
     let started = !serving.brokers.borrow().is_empty();
     story::tell(world.now(), format_args!("the life ends: {end:?}"));
     if end.is_cut() {
@@ -155,6 +180,24 @@ pub fn live(world: &SimWorld, cast: &Rc<Cast>, mut rng: Rng, length: &Length) {
     let now = world.now();
     let mut oracle = cast.oracle.borrow_mut();
     oracle.ended(end, now, started, serving.asked.get(), &standings);
+}
+
+/// What the node is busy with when it is killed.
+fn interrupted(
+    world: &SimWorld,
+    cast: &Cast,
+    end: End,
+    serving: &Serving,
+    snare: Option<&Snare>,
+) -> Option<&'static str> {
+    if end.is_stop() || serving.failed.get() {
+        return None;
+    }
+    let (oracle, brokers) = (cast.oracle.borrow(), serving.brokers.borrow());
+    if !serving.busy.get() && is_recovering(world, &cast.plan, &oracle, &brokers) {
+        return Some("recovery");
+    }
+    snare.map(|snare| snare.what)
 }
 
 /// Stops the node once it serves; in the `last` life, not before its clients have come to an end.

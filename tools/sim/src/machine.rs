@@ -9,6 +9,8 @@ use odradek_engine::io::Io;
 use odradek_engine::io::sim::{SimDriver, SimWorld};
 use odradek_engine::task::{Executor, Spawner};
 
+use crate::snare::Snare;
+
 /// Steps after which completions are reaped, though tasks are ready.
 const STEPS_PER_PASS: u32 = 64;
 
@@ -17,6 +19,7 @@ pub struct Machine {
     pub ios: Vec<Io>,
     pub spawners: Vec<Spawner>,
     executors: Vec<Executor>,
+    world: SimWorld,
 }
 
 impl Machine {
@@ -29,23 +32,40 @@ impl Machine {
             spawners: executors.iter().map(Executor::spawner).collect(),
             ios,
             executors,
+            world: world.clone(),
         }
     }
 
-    /// Runs until `over` is set, or so many steps were made. Gives the steps made.
-    pub fn run(&self, over: &Cell<bool>, steps_max: u64) -> u64 {
-        let mut steps = 0;
+    /// Runs until `over` is set, or so many steps were made, or the snare's moment has come. Gives the
+    /// steps that were made before `busy` was set, and whether it was the snare.
+    pub fn run(
+        &self,
+        over: &Cell<bool>,
+        busy: &Cell<bool>,
+        steps_max: u64,
+        snare: Option<&Snare>,
+    ) -> (u64, bool) {
+        let (mut steps, mut before, mut snared) = (0, 0, None);
         loop {
             let mut ready = false;
             for executor in &self.executors {
                 for _ in 0..STEPS_PER_PASS {
-                    if over.get() || steps == steps_max {
-                        return steps;
+                    if over.get() || steps == steps_max || snared == Some(steps) {
+                        return (before, snared == Some(steps));
                     }
                     if !executor.run_one() {
                         break;
                     }
                     (ready, steps) = (true, steps + 1);
+                    if !busy.get() {
+                        before = steps;
+                    }
+                    if let Some(snare) = snare
+                        && snared.is_none()
+                        && self.world.touched()
+                    {
+                        snared = Some(steps + snare.steps);
+                    }
                 }
             }
             self.reap(ready);

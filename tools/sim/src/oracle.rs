@@ -347,6 +347,11 @@ impl Oracle {
         self.life += 1;
     }
 
+    /// Whether the last life was ended by force.
+    pub fn must_recover(&self) -> bool {
+        !self.clean.0
+    }
+
     /// A partition's leader epoch, at the start of a life that got so far.
     pub fn epoch(&mut self, partition: Partition, epoch: i32) {
         let (life, clean, moves) = (self.life, self.clean, self.moves);

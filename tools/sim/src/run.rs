@@ -1,6 +1,6 @@
 //! One seed, from the first start to the last stop.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,12 +18,15 @@ use crate::plan::{End, Plan, TRANSACTORS};
 use crate::producer::Producer;
 use crate::reports;
 use crate::script::Script;
+use crate::snare::Snare;
 use crate::state_file::meddle;
 use crate::story;
 use crate::transactor::Transactor;
 
 const PLAIN_PRODUCERS: u32 = 3;
 const MEMBERS: u32 = 3;
+/// Steps before a node serves, until it is known.
+const STEPS_TO_SERVE: u64 = 1_000;
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// What happened in a run.
@@ -74,7 +77,8 @@ fn lives(seed: u64, hours: f64, script: &Rc<Script>, quiet: bool) -> Report {
     for life in 0.. {
         let mut rng = rng.fork();
         let last = life >= plan.lives && world.now() >= until;
-        let length = length(&mut rng, last, hours > 0.0);
+        let mut length = length(&mut rng, last, hours > 0.0);
+        interrupt(&mut length, &cast, &mut rng);
         if !script.wants("life") && !last {
             continue;
         }
@@ -131,6 +135,9 @@ fn sum_up(report: &mut Report, world: &SimWorld, cast: &Cast) {
     report.count("topics deleted", cast.owner.borrow().deletions);
     let commits = cast.committers.iter().map(|one| one.borrow().commits);
     report.count("commits", commits.sum());
+    for (in_the_middle_of, count) in cast.kills.borrow().iter() {
+        report.count(&format!("kills during {in_the_middle_of}"), *count);
+    }
     let company = cast.company.borrow();
     report.count("shares told to members", company.shares.told);
     report.count("members left", company.left);
@@ -196,6 +203,21 @@ fn cast(plan: &mut Plan, script: &Rc<Script>) -> Cast {
         company,
         admin: Rc::new(RefCell::new(admin)),
         owner: Rc::new(RefCell::new(owner)),
+        steps_to_serve: Cell::new(STEPS_TO_SERVE),
+        kills: RefCell::default(),
+    }
+}
+
+/// Has a life that is to end by force do so in the middle of something, more often than by chance.
+fn interrupt(length: &mut Length, cast: &Cast, rng: &mut crate::plan::Rng) {
+    if length.last || length.end.is_stop() {
+        return;
+    }
+    let recovers = cast.oracle.borrow().must_recover();
+    if recovers && rng.one_in(2) && cast.script.wants("kill during recovery") {
+        length.steps = rng.range(1, cast.steps_to_serve.get().max(1));
+    } else if rng.one_in(3) && cast.script.wants("kill in the middle") {
+        length.snare = Some(Snare::draw(rng));
     }
 }
 
@@ -234,6 +256,7 @@ fn length(rng: &mut crate::plan::Rng, last: bool, long: bool) -> Length {
     };
     Length {
         time: Duration::from_micros(micros * pace),
+        snare: None,
         steps: match steps {
             u64::MAX => u64::MAX,
             most => rng.range(1, most),

@@ -149,6 +149,24 @@ impl SimWorld {
         world.disk.file(inode).before(pos)
     }
 
+    /// From now on says by [`touched`](Self::touched) whether a file or directory with such a path was
+    /// asked to be made, renamed or removed. `part`: of the path.
+    pub fn watch(&self, part: &str) {
+        self.inner.borrow_mut().watched = Some((part.to_owned(), false));
+    }
+
+    /// Whether what is [watched](Self::watch) has come, which is not watched any longer then.
+    pub fn touched(&self) -> bool {
+        let mut world = self.inner.borrow_mut();
+        let touched = world.watched.take_if(|(_, touched)| *touched);
+        touched.is_some()
+    }
+
+    /// Nothing is watched any longer.
+    pub fn look_away(&self) {
+        self.inner.borrow_mut().watched = None;
+    }
+
     /// A failure prints nothing: for whoever looks at failures by the dozen.
     pub fn hush(&self) {
         self.inner.borrow_mut().reported = true;

@@ -128,6 +128,8 @@ pub(super) struct World {
     pub(super) clock_offset: i64,
     /// A failure's trace has been printed.
     pub(super) reported: bool,
+    /// Part of a name, and whether such a one was made, changed or removed.
+    pub(super) watched: Option<(String, bool)>,
 }
 
 impl World {
@@ -155,6 +157,7 @@ impl World {
             net: Net::default(),
             trace: Trace::new(seed),
             reported: false,
+            watched: None,
         }
     }
 
@@ -226,6 +229,7 @@ impl World {
             return;
         }
         self.trace.submit(self.time, driver, token, op);
+        self.watch(op);
         let object = match &*op {
             Op::Accept { listener: handle }
             | Op::RecvProvided { socket: handle }
@@ -300,6 +304,22 @@ impl World {
         } else {
             self.schedule(self.time + delay, Event::Attempt(id));
         }
+    }
+
+    /// Looks whether an operation is on a name that is watched.
+    fn watch(&mut self, op: &Op) {
+        let Some((part, touched)) = &mut self.watched else {
+            return;
+        };
+        let path = match op {
+            Op::Open { path, mode } if mode.create => path,
+            Op::Rename { from: path, .. }
+            | Op::Remove { path }
+            | Op::RemoveDir { path }
+            | Op::MakeDir { path } => path,
+            _ => return,
+        };
+        *touched |= text(path).is_ok_and(|path| path.contains(&*part));
     }
 
     /// How many times as long as usual an operation takes.

@@ -11,7 +11,7 @@ const SEEDS: u64 = 250;
 const TRIES: u32 = 60;
 
 /// What these seeds are to have seen, whichever they are.
-const SEEN: [&str; 38] = [
+const SEEN: [&str; 43] = [
     "Cut",
     "Kill",
     "Stop",
@@ -30,6 +30,11 @@ const SEEN: [&str; 38] = [
     "failed read",
     "failed write",
     "flipped bits",
+    "kills during a compaction",
+    "kills during a deletion",
+    "kills during a roll",
+    "kills during an exchange of segments",
+    "kills during recovery",
     "members left",
     "misdirected blocks",
     "moves",
