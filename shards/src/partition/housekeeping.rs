@@ -218,21 +218,27 @@ impl Partition {
             let mut state = self.state.borrow_mut();
             let ahead = state.ahead.as_ref();
             let clean = ahead.is_some_and(|ahead| ahead.is_clean(next));
+            // If the topic is deleted meanwhile, its files are not removed before they are all there.
+            state.busy += 1;
             (state.log.close(), clean)
         };
-        let _turn = self.leave_finished(seal.base).await;
+        let turn = self.leave_finished(seal.base).await;
+        let mut finished = Ok(());
         if seal.size > 0 && !clean {
             // With a gap it stays unfinished: the next start goes on from the checkpoint at its
             // end, and fills the gap when somebody looks for it.
-            if let Err(error) = self.finish(&seal, seal.gap.is_none()).await {
-                // Whoever asks how it stands is not told that it was written out.
-                let directory = self.directory.display();
-                self.poison(
-                    format!("closing segment {} in {directory} failed", seal.base),
-                    error,
-                );
-                return Err(error);
-            }
+            finished = self.finish(&seal, seal.gap.is_none()).await;
+        }
+        drop(turn);
+        self.state.borrow_mut().ended();
+        if let Err(error) = finished {
+            // Whoever asks how it stands is not told that it was written out.
+            let directory = self.directory.display();
+            self.poison(
+                format!("closing segment {} in {directory} failed", seal.base),
+                error,
+            );
+            return Err(error);
         }
         let mut state = self.state.borrow_mut();
         state.progress.flushed(next);

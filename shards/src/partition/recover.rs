@@ -63,7 +63,12 @@ pub(super) async fn recover(
         remove_indexes(io, &opening.directory, base).await?;
     }
     if listing.bases.is_empty() {
-        // Nothing was ever written here: a kill may have come while it was being made.
+        // Nothing was ever written here: a kill may have come while it was being made. A snapshot
+        // of the producers would say where the log ends.
+        for base in &listing.snapshots {
+            let name = format!("{}.snapshot", file_stem(*base));
+            remove(io, &opening.directory.join(name)).await?;
+        }
         make(io, opening).await?;
         return Ok((empty_at(opening.log_start), Entries::Inside));
     }
