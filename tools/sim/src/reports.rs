@@ -5,9 +5,8 @@ use std::cell::RefCell;
 use std::fmt::{Debug, Write};
 
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use crate::oracle::Partition;
 
@@ -34,25 +33,31 @@ impl Visit for Line {
     }
 }
 
-struct Listener;
+/// Notes what is a warning at least, and passes everything on to whoever listened before.
+struct Listener {
+    outer: Dispatch,
+}
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::WARN)
+        *metadata.level() <= Level::WARN || self.outer.enabled(metadata)
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        if !line.partition.is_empty() {
-            SAID.with_borrow_mut(|said| said.push(line));
+        let metadata = event.metadata();
+        if *metadata.level() <= Level::WARN {
+            let mut line = Line::default();
+            event.record(&mut line);
+            if !line.partition.is_empty() {
+                SAID.with_borrow_mut(|said| said.push(line));
+            }
+        }
+        if self.outer.enabled(metadata) {
+            self.outer.event(event);
         }
     }
 
+    // The node has no spans.
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
     }
@@ -66,7 +71,8 @@ impl Subscriber for Listener {
 /// Keeps what is said while `run` does; before that, nothing was.
 pub fn listen<T>(run: impl FnOnce() -> T) -> T {
     SAID.with_borrow_mut(Vec::clear);
-    tracing::subscriber::with_default(Listener, run)
+    let outer = tracing::dispatcher::get_default(Clone::clone);
+    tracing::subscriber::with_default(Listener { outer }, run)
 }
 
 /// Lines so far.

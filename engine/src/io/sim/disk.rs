@@ -393,15 +393,15 @@ impl Disk {
         }
     }
 
-    /// All files by path.
-    pub(super) fn contents(&mut self) -> BTreeMap<String, Vec<u8>> {
+    /// All files by path, as page cache shows them, or as reads past it do.
+    pub(super) fn contents(&mut self, direct: bool) -> BTreeMap<String, Vec<u8>> {
         let mut look = vec![(String::new(), ROOT)];
         let mut files = BTreeMap::new();
         while let Some((path, inode)) = look.pop() {
             match self.nodes.get_mut(&inode) {
                 Some(Node::File(file)) => {
                     let mut bytes = vec![0; file.len() as usize];
-                    file.read(0, &mut bytes, false);
+                    file.read(0, &mut bytes, direct);
                     files.insert(path, bytes);
                 }
                 Some(Node::Directory(directory)) => {
