@@ -122,8 +122,10 @@ fn the_own_node_is_asked() {
         .as_array()
         .expect("closed loops");
     for one in loops {
-        let kept = &one["latency"]["histogram"];
-        assert_eq!(kept["count"], one["requests"], "{}", one["name"]);
+        // A busy machine may answer none within a window this short; then nothing is kept.
+        let kept = &one["latency"]["histogram"]["count"];
+        let kept = kept.as_u64().unwrap_or(0);
+        assert_eq!(Some(kept), one["requests"].as_u64(), "{}", one["name"]);
     }
     let produced = &figure(core, "produce acks=1: throughput", "MB/s")["value"];
     assert!(produced.as_f64() > Some(0.0));

@@ -50,7 +50,7 @@ const EXAMPLES: &str = "\
 Examples:
   odradek sim --seed 1 --seeds 100 --jobs 2
   odradek sim --seed 7 --hours 1
-  odradek sim --mutants --seeds 200 --record tools/sim/mutants.md";
+  odradek sim --mutants --seeds 400 --record tools/sim/mutants.md";
 
 pub(super) fn run(args: &SimArgs) -> anyhow::Result<ExitCode> {
     if !(0.0..=1e6).contains(&args.hours) {

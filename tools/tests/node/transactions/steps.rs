@@ -25,7 +25,7 @@ use odradek_wire::txn_offset_commit::{
 };
 use odradek_wire::{ErrorCode, Reader, Records, Request};
 
-use crate::common::{Client, TestNode, build, fetch_request, wait_for, wait_until};
+use crate::common::{Client, TestNode, build, fetch_request, now_ms, wait_for, wait_until};
 
 pub(crate) const TOPIC: &str = "t";
 pub(crate) const PARTITIONS: i32 = 4;
@@ -134,7 +134,7 @@ impl Producer {
                 let builder = BatchBuilder::new()
                     .transactional()
                     .producer(id, epoch, sequence);
-                build(builder, 1, &[value.as_bytes()])
+                build(builder, now_ms(), &[value.as_bytes()])
             })
             .collect();
         let data = partitions.iter().zip(&batches);
