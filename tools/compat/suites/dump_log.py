@@ -193,6 +193,13 @@ def transactions(env):
     topics.create(node.bootstrap, topic)
     transact(node, kept, topic, 3, commit=True)
     transact(node, dropped, topic, 2, commit=False)
+
+    def state():
+        described = env.tool("TransactionsCommand", "describe", "--transactional-id", dropped, bootstrap=node.bootstrap)
+        return described.out
+
+    # The client is told before the markers are written and that is noted.
+    wait_until("the transaction is complete", lambda: "CompleteAbort" in state())
     assert node.stop() == 0
     directory = partition_directory(node, topic)
     file, = segments(directory)
