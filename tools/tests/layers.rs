@@ -81,7 +81,11 @@ const SHARDS: &[(&str, &[&str])] = &[
 const PURE: &[(&str, &[&str], &[&str])] = &[
     ("coordinators/effects.rs", &[], &["types"]),
     ("coordinators/place.rs", &[], &[]),
-    ("coordinators/groups", &["coordinators"], &["types"]),
+    (
+        "coordinators/groups",
+        &["coordinators"],
+        &["types", "mutant"],
+    ),
     (
         "coordinators/transactions",
         &["coordinators"],
