@@ -1,6 +1,7 @@
 //! What the machine is, and what it is doing.
 
 mod cachestat;
+mod calm;
 mod cgroup;
 mod cpu;
 mod facts;
@@ -10,6 +11,7 @@ mod quiet;
 mod setup;
 
 pub(crate) use cachestat::page_cache_of;
+pub(crate) use calm::wait_until_calm;
 pub(crate) use cgroup::MemoryGroup;
 pub(crate) use cpu::{Busy, CpuClock, allowed_core, allowed_cores, cores_of_process, pin};
 pub(crate) use facts::{Facts, free_bytes};

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use odradek_engine::log::Aborted;
-use odradek_engine::record::{BatchBuilder, Origin, Rules, validate};
+use odradek_engine::record::{BatchBuilder, Origin, Rules, batch_end, validate};
 use odradek_engine::types::{
     Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TransactionEnd as End,
 };
 use odradek_shards::partition::{Mark, Partition, Piece};
+use odradek_sim::reports;
 
 use super::durable::{OTHER, append, open, open_of};
 use super::left_behind::{live, machine};
@@ -186,4 +187,40 @@ fn an_index_that_is_damaged_hides_no_record() {
             "bit {bit} of byte {at}: {found:?}, not {sound:?}"
         );
     }
+}
+
+/// A block that was never written looks like room for more; what follows it says that it is none.
+#[test]
+fn zeros_that_something_follows_are_told_of() {
+    let sim = |hole: bool| {
+        let (world, mut rng) = machine(4);
+        live(&world, &mut rng, false, async |ground| {
+            let partition = open(&ground, 0, 0).await;
+            for _ in 0..10 {
+                append(&partition, 3_000);
+            }
+            let end = partition.standing().next;
+            let stored = partition.wait(Mark::Visible, end).done().await;
+            stored.expect("stored");
+        });
+        if hole {
+            let path = format!("{DIRECTORY}/00000000000000000000.log");
+            let log = &world.files()[&path];
+            let place = (0..5).fold(0, |at, _| {
+                at + batch_end(&log[at..])
+                    .expect("a batch")
+                    .expect("a whole one")
+            });
+            world.corrupt(&path, place as u64, &[0; 4096]);
+        }
+        reports::listen(|| {
+            let found = live(&world, &mut rng, false, async |ground| {
+                open(&ground, 0, 1).await.standing()
+            });
+            let end = found.next.0;
+            (end, reports::tell_of_end(0, ("t", 0), end))
+        })
+    };
+    assert_eq!(sim(true), (5, true));
+    assert_eq!(sim(false), (10, false));
 }

@@ -31,7 +31,7 @@ pub mod mutants;
 mod oracle;
 pub mod plan;
 mod producer;
-mod reports;
+pub mod reports;
 pub mod requests;
 mod rng;
 mod run;

@@ -513,7 +513,7 @@ impl Log {
         if let Some(damage) = &whole.damage {
             let harms = &self.harms;
             assert!(
-                !harms.is_empty(),
+                harms.iter().any(|harm| harm.offsets.contains(&end)),
                 "life {life}: {partition:?} at {end}: {damage}; damaged was {harms:?}"
             );
             return Some("by a client");

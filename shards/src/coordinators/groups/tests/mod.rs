@@ -1,9 +1,11 @@
 //! A world around one shard: time that the test moves, a log that the test completes.
 
 mod admin;
+mod chance;
 mod commits;
 mod joining;
 mod random;
+mod random_transactions;
 mod replaying;
 mod static_members;
 mod syncing;

@@ -11,7 +11,7 @@ fn producer(id: i64) -> Producer {
 }
 
 impl World {
-    fn commit_open(&mut self, id: i64, request: CommitRequest) -> Ticket {
+    pub fn commit_open(&mut self, id: i64, request: CommitRequest) -> Ticket {
         let ticket = self.ticket();
         self.act(|shard, now_ms, out| {
             shard.commit_open(request, producer(id), ticket, now_ms, out);
@@ -19,7 +19,7 @@ impl World {
         ticket
     }
 
-    fn end(&mut self, id: i64, commit: bool) -> Ticket {
+    pub fn end(&mut self, id: i64, commit: bool) -> Ticket {
         let end = TransactionEnd {
             producer_id: ProducerId(id),
             producer_epoch: ProducerEpoch(0),
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// The same log, loaded anew.
-    fn reload(&mut self) {
+    pub fn reload(&mut self) {
         let logged = std::mem::take(&mut self.logged);
         let mut shard = GroupsShard::new(Settings::default());
         for one in &logged {
