@@ -17,7 +17,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MmapAdvise, madvise};
-use siphasher::sip128::SipHasher24;
+use siphasher::sip128::SipHasher13;
 
 use crate::bytes::PAGE;
 use crate::types::Offset;
@@ -36,7 +36,7 @@ pub struct KeyHash(u64, u64);
 
 /// See the module.
 pub struct KeyMap {
-    hasher: SipHasher24,
+    hasher: SipHasher13,
     /// Two words of hash, then the offset plus one: 0 is a free slot.
     words: Vec<u64>,
     slots: usize,
@@ -58,7 +58,7 @@ impl KeyMap {
         let mut words = vec![0; slots * WORDS];
         ask_for_large_pages(&mut words);
         KeyMap {
-            hasher: SipHasher24::new_with_keys(secret.0, secret.1),
+            hasher: SipHasher13::new_with_keys(secret.0, secret.1),
             words,
             slots,
             len: 0,
