@@ -38,9 +38,9 @@ const MAP_BYTES: u64 = 1536 * MIB;
 const DONE_WITHIN: Duration = Duration::from_secs(120);
 /// Of a tail without and with a compaction beside: what is compacted in each.
 const TURNS: [&str; 3] = [
-    "beside a tail, 1st turn",
-    "beside a tail, 2nd turn",
-    "beside a tail, 3rd turn",
+    "1st turn beside a tail",
+    "2nd turn beside a tail",
+    "3rd turn beside a tail",
 ];
 /// Seconds that the disk is given, at most, to work off what was written before.
 const CALM_WITHIN_S: f64 = 60.0;

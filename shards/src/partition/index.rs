@@ -51,7 +51,7 @@ impl Partition {
 
     async fn load(&self, base: Offset) -> Result<(), ReadError> {
         if let Some(gap) = self.with_log(|log| log.gap(base)) {
-            let entries = self.walk_headers(base, Position(0), gap.position).await?;
+            let (entries, _) = self.walk_whole(base, Position(0), gap.position).await?;
             self.state.borrow_mut().log.fill_gap(base, entries);
             return Ok(());
         }
@@ -72,7 +72,10 @@ impl Partition {
         let stem = self.directory.join(file_stem(base));
         let index = match read_index(&self.ground.io, &stem, base, size, next).await {
             Some(index) => Ok(index),
-            None => self.walk_headers(base, Position(0), Position(size)).await,
+            None => {
+                let walked = self.walk_whole(base, Position(0), Position(size)).await;
+                walked.map(|(index, _)| index)
+            }
         };
         let mut state = self.state.borrow_mut();
         if state.generation() != generation || state.exchanging(base).is_some() {
@@ -123,6 +126,24 @@ impl Partition {
         from: Position,
         end: Position,
     ) -> Result<SegmentIndex, ReadError> {
+        let (index, reached) = self.walk_whole(base, from, end).await?;
+        match reached >= end {
+            true => Ok(index),
+            false => Err(ReadError::Damaged {
+                segment: base.0,
+                pos: reached.0,
+            }),
+        }
+    }
+
+    /// The same as far as one batch leads to the next: to the end of the range, or up to damage, which is
+    /// no reason to refuse what lies before it. Whoever looks behind it is led there, and told.
+    async fn walk_whole(
+        &self,
+        base: Offset,
+        from: Position,
+        end: Position,
+    ) -> Result<(SegmentIndex, Position), ReadError> {
         let rules = self.with_log(|log| log.rules().index);
         let mut index = SegmentIndex::new(base);
         let mut at = from.0;
@@ -139,13 +160,10 @@ impl Partition {
                 at += info.size as u64;
             }
             if at == from {
-                return Err(ReadError::Damaged {
-                    segment: base.0,
-                    pos: at,
-                });
+                break;
             }
         }
-        Ok(index)
+        Ok((index, Position(at)))
     }
 
     /// Fills a finished segment's gap, so that its files know all of it. If that cannot be, they

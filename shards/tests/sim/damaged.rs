@@ -7,7 +7,7 @@ use odradek_engine::record::{BatchBuilder, Origin, Rules, batch_end, validate};
 use odradek_engine::types::{
     Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TransactionEnd as End,
 };
-use odradek_shards::partition::{Mark, Partition, Piece};
+use odradek_shards::partition::{Mark, Partition, Piece, ReadError};
 use odradek_sim::reports;
 
 use super::durable::{OTHER, append, open, open_of};
@@ -206,11 +206,7 @@ fn zeros_that_something_follows_are_told_of() {
         if hole {
             let path = format!("{DIRECTORY}/00000000000000000000.log");
             let log = &world.files()[&path];
-            let place = (0..5).fold(0, |at, _| {
-                at + batch_end(&log[at..])
-                    .expect("a batch")
-                    .expect("a whole one")
-            });
+            let place = place_of(log, 5);
             world.corrupt(&path, place as u64, &[0; 4096]);
         }
         reports::listen(|| {
@@ -223,4 +219,49 @@ fn zeros_that_something_follows_are_told_of() {
     };
     assert_eq!(sim(true), (5, true));
     assert_eq!(sim(false), (10, false));
+}
+
+/// An index that is damaged is made again from the log, as far as one batch leads to the next.
+#[test]
+fn what_lies_before_damage_can_be_read_without_an_index() {
+    let (world, mut rng) = machine(5);
+    live(&world, &mut rng, false, async |ground| {
+        let partition = open(&ground, 0, 0).await;
+        for _ in 0..8 {
+            append(&partition, 100_000);
+        }
+        let end = partition.standing().next;
+        let stored = partition.wait(Mark::Visible, end).done().await;
+        stored.expect("stored");
+        partition.close().await.expect("closed");
+    });
+    let log = format!("{DIRECTORY}/00000000000000000000.log");
+    let index = format!("{DIRECTORY}/00000000000000000000.index");
+    let place = place_of(&world.files()[&log], 3);
+    let spoiled = world.clone();
+    live(&world, &mut rng, false, async move |ground| {
+        let partition = open(&ground, 0, 1).await;
+        let bytes = spoiled.files()[&index].len();
+        spoiled.corrupt(&index, 0, &vec![0xff; bytes]);
+        // Among them what says how long it is.
+        spoiled.corrupt(&log, place as u64, &[0; 16]);
+        let read = async |offset| partition.read(Offset(offset), 100, true).await;
+        for offset in 0..3 {
+            assert!(read(offset).await.is_ok(), "{offset}");
+        }
+        let refused = read(3).await.err();
+        assert!(
+            matches!(refused, Some(ReadError::Damaged { segment: 0, pos }) if pos == place as u64),
+            "{refused:?}"
+        );
+    });
+}
+
+/// Where a log's batch of this number begins.
+fn place_of(log: &[u8], number: usize) -> usize {
+    (0..number).fold(0, |at, _| {
+        at + batch_end(&log[at..])
+            .expect("a batch")
+            .expect("a whole one")
+    })
 }

@@ -103,10 +103,13 @@ fn take(
         *next = *offset + 1;
     }
     *next = slice.next.max(*next);
-    if let Some(damage) = &slice.damage {
-        assert!(spoiled, "{damage}");
-        oracle.detected("by a client");
-        *next = slice.high_watermark;
+    match &slice.damage {
+        Some(_) if spoiled => {
+            oracle.detected("by a client");
+            *next = slice.high_watermark;
+        }
+        Some(damage) => oracle.met(partition, damage),
+        None => {}
     }
     true
 }

@@ -78,6 +78,8 @@ struct Log {
     deleted: i64,
     /// Refused in this life.
     troubled: bool,
+    /// What a reader met in this life that is no batch.
+    met: Option<String>,
     spoiled: bool,
     /// Batches that are not what was written, as far as they are still there.
     harms: Vec<Harm>,
@@ -230,6 +232,12 @@ impl Oracle {
         *self.detections.entry(by).or_default() += 1;
     }
 
+    /// A reader noticed what is no batch, in a partition that nobody has damaged: a flush that failed
+    /// may have taken from page cache what was read, and the node says so.
+    pub fn met(&mut self, partition: Partition, what: &str) {
+        self.log(partition).met = Some(what.to_owned());
+    }
+
     /// DeleteRecords was answered with this log start offset.
     pub fn deleted(&mut self, partition: Partition, start: i64) {
         let log = self.log(partition);
@@ -318,6 +326,14 @@ impl Oracle {
         let (life, lag, rough) = (self.life, self.lag_ns + LAG_SLACK_NS, self.rough);
         let mut troubled = false;
         for log in self.logs.values_mut() {
+            if let Some(what) = log.met.take() {
+                // It may have been killed before it came to know.
+                let unsaid = rough && !end.is_stop();
+                assert!(
+                    log.troubled || unsaid,
+                    "life {life}: no flush failed: {what}"
+                );
+            }
             troubled |= log.troubled;
             log.start_may_fall |= log.expires && (!end.is_stop() || log.troubled);
             if !end.is_cut() && !log.troubled {

@@ -38,6 +38,7 @@ pub(crate) fn answers(client: &mut Client) -> bool {
 }
 
 #[test]
+#[cfg_attr(odradek_asan, ignore = "its memory would be counted")]
 fn five_thousand_idle_connections_take_little() {
     if !may_open(8192) {
         return;
@@ -86,6 +87,7 @@ fn five_thousand_idle_connections_take_little() {
 }
 
 #[test]
+#[cfg_attr(odradek_asan, ignore = "its memory would be counted")]
 fn connections_that_come_and_go_leave_nothing() {
     let node = TestNode::start(&[]);
     node.create("t");

@@ -131,11 +131,13 @@ fn never_reads<'a, Q: Request<'a>>(version: i16, request: &Q, clients: usize) {
 }
 
 #[test]
+#[cfg_attr(odradek_asan, ignore = "its memory would be counted")]
 fn thousands_of_tiny_requests_whose_answers_nobody_reads() {
     never_reads(API_VERSIONS, &ApiVersionsRequest::default(), 20);
 }
 
 #[test]
+#[cfg_attr(odradek_asan, ignore = "its memory would be counted")]
 fn thousands_of_requests_with_large_answers_that_nobody_reads() {
     never_reads(METADATA, &MetadataRequest::default(), 20);
 }
@@ -186,6 +188,7 @@ fn a_flood_on_one_connection_leaves_room_for_the_others() {
 }
 
 #[test]
+#[cfg_attr(odradek_asan, ignore = "its memory would be counted")]
 fn where_the_system_gives_little_memory_the_largest_requests_are_refused() {
     let mut node = TestNode::prepare(&[("memory.tail.bytes", "8388608")]);
     node.limit(Resource::RLIMIT_DATA, 1 << 30);
