@@ -555,9 +555,10 @@ fn a_partition_moves_between_directories_while_it_is_written() {
         let stop = AtomicBool::new(false);
         let address = node.shards()[0].clone();
         let mut killed = false;
+        // Before anything can be killed.
+        let mut client = Client::connect(&address);
         let (stored, unknown) = std::thread::scope(|scope| {
             let producing = scope.spawn(|| {
-                let mut client = Client::connect(&address);
                 let mut next = next;
                 while !stop.load(Ordering::Relaxed) {
                     match client.try_produce("t", 0, -1, &batch(&[&value(next)])) {
