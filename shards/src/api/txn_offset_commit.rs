@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use odradek_wire::txn_offset_commit::TxnOffsetCommitRequest;
 use odradek_wire::{ErrorCode, Message};
 
-use super::transactions::{Joining, join, member};
+use super::transactions::{ASKED_MAX, Joining, join, member};
 use super::{Call, Outcome, Refusal, groups};
 use crate::coordinators::OFFSETS_TOPIC;
 use crate::coordinators::groups::codec::{self, TopicRef};
@@ -72,8 +72,10 @@ async fn write(
         ProducerId(request.producer_id),
         ProducerEpoch(request.producer_epoch),
     );
-    let (open, markers) = host.partition().transaction_of(id, epoch);
-    if !open {
+    let look = || host.partition().transaction_of(id, epoch);
+    let mut known = look();
+    let mut left = ASKED_MAX;
+    while !known.0 {
         let member = member(request.transactional_id, id.0, epoch.0);
         let place = vec![(OFFSETS_TOPIC.to_owned(), host.partition().name().index)];
         let joining = Joining::of_offsets(call.version);
@@ -81,7 +83,15 @@ async fn write(
         if let Some(code) = codes.into_iter().find(|code| *code != error::NONE) {
             return Ok(failed(&commit, code));
         }
+        left -= 1;
+        let now = look();
+        if now == known || left == 0 {
+            // What the coordinator was not asked about is refused when it is written.
+            break;
+        }
+        known = now;
     }
+    let markers = known.1;
     let producer = Producer { id, epoch, markers };
     let answer = host.question(|shard, ticket, now, out| {
         shard.commit_open(commit, producer, ticket, now, out);

@@ -6,7 +6,8 @@
 //! until its marker comes.
 //!
 //! Between the coordinator's answer and the append a marker may have come in: then the answer holds
-//! no more, and the records are refused. Else they would be in a transaction that nobody ends.
+//! no more. It is asked again then, since the marker may be that of the transaction before, and at last
+//! the records are refused. Else they would be in a transaction that nobody ends.
 //!
 //! Source: Kafka `ReplicaManager.handleProduceAppend`, `VerificationGuard`.
 
@@ -20,7 +21,8 @@ use odradek_wire::produce::ProduceRequest;
 
 use super::{BY_ID, Refused};
 use crate::api::Broker;
-use crate::api::transactions::{self, Joining};
+use crate::api::transactions::{self, ASKED_MAX, Joining};
+use crate::catalog::Hosted;
 use crate::partition::Partition;
 
 /// How a batch stands to the transaction of its request.
@@ -62,6 +64,16 @@ impl Joined {
     }
 }
 
+/// A partition that is not known to be in the transaction.
+struct Asked {
+    /// Of the batch in its request.
+    number: usize,
+    topic: String,
+    hosted: Rc<Hosted>,
+    /// Markers that had come when the coordinator was asked.
+    markers: u32,
+}
+
 /// Who writes a batch, if it is transactional. Nothing is checked yet.
 fn producer(records: &[u8]) -> Option<(ProducerId, ProducerEpoch)> {
     let header = BatchHeader::view(records)?;
@@ -80,7 +92,7 @@ pub(super) async fn join(
     let joining = Joining::of_produce(version);
     let image = broker.image();
     let mut joined = BTreeMap::new();
-    let (mut asked, mut places) = (Vec::new(), Vec::new());
+    let mut asked = Vec::new();
     let (mut number, mut writer) = (0, None);
     for data in &request.topic_data {
         let topic = match version >= BY_ID {
@@ -108,19 +120,42 @@ pub(super) async fn join(
             let (open, markers) = hosted.partition.transaction_of(by.0, by.1);
             joined.insert(number, Membership::Joined { markers });
             if !open {
-                asked.push(number);
-                places.push((topic.name.to_string(), one.index));
+                asked.push(Asked {
+                    number,
+                    topic: topic.name.to_string(),
+                    hosted,
+                    markers,
+                });
             }
         }
     }
-    if let Some((id, epoch)) = writer.filter(|_| !asked.is_empty()) {
-        let member = transactions::member(transactional_id, id.0, epoch.0);
-        let codes = transactions::join(broker, joining, member, places).await;
-        for (number, code) in asked.into_iter().zip(codes) {
+    let Some(writer) = writer else {
+        return Joined(joined);
+    };
+    for left in (0..ASKED_MAX).rev() {
+        if asked.is_empty() {
+            break;
+        }
+        let member = transactions::member(transactional_id, writer.0.0, writer.1.0);
+        let places = asked.iter().map(|one| {
+            let index = one.hosted.partition.name().index;
+            (one.topic.clone(), index)
+        });
+        let codes = transactions::join(broker, joining, member, places.collect()).await;
+        let mut again = Vec::new();
+        for (mut one, code) in asked.into_iter().zip(codes) {
             if let Some(error) = refusal(code, joining) {
-                joined.insert(number, Membership::Refused(error));
+                joined.insert(one.number, Membership::Refused(error));
+                continue;
+            }
+            let (open, markers) = one.hosted.partition.transaction_of(writer.0, writer.1);
+            if !open && markers != one.markers && left > 0 {
+                joined.insert(one.number, Membership::Joined { markers });
+                one.markers = markers;
+                again.push(one);
             }
         }
+        asked = again;
     }
     Joined(joined)
 }

@@ -65,6 +65,11 @@ impl Joining {
     }
 }
 
+/// How often the coordinator is asked for one request. While it keeps who wants to join waiting, the
+/// marker of the transaction before may come to the partition: then its answer could be of either, and
+/// it is asked again.
+pub(super) const ASKED_MAX: u32 = 4;
+
 /// Who writes.
 pub(super) fn member(id: &str, producer_id: i64, epoch: i16) -> Member {
     Member {
