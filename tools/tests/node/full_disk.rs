@@ -25,8 +25,13 @@ fn value(number: i64) -> Vec<u8> {
     value
 }
 
-/// Everything acknowledged is there, in order, at its offset.
+/// Everything acknowledged is there, in order, at its offset; what was acknowledged when it was written
+/// can be read once it is durable.
 fn check(client: &mut Client, topic: &str, stored: &[(i64, i64)]) {
+    let end = stored.last().map_or(0, |(offset, _)| offset + 1);
+    wait_until("all that was acknowledged can be read", || {
+        client.list_offsets(topic, 0, LATEST).offset >= end
+    });
     let found = client.consume(topic, 0, 0);
     for (offset, number) in stored {
         let record = &found[*offset as usize];
