@@ -146,6 +146,47 @@ fn offsets_are_committed_with_the_transaction() {
     });
 }
 
+/// The marker of the transaction before may come to a partition while the next one waits to be joined:
+/// that is no end of the next one. Its first requests are sent before the one that ends the other is
+/// answered, again and again.
+#[test]
+fn a_transaction_follows_another_at_once() {
+    /// INVALID_PRODUCER_EPOCH: it was too early. CONCURRENT_TRANSACTIONS.
+    const NOT_YET: [i16; 2] = [47, 51];
+    let node = start();
+    commit(&node, "g", TOPIC, 0, 0);
+    let mut producer = Producer::begin(&node, "at-once", 2);
+    producer.write(&[0, 1, 2, 3], "a record");
+    for number in 0..150 {
+        let mut next = Producer {
+            client: node.client(),
+            transactional_id: producer.transactional_id.clone(),
+            epoch: producer.epoch + 1,
+            sequences: [0; PARTITIONS as usize],
+            ..producer
+        };
+        let ended = std::thread::scope(|scope| {
+            let ending = scope.spawn(|| producer.try_end(number % 3 > 0));
+            loop {
+                let codes = match number % 2 {
+                    0 => next.produce(&[0, 1, 2, 3], "a record"),
+                    _ => vec![next.commit_offset("g", number)],
+                };
+                if codes.iter().all(|code| *code == 0) {
+                    break;
+                }
+                let early = codes
+                    .iter()
+                    .all(|code| *code == 0 || NOT_YET.contains(code));
+                assert!(early, "transaction {number}: {codes:?}");
+            }
+            ending.join().expect("an end")
+        });
+        assert_eq!(ended, 0, "transaction {number}");
+        producer = next;
+    }
+}
+
 #[test]
 fn a_new_producer_fences_the_one_before_it() {
     let node = start();
