@@ -41,7 +41,7 @@ impl Stage<'_> {
     /// `full` seconds, as long as this run has; a quick one takes a fraction.
     pub(crate) fn seconds(&self, full: f64) -> f64 {
         match self.course.quick {
-            true => (0.03 * full).clamp(0.2, 1.0),
+            true => (0.03 * full).clamp(0.4, 1.0),
             false => full * self.course.scale,
         }
     }
