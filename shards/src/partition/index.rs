@@ -51,7 +51,9 @@ impl Partition {
 
     async fn load(&self, base: Offset) -> Result<(), ReadError> {
         if let Some(gap) = self.with_log(|log| log.gap(base)) {
-            let (entries, _) = self.walk_whole(base, Position(0), gap.position).await?;
+            let (entries, _) = self
+                .walk_up_to_damage(base, Position(0), gap.position)
+                .await?;
             self.state.borrow_mut().log.fill_gap(base, entries);
             return Ok(());
         }
@@ -73,7 +75,9 @@ impl Partition {
         let index = match read_index(&self.ground.io, &stem, base, size, next).await {
             Some(index) => Ok(index),
             None => {
-                let walked = self.walk_whole(base, Position(0), Position(size)).await;
+                let walked = self
+                    .walk_up_to_damage(base, Position(0), Position(size))
+                    .await;
                 walked.map(|(index, _)| index)
             }
         };
@@ -126,7 +130,7 @@ impl Partition {
         from: Position,
         end: Position,
     ) -> Result<SegmentIndex, ReadError> {
-        let (index, reached) = self.walk_whole(base, from, end).await?;
+        let (index, reached) = self.walk_up_to_damage(base, from, end).await?;
         match reached >= end {
             true => Ok(index),
             false => Err(ReadError::Damaged {
@@ -138,7 +142,7 @@ impl Partition {
 
     /// The same as far as one batch leads to the next: to the end of the range, or up to damage, which is
     /// no reason to refuse what lies before it. Whoever looks behind it is led there, and told.
-    async fn walk_whole(
+    async fn walk_up_to_damage(
         &self,
         base: Offset,
         from: Position,
