@@ -14,6 +14,16 @@ use crate::transactor::{Step, Transactor, coordinator_of, step_of};
 const CONCURRENT_TRANSACTIONS: i16 = 51;
 const TRIES: u32 = 10;
 
+/// Of a transaction that the coordinator has ended the other way, its time being over.
+const INVALID_TXN_STATE: i16 = 48;
+
+fn step_of_end(error: i16) -> Step {
+    match error {
+        INVALID_TXN_STATE => Step::Over,
+        error => step_of(error, "EndTxn"),
+    }
+}
+
 /// See the module.
 pub struct Ending {
     pub identity: Identity,
@@ -64,7 +74,7 @@ pub async fn end(site: &Site, me: &mut Transactor, links: &mut Links) -> Result<
                 }
                 return Ok(Step::Done);
             }
-            Err(error) => match step_of(error, "EndTxn") {
+            Err(error) => match step_of_end(error) {
                 Step::Over => {
                     if !before {
                         oracle.ledger.refused(txn);
