@@ -171,7 +171,9 @@ fn mutated_requests_harm_nobody() {
         node.descriptors() <= before + 8
     });
     let rss = node.rss();
-    assert!(rss < 300 << 20, "{} MiB resident", rss >> 20);
+    // The sanitizer keeps what was freed.
+    let small = rss < 300 << 20 || cfg!(odradek_asan);
+    assert!(small, "{} MiB resident", rss >> 20);
     assert_eq!(healthy.consume("healthy", 0, 0).len() as i64, stored);
     let end = healthy.list_offsets("victim", 0, -1).offset;
     node.kill();
