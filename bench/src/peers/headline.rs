@@ -6,7 +6,7 @@ use super::Report;
 use super::figures::{Advantage, Line, Values};
 use crate::contest::Pinning;
 use crate::scenario::core::{ONE_RECORD, PRODUCE, PRODUCE_ALL, PRODUCE_FULL, RESIDENT, TAIL};
-use crate::scenario::fixed_rates::{RATES, WRITTEN, name as rate_name};
+use crate::scenario::fixed_rates::{CACHED, RATES, WRITTEN, name as rate_name};
 use crate::scenario::{Better, SUSTAINED, SUSTAINED_MIN};
 
 /// A row: how many times better the own node is to be.
@@ -65,6 +65,11 @@ const CLAIMS: &[Claim] = &[
         "the same, ours acked when written",
         10.0,
         What::Latency(WRITTEN),
+    ),
+    claim(
+        "the same, ours acked when in page cache",
+        10.0,
+        What::Latency(CACHED),
     ),
     claim("RSS at full ingest", 5.0, What::Memory),
 ];

@@ -2,8 +2,9 @@
 //!
 //! Four producers with Kafka's default batches, acks=all, one consumer that reads everything; each
 //! rate on a topic of its own. A rate that is not sustained is marked, its latencies are those of
-//! a queue that grows. The own node comes twice: as it is (what a consumer sees survives loss of
-//! power) and with `durable.acks.all=false`, which promises what Apache Kafka's default does.
+//! a queue that grows. The own node comes three times: as it is (what a consumer sees survives loss of
+//! power), with `durable.acks.all=false`, which promises what Apache Kafka's default does, and with
+//! that and writes through the page cache, where no acknowledgement waits for the disk, as there.
 
 use anyhow::Result;
 
@@ -25,6 +26,8 @@ const PARTITIONS: i32 = 100;
 pub(crate) const RATES: &[f64] = &[10e3, 50e3, 100e3];
 /// Behind a load's name where the own node promises no more than Kafka does.
 pub(crate) const WRITTEN: &str = ", acked when written";
+/// The same through the page cache.
+pub(crate) const CACHED: &str = ", acked when in page cache";
 
 /// A load's name.
 pub(crate) fn name(rate: f64) -> String {
@@ -36,12 +39,19 @@ fn run(stage: &mut Stage) -> Result<()> {
     rates(stage, &server, "")?;
     drop(server);
     if stage.contestant.is_odradek() {
-        let written = Variant {
-            own_settings: vec![("durable.acks.all", "false".to_owned())],
-            ..Variant::default()
-        };
-        let server = stage.start(&written)?;
-        rates(stage, &server, WRITTEN)?;
+        let written = ("durable.acks.all", "false".to_owned());
+        let cached = ("log.write.strategy", "buffered".to_owned());
+        for (which, own_settings) in [
+            (WRITTEN, vec![written.clone()]),
+            (CACHED, vec![written, cached]),
+        ] {
+            let variant = Variant {
+                own_settings,
+                ..Variant::default()
+            };
+            let server = stage.start(&variant)?;
+            rates(stage, &server, which)?;
+        }
     }
     Ok(())
 }
