@@ -24,7 +24,7 @@ use crate::partition::{AppendError, Mark, Unmarked};
 const BATCH_BYTES: usize = 1 << 20;
 /// Writes of one round, at most.
 const ROUND_WRITES: usize = 4096;
-/// INVALID_TXN_STATE.
+const INVALID_PRODUCER_EPOCH: i16 = 47;
 const INVALID_TXN_STATE: i16 = 48;
 
 pub(super) enum Job<C: Coordinator> {
@@ -210,7 +210,12 @@ impl<C: Coordinator> Writing<'_, C> {
         let partition = &self.host.partition;
         let (open, markers) = partition.transaction_of(producer.id, producer.epoch);
         if !open && markers != producer.markers {
-            return Ok(Err(INVALID_TXN_STATE));
+            return Ok(Err(
+                match partition.is_fenced(producer.id, producer.epoch) {
+                    true => INVALID_PRODUCER_EPOCH,
+                    false => INVALID_TXN_STATE,
+                },
+            ));
         }
         let new = || {
             BatchBuilder::new().transactional().producer(

@@ -131,4 +131,13 @@ impl Partition {
             (producers.is_open(id, epoch), markers)
         })
     }
+
+    /// Whether a marker or a batch of a later epoch of this producer has come: its transaction is over, be it
+    /// that its time was, or that another one of its id has begun.
+    pub fn is_fenced(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.with_log(|log| {
+            let entry = log.producers().get(id);
+            entry.is_some_and(|entry| entry.epoch() > epoch)
+        })
+    }
 }

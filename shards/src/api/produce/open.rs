@@ -44,13 +44,19 @@ impl Membership {
             return Err((ErrorCode::TransactionalIdAuthorizationFailed, Some(why)));
         };
         let (open, now) = partition.transaction_of(info.producer_id, info.producer_epoch);
-        match open || now == markers {
-            true => Ok(()),
-            false => {
-                let why = "the transaction has ended meanwhile".to_owned();
-                Err((ErrorCode::InvalidTxnState, Some(why)))
-            }
+        if open || now == markers {
+            return Ok(());
         }
+        // Producers give up for good when told INVALID_TXN_STATE, which is for who has broken a rule.
+        let code = match partition.is_fenced(info.producer_id, info.producer_epoch) {
+            true => ErrorCode::InvalidProducerEpoch,
+            false => ErrorCode::InvalidTxnState,
+        };
+        let why = format!(
+            "the transaction of producer {} in epoch {} has ended meanwhile",
+            info.producer_id.0, info.producer_epoch.0
+        );
+        Err((code, Some(why)))
     }
 }
 
