@@ -94,8 +94,8 @@ const FIGURES: &[(&str, &[&str])] = &[
             "1 KiB: left",
             "100 bytes: rate",
             "100 bytes: peak RSS",
-            "the tail alone: end to end p99",
-            "the tail's end to end p99 beside a compaction",
+            "the tail alone: end to end p99 of the middle second",
+            "the tail's p99 of the middle second beside a compaction",
         ],
     ),
     (
