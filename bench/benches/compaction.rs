@@ -44,7 +44,7 @@ fn check(batch: &[u8]) -> BatchInfo {
 }
 
 fn map(keys: u64) -> KeyMap {
-    KeyMap::new(usize::MAX / 2, 0.9, keys, (1, 2))
+    KeyMap::new(usize::MAX / 2, 0.9, keys, Offset(0), (1, 2))
 }
 
 fn learn(log: &[Vec<u8>]) -> (KeyMap, Offset) {

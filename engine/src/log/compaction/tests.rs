@@ -227,7 +227,7 @@ impl World {
         if !found.is_due(&rules) {
             return;
         }
-        let keys = KeyMap::new(slots * SLOT_BYTES, 0.9, u64::MAX, (3, 4));
+        let keys = KeyMap::new(slots * SLOT_BYTES, 0.9, u64::MAX, found.from, (3, 4));
         let mut indexer = Indexer::new(keys, found.from, self.aborted.iter().copied());
         'all: for (piece, extent) in self.pieces.iter().zip(&extents) {
             if extent.base >= found.to {

@@ -194,7 +194,7 @@ impl Partition {
         let io = &self.ground.io;
         let most = found.to.0.saturating_sub(found.from.0).max(0) as u64;
         let secret = (io.random(), io.random());
-        let mut map = KeyMap::new(means.map_bytes, means.map_load, most, secret);
+        let mut map = KeyMap::new(means.map_bytes, means.map_load, most, found.from, secret);
         let map_bytes = map.bytes();
         let mut from = 0;
         while let Some(next) = map.touch(from) {
