@@ -212,15 +212,13 @@ async fn nothing_behind(site: &Site, brokers: &[Rc<Broker>]) {
 /// What lies behind a segment of a partition, in words. What only page cache shows there does no harm
 /// where the log is written and recovered past it: the next write to the page takes it out.
 fn behind(site: &Site, partition: Partition, hosted: &Hosted, direct: bool) -> Option<String> {
-    let files = match direct {
-        true => site.world.files_on_disk(),
-        false => site.world.files(),
-    };
     let (topic, index) = partition;
+    let directory = format!("/data/{topic}-{index}");
+    let files = site.world.files_below(&directory, direct);
     hosted.partition.with_log(|log| {
         log.segments().find_map(|segment| {
             let stem = file_stem(segment.base);
-            let path = format!("/data/{topic}-{index}/{stem}.log");
+            let path = format!("{directory}/{stem}.log");
             let rest = files.get(&path)?.get(segment.size as usize..)?;
             let end = segment.size;
             (!rest.iter().all(|byte| *byte == 0))

@@ -44,6 +44,8 @@ pub(super) struct Disk {
     pub(super) nodes: BTreeMap<Inode, Node>,
     pub(super) changes: Vec<Change>,
     open: BTreeMap<Inode, u32>,
+    /// What has been let go of since inodes were last freed: handles, and syncs of names.
+    let_go: usize,
     next: Inode,
     sequence: u64,
     pages_max: Option<u64>,
@@ -62,6 +64,7 @@ impl Disk {
             nodes: BTreeMap::from([(ROOT, Node::Directory(Directory::default()))]),
             changes: Vec::new(),
             open: BTreeMap::new(),
+            let_go: 0,
             next: ROOT + 1,
             sequence: 0,
             pages_max: bytes_max.map(|bytes| bytes / crate::bytes::PAGE as u64),
@@ -226,7 +229,7 @@ impl Disk {
         *count -= 1;
         if *count == 0 {
             self.open.remove(&inode);
-            self.collect();
+            self.collect_at_times();
         }
     }
 
@@ -343,7 +346,7 @@ impl Disk {
                 self.changes.push(change);
             }
         }
-        self.collect();
+        self.collect_at_times();
     }
 
     /// Makes durable all changes of names that `covered` names.
@@ -354,11 +357,12 @@ impl Disk {
                 false => self.changes.push(change),
             }
         }
-        self.collect();
+        self.collect_at_times();
     }
 
     /// What a sync of everything, submitted now, will cover.
-    pub(super) fn covered(&self) -> Covered {
+    pub(super) fn covered(&mut self) -> Covered {
+        self.collect();
         let files = self.nodes.values().filter_map(|node| match node {
             Node::File(file) => Some(file),
             Node::Directory(_) => None,
@@ -367,7 +371,8 @@ impl Disk {
     }
 
     /// All files.
-    pub(super) fn files(&self) -> Vec<Inode> {
+    pub(super) fn files(&mut self) -> Vec<Inode> {
+        self.collect();
         let files = self.nodes.iter();
         let files = files.filter(|(_, node)| matches!(node, Node::File(_)));
         files.map(|(inode, _)| *inode).collect()
@@ -393,9 +398,12 @@ impl Disk {
         }
     }
 
-    /// All files by path, as page cache shows them, or as reads past it do.
-    pub(super) fn contents(&mut self, direct: bool) -> BTreeMap<String, Vec<u8>> {
-        let mut look = vec![(String::new(), ROOT)];
+    /// All files below a directory by path, as page cache shows them, or as reads past it do.
+    pub(super) fn contents(&mut self, below: &str, direct: bool) -> BTreeMap<String, Vec<u8>> {
+        let mut look = Vec::new();
+        if let Ok(inode) = self.find(below) {
+            look.push((below.trim_end_matches('/').to_owned(), inode));
+        }
         let mut files = BTreeMap::new();
         while let Some((path, inode)) = look.pop() {
             match self.nodes.get_mut(&inode) {
@@ -434,8 +442,18 @@ impl Disk {
         other.keep_all();
     }
 
+    /// Frees inodes that nothing holds, but not each time: it takes as long as there are inodes, and
+    /// who goes over all of them frees them first.
+    fn collect_at_times(&mut self) {
+        self.let_go += 1;
+        if self.let_go > self.nodes.len() {
+            self.collect();
+        }
+    }
+
     /// Frees inodes that nothing holds.
     pub(super) fn collect(&mut self) {
+        self.let_go = 0;
         let mut held: BTreeSet<Inode> = BTreeSet::new();
         let edits = self.changes.iter().flat_map(|change| &change.edits);
         let mut look: Vec<Inode> = edits

@@ -110,12 +110,13 @@ impl SimWorld {
 
     /// All files by path, as a process that reads them sees them.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        self.inner.borrow_mut().disk.contents(false)
+        self.files_below("/", false)
     }
 
-    /// The same past page cache, which after a failed flush may show what the disk does not have.
-    pub fn files_on_disk(&self) -> BTreeMap<String, Vec<u8>> {
-        self.inner.borrow_mut().disk.contents(true)
+    /// Those below a directory. `direct`: past page cache, which after a failed flush may show what the
+    /// disk does not have.
+    pub fn files_below(&self, directory: &str, direct: bool) -> BTreeMap<String, Vec<u8>> {
+        self.inner.borrow_mut().disk.contents(directory, direct)
     }
 
     /// Another machine of this seed at the same time, on which nothing fails, with the same files and
