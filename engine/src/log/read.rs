@@ -94,6 +94,10 @@ impl Log {
         if offset >= limits.end || offset >= self.next {
             return ReadPlan::Empty;
         }
+        // The answer is full: where the batch lies would be looked for in vain, in files often.
+        if limits.bytes_max == 0 && !limits.first_whole {
+            return ReadPlan::Empty;
+        }
         let (segment, pos, first) = if let Some(at) = self.recent_at(offset) {
             let batch = self.recent[at];
             (batch.segment, batch.pos, batch.end - batch.pos)

@@ -188,6 +188,16 @@ fn evicted_bytes_are_searched_in_the_file() {
         panic!("{plan:?}")
     };
     assert_eq!(file.0, 500);
+    // But not where the answer is full: of the others a reader that is behind reads nothing then.
+    let full = |first_whole| ReadLimits {
+        bytes_max: 0,
+        first_whole,
+        ..everything(&log)
+    };
+    let plan = |offset, limits| log.plan_read(Offset(offset), limits, None);
+    assert!(matches!(plan(6, full(false)), ReadPlan::Empty));
+    assert!(matches!(plan(6, full(true)), ReadPlan::Search { .. }));
+    assert!(matches!(plan(100, full(false)), ReadPlan::OutOfRange));
 }
 
 /// Rolled segments stay until their files are finished.
