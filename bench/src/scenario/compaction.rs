@@ -22,7 +22,7 @@ use super::{Scenario, Stage};
 use crate::contest::{Contestant, Server, Variant};
 use crate::drive::{Admin, Keyed};
 use crate::load::{Arrivals, Load};
-use crate::machine::{pin, wait_until_calm};
+use crate::machine::pin;
 use crate::report::{Latencies, RunResult, median};
 
 pub(super) const SCENARIO: Scenario = Scenario {
@@ -44,8 +44,6 @@ const TURNS: [&str; 3] = [
     "2nd turn beside a tail",
     "3rd turn beside a tail",
 ];
-/// Seconds that the disk is given, at most, to work off what was written before.
-const CALM_WITHIN_S: f64 = 60.0;
 const LOOK: Duration = Duration::from_millis(20);
 /// A node that logs at all has logged by then what it did.
 const SAID_WITHIN: Duration = Duration::from_millis(500);
@@ -272,9 +270,9 @@ fn notice(stage: &mut Stage, server: &Server, input: &Input, noticed: &mut Notic
         window_s: stage.seconds(15.0),
         ..stage.new_load("tail")
     };
-    wait_for_the_disk(stage, input)?;
+    stage.wait_for_the_disk(&input.dir)?;
     let before = stage.quiet_load("a tail alone", server, &load)?;
-    wait_for_the_disk(stage, input)?;
+    stage.wait_for_the_disk(&input.dir)?;
     let compacting = {
         let (core, input, mut admin) = (stage.place.driver_core, input.clone(), server.admin()?);
         let interrupt = stage.interrupt.clone();
@@ -288,22 +286,13 @@ fn notice(stage: &mut Stage, server: &Server, input: &Input, noticed: &mut Notic
     let beside = stage.quiet_load("a tail beside a compaction", server, &load);
     let took = compacting.join().ok().context("the compaction's thread")?;
     let (beside, took) = (beside?, took?);
-    wait_for_the_disk(stage, input)?;
+    stage.wait_for_the_disk(&input.dir)?;
     let after = stage.quiet_load("a tail alone again", server, &load)?;
     noticed.alone.take(stage, before);
     noticed.beside.take(stage, beside);
     noticed.alone.take(stage, after);
     let share = 100.0 * took.as_secs_f64().min(load.window_s) / load.window_s;
     noticed.shares.push(share);
-    Ok(())
-}
-
-fn wait_for_the_disk(stage: &mut Stage, input: &Input) -> Result<()> {
-    let seconds = stage.amount(CALM_WITHIN_S, 0.0);
-    if !wait_until_calm(&input.dir, seconds)? {
-        let note = format!("the disk was not calm after {seconds} s: what follows may be its own");
-        stage.findings.notes.push(note);
-    }
     Ok(())
 }
 

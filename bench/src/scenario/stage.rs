@@ -1,5 +1,6 @@
 //! What a scenario has to work with: servers, loads, and a place for what it finds.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use super::findings::{Better, Findings, Started};
 use crate::contest::{Contestant, Place, Server, Variant};
 use crate::drive::{Partition, Plan, TopicSpec};
 use crate::load::Load;
-use crate::machine::{CpuClock, wait_until_quiet};
+use crate::machine::{CpuClock, wait_until_calm, wait_until_quiet};
 use crate::measurement::Cost;
 use crate::open::{self, Target};
 use crate::report::{Interval, RunResult, text};
@@ -18,6 +19,8 @@ use crate::window::{Baseline, Window};
 
 /// Seconds between lines of progress.
 const PROGRESS_S: u64 = 5;
+/// How long a disk is waited for.
+const CALM_WITHIN_S: f64 = 60.0;
 
 /// How long, how much.
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +235,19 @@ impl Stage<'_> {
     pub(crate) fn skip(&mut self, what: &str) {
         eprintln!("  left out: {what}");
         self.findings.skipped.push(what.to_owned());
+    }
+
+    /// Waits until the disk of `directory` has worked off what was written before, for a minute at
+    /// most, and notes it when it has not: the next load would find it late whoever wrote.
+    pub(crate) fn wait_for_the_disk(&mut self, directory: &Path) -> Result<()> {
+        self.check_interrupt()?;
+        let seconds = self.amount(CALM_WITHIN_S, 0.0);
+        if !wait_until_calm(directory, seconds)? {
+            let note =
+                format!("the disk was not calm after {seconds} s: what follows may be its own");
+            self.findings.notes.push(note);
+        }
+        Ok(())
     }
 
     /// Sleeps, unless it is interrupted.

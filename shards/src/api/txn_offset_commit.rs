@@ -86,7 +86,7 @@ async fn write(
         left -= 1;
         let now = look();
         if now == known || left == 0 {
-            // What the coordinator was not asked about is refused when it is written.
+            // What the coordinator was not asked about is to come again, says who writes it.
             break;
         }
         known = now;

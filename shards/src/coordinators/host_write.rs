@@ -25,7 +25,6 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Writes of one round, at most.
 const ROUND_WRITES: usize = 4096;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
-const INVALID_TXN_STATE: i16 = 48;
 
 pub(super) enum Job<C: Coordinator> {
     Write {
@@ -213,7 +212,8 @@ impl<C: Coordinator> Writing<'_, C> {
             return Ok(Err(
                 match partition.is_fenced(producer.id, producer.epoch) {
                     true => INVALID_PRODUCER_EPOCH,
-                    false => INVALID_TXN_STATE,
+                    // Of the transaction before: clients try again after this one.
+                    false => error::COORDINATOR_NOT_AVAILABLE,
                 },
             ));
         }

@@ -528,8 +528,13 @@ impl Log {
         let end = whole.start + whole.ids.len() as i64;
         if let Some(damage) = &whole.damage {
             let harms = &self.harms;
+            // Where records were deleted up to the middle of a segment, the way to the first one that is
+            // kept leads over what is before it.
+            let in_the_way = |harm: &Harm| whole.ids.is_empty() && harm.offsets.start < end;
             assert!(
-                harms.iter().any(|harm| harm.offsets.contains(&end)),
+                harms
+                    .iter()
+                    .any(|harm| harm.offsets.contains(&end) || in_the_way(harm)),
                 "life {life}: {partition:?} at {end}: {damage}; damaged was {harms:?}"
             );
             return Some("by a client");

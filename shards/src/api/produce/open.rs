@@ -7,7 +7,8 @@
 //!
 //! Between the coordinator's answer and the append a marker may have come in: then the answer holds
 //! no more. It is asked again then, since the marker may be that of the transaction before, and at last
-//! the records are refused. Else they would be in a transaction that nobody ends.
+//! the producer is told to try again: it asks the coordinator anew. Else its records might be in a
+//! transaction that nobody ends.
 //!
 //! Source: Kafka `ReplicaManager.handleProduceAppend`, `VerificationGuard`.
 
@@ -47,13 +48,14 @@ impl Membership {
         if open || now == markers {
             return Ok(());
         }
-        // Producers give up for good when told INVALID_TXN_STATE, which is for who has broken a rule.
+        // Producers give up for good when told INVALID_TXN_STATE, which is for who has broken a rule. A
+        // marker that does not fence is of the transaction before, maybe for the second time.
         let code = match partition.is_fenced(info.producer_id, info.producer_epoch) {
             true => ErrorCode::InvalidProducerEpoch,
-            false => ErrorCode::InvalidTxnState,
+            false => ErrorCode::NotEnoughReplicas,
         };
         let why = format!(
-            "the transaction of producer {} in epoch {} has ended meanwhile",
+            "a marker of producer {} has come while its batch of epoch {} was on its way",
             info.producer_id.0, info.producer_epoch.0
         );
         Err((code, Some(why)))
