@@ -137,6 +137,15 @@ impl Place {
             Pinning::Unpinned => self.all_cores.clone(),
         }
     }
+
+    /// Fills memory again, if runs are to begin with it filled: within a minute of a start much of the page
+    /// cache may have been reclaimed (DAMON) and be the host's.
+    pub(crate) fn fill_again(&self) -> anyhow::Result<()> {
+        match self.memory {
+            MemoryState::Seasoned => self.memory.bring_about(&self.parent).map(drop),
+            MemoryState::Fresh | MemoryState::AsFound => Ok(()),
+        }
+    }
 }
 
 impl Contestant {

@@ -96,6 +96,7 @@ impl Stage<'_> {
     fn begin(&self, name: &str, server: &Server) -> Result<()> {
         self.check_interrupt()?;
         eprintln!("  {}: {name} ...", server.label());
+        self.place.fill_again()?;
         wait_until_quiet(self.place.quiet_seconds)
     }
 

@@ -138,6 +138,7 @@ impl Stage<'_> {
     ) -> Result<RunResult> {
         self.check_interrupt()?;
         eprintln!("  {}: {name} ...", server.label());
+        self.place.fill_again()?;
         wait_until_quiet(self.place.quiet_seconds)?;
         let tell = &mut |interval: &Interval| {
             if !self.course.quick && (interval.at_s.round() as u64).is_multiple_of(PROGRESS_S) {

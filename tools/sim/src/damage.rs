@@ -88,6 +88,9 @@ pub fn at_rest(world: &SimWorld, plan: &Plan, oracle: &RefCell<Oracle>, rng: &mu
     {
         oracle.detected("by log verify");
     }
+    for before in oracle.harms(partition) {
+        changed.reconsider(before);
+    }
     oracle.spoil(partition, what, harm);
 }
 

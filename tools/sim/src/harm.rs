@@ -21,7 +21,9 @@ use crate::reports;
 pub struct Harm {
     /// From the first one's base offset to the end of the last one.
     pub offsets: Range<i64>,
-    /// Where the first one begins in its segment's file.
+    /// The base offset of their segment,
+    segment: i64,
+    /// and where the first one begins in its file.
     position: u64,
     /// From there on nothing is left but what a log looks like that was never written farther, and
     /// nothing on the disk says otherwise: a write that was lost, of the last that was written, can
@@ -83,25 +85,42 @@ impl Changed<'_> {
     /// The batches that were changed; none if there were none, as behind the log's end, or behind
     /// what was damaged before. `before`: the file as it was.
     pub fn harm(&self, before: &[u8]) -> Option<Harm> {
-        let (base, _) = parse_file_name(self.path.rsplit('/').next()?)?;
+        let base = self.segment()?;
         let here = |(place, _): &(Range<usize>, _)| {
             place.start < self.bytes.end && self.bytes.start < place.end
         };
-        let mut changed = batches(base.0, before).filter(here);
+        let mut changed = batches(base, before).filter(here);
         let (place, offsets) = changed.next()?;
         let end = changed.last().map_or(offsets.end, |(_, last)| last.end);
-        let ends = self.ends_at(place.start);
+        Some(Harm {
+            offsets: offsets.start..end,
+            segment: base,
+            position: place.start as u64,
+            silent: self.is_silent(base, place.start),
+            since: reports::count(),
+        })
+    }
+
+    /// What was damaged before may look otherwise now.
+    pub fn reconsider(&self, harm: &mut Harm) {
+        if self.segment() == Some(harm.segment) {
+            harm.silent = self.is_silent(harm.segment, harm.position as usize);
+        }
+    }
+
+    /// The base offset of the file's segment.
+    fn segment(&self) -> Option<i64> {
+        let (base, _) = parse_file_name(self.path.rsplit('/').next()?)?;
+        Some(base.0)
+    }
+
+    /// Whether nothing tells that there was more than what is before this position.
+    fn is_silent(&self, base: i64, position: usize) -> bool {
         let index = Path::new(self.path).with_extension("index");
         // The file of a segment that was finished is as long as its log.
         let finished = Disk(self.files).get(&index).is_some();
-        Some(Harm {
-            offsets: offsets.start..end,
-            position: place.start as u64,
-            silent: ends
-                && !finished
-                && (self.meddled || !self.is_vouched(base.0, place.start as u64)),
-            since: reports::count(),
-        })
+        let unvouched = || self.meddled || !self.is_vouched(base, position as u64);
+        self.ends_at(position) && !finished && unvouched()
     }
 
     /// Whether the log looks as if it had never been written beyond this position.

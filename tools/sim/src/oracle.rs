@@ -163,6 +163,7 @@ impl Oracle {
     fn promise(&mut self, partition: Partition, offset: i64, id: Id, safe: bool, at: u64) {
         let life = self.life;
         let log = self.log(partition);
+        log.may_be_cut(partition, offset, id);
         let fresh = Promise {
             id,
             safe,
@@ -220,6 +221,11 @@ impl Oracle {
         let log = self.log(partition);
         log.spoiled = true;
         log.harms.extend(harm);
+    }
+
+    /// What is known of a partition's bytes that are not what was written.
+    pub fn harms(&mut self, partition: Partition) -> &mut [Harm] {
+        &mut self.log(partition).harms
     }
 
     /// Whether some of a partition's bytes are not what was written.
@@ -497,6 +503,25 @@ impl Oracle {
 }
 
 impl Log {
+    /// A partition whose disk was full is opened again while the node runs: then recovery cuts off what is
+    /// damaged, and says so. What lay behind is forgotten, if it is why another record stands at `offset`.
+    fn may_be_cut(&mut self, partition: Partition, offset: i64, id: Id) {
+        if self.promised.get(&offset).is_none_or(|one| one.id == id) {
+            return;
+        }
+        let told = |harm: &Harm| {
+            let told = |end: &i64| reports::tell_of_end(harm.since, partition, *end);
+            let mut ends = harm.offsets.clone().take_while(|end| *end <= offset);
+            ends.find(told)
+        };
+        let Some(end) = self.harms.iter().find_map(told) else {
+            return;
+        };
+        self.promised.split_off(&end);
+        (self.floor, self.floor_durable) = (self.floor.min(end), self.floor_durable.min(end));
+        self.harms.retain(|harm| harm.offsets.start < end);
+    }
+
     /// Whether compaction may have taken out a record.
     fn may_be_emptied(&self, latest: &Latest, ledger: &Ledger, id: Id) -> bool {
         let deleted = |tombstones: &Tombstones| tombstones.deletes(id);
