@@ -185,3 +185,57 @@ impl Changed<'_> {
         seen
     }
 }
+
+#[cfg(test)]
+impl Harm {
+    /// Of these offsets, at the beginning of the first segment.
+    pub fn at(offsets: Range<i64>) -> Harm {
+        Harm {
+            offsets,
+            segment: 0,
+            position: 0,
+            silent: false,
+            since: reports::count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use odradek_engine::record::BatchBuilder;
+    use odradek_engine::types::{Epoch, Offset, Timestamp};
+
+    use super::*;
+    use crate::keys;
+
+    const PATH: &str = "/data/t-0/00000000000000000000.log";
+
+    #[test]
+    fn zeros_over_what_was_damaged_before_leave_nothing_that_tells_of_it() {
+        let mut builder = BatchBuilder::new().base_offset(Offset(0));
+        keys::append(&mut builder, (1, 0), 3, false, Timestamp(1));
+        let whole = builder.leader_epoch(Epoch(0)).build().expect("a batch");
+        let mut flipped = whole.clone();
+        flipped[40] ^= 1;
+        let zeros = vec![0; whole.len()];
+        let held = |bytes: &[u8]| BTreeMap::from([(PATH.to_owned(), bytes.to_vec())]);
+        let changed = |files, bytes| Changed {
+            files,
+            partition: ("t", 0),
+            path: PATH,
+            bytes,
+            meddled: false,
+        };
+        let files = held(&flipped);
+        let mut harm = changed(&files, 40..41).harm(&whole).expect("a harm");
+        assert!(!harm.silent);
+        let files = held(&zeros);
+        let again = changed(&files, 0..zeros.len());
+        assert_eq!(again.harm(&flipped), None);
+        again.reconsider(&mut harm);
+        assert!(harm.silent);
+        let files = held(&whole);
+        changed(&files, 0..1).reconsider(&mut harm);
+        assert!(!harm.silent);
+    }
+}

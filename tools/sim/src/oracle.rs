@@ -611,3 +611,44 @@ impl Log {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Offsets 0 to 9 were promised, those from 4 on are damaged.
+    fn damaged() -> Log {
+        let promise = |number| Promise {
+            id: (1, number),
+            safe: true,
+            at: 0,
+            life: 0,
+            may_go: false,
+        };
+        Log {
+            promised: (0..10).map(|at| (at, promise(at as u64))).collect(),
+            floor: 10,
+            floor_durable: 10,
+            harms: vec![Harm::at(4..6)],
+            ..Log::default()
+        }
+    }
+
+    #[test]
+    fn what_is_cut_within_a_life_is_forgotten_only_if_the_node_says_so() {
+        reports::listen(|| {
+            let mut log = damaged();
+            log.may_be_cut(("t", 1), 7, (2, 0));
+            assert_eq!(log.promised.len(), 10);
+            tracing::warn!(partition = %"t-1", "the log ends at offset 4, position 9");
+            // What stands there is what was promised; or it lies before the damage.
+            log.may_be_cut(("t", 1), 7, (1, 7));
+            log.may_be_cut(("t", 1), 3, (2, 0));
+            assert_eq!(log.promised.len(), 10);
+            log.may_be_cut(("t", 1), 7, (2, 0));
+            assert_eq!(log.promised.keys().next_back(), Some(&3));
+            assert_eq!((log.floor, log.floor_durable), (4, 4));
+            assert_eq!(log.harms, []);
+        });
+    }
+}
