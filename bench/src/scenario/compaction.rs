@@ -270,9 +270,9 @@ fn notice(stage: &mut Stage, server: &Server, input: &Input, noticed: &mut Notic
         window_s: stage.seconds(15.0),
         ..stage.new_load("tail")
     };
-    stage.wait_for_the_disk(&input.dir)?;
+    stage.settle(server)?;
     let before = stage.quiet_load("a tail alone", server, &load)?;
-    stage.wait_for_the_disk(&input.dir)?;
+    stage.settle(server)?;
     let compacting = {
         let (core, input, mut admin) = (stage.place.driver_core, input.clone(), server.admin()?);
         let interrupt = stage.interrupt.clone();
@@ -286,7 +286,7 @@ fn notice(stage: &mut Stage, server: &Server, input: &Input, noticed: &mut Notic
     let beside = stage.quiet_load("a tail beside a compaction", server, &load);
     let took = compacting.join().ok().context("the compaction's thread")?;
     let (beside, took) = (beside?, took?);
-    stage.wait_for_the_disk(&input.dir)?;
+    stage.settle(server)?;
     let after = stage.quiet_load("a tail alone again", server, &load)?;
     noticed.alone.take(stage, before);
     noticed.beside.take(stage, beside);

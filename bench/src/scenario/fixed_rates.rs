@@ -1,9 +1,9 @@
 //! At equal rates of 1 KiB messages over 100 partitions, what are the latencies, and what do they cost?
 //!
 //! Four producers with Kafka's default batches, acks=all, one consumer that reads everything; each
-//! rate on a topic of its own, begun when the disk is calm: what the load before it wrote would make this
-//! one late. A rate that is not sustained is marked, its latencies are those of
-//! a queue that grows. The own node comes three times: as it is (what a consumer sees survives loss of
+//! rate on a topic of its own, begun when memory is as at the start and the disk is calm: what the
+//! load before it wrote would make it late. A rate that is not sustained is marked, its latencies
+//! are those of a queue that grows. The own node comes three times: as it is (what a consumer sees survives loss of
 //! power), with `durable.acks.all=false`, which promises what Apache Kafka's default does, and with
 //! that and writes through the page cache, where no acknowledgement waits for the disk, as there.
 
@@ -58,7 +58,6 @@ fn run(stage: &mut Stage) -> Result<()> {
 }
 
 fn rates(stage: &mut Stage, server: &Server, which: &str) -> Result<()> {
-    let directory = server.data_dir().unwrap_or(stage.place.parent.clone());
     for rate in stage.amount(RATES, &[1e3]) {
         let load = Load {
             partitions: PARTITIONS,
@@ -66,7 +65,7 @@ fn rates(stage: &mut Stage, server: &Server, which: &str) -> Result<()> {
             producers: 4,
             ..stage.new_load(&format!("rate-{rate:.0}"))
         };
-        stage.wait_for_the_disk(&directory)?;
+        stage.settle(server)?;
         stage.load(&format!("{}{which}", name(*rate)), server, &load)?;
     }
     Ok(())

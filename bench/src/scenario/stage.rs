@@ -1,6 +1,6 @@
 //! What a scenario has to work with: servers, loads, and a place for what it finds.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -138,7 +138,6 @@ impl Stage<'_> {
     ) -> Result<RunResult> {
         self.check_interrupt()?;
         eprintln!("  {}: {name} ...", server.label());
-        self.place.fill_again()?;
         wait_until_quiet(self.place.quiet_seconds)?;
         let tell = &mut |interval: &Interval| {
             if !self.course.quick && (interval.at_s.round() as u64).is_multiple_of(PROGRESS_S) {
@@ -170,7 +169,7 @@ impl Stage<'_> {
         target.settings = server.settings().to_vec();
         target.pids = server.pids().to_vec();
         target.share_cores = self.course.quick || server.pids().is_empty();
-        target.data_dir = server.data_dir().unwrap_or(self.place.parent.clone());
+        target.data_dir = self.data_dir(server);
         target.baseline = self.baseline();
         target.interrupt = self.interrupt.clone();
         target
@@ -238,17 +237,24 @@ impl Stage<'_> {
         self.findings.skipped.push(what.to_owned());
     }
 
-    /// Waits until the disk of `directory` has worked off what was written before, for a minute at
-    /// most, and notes it when it has not: the next load would find it late whoever wrote.
-    pub(crate) fn wait_for_the_disk(&mut self, directory: &Path) -> Result<()> {
+    /// Brings the machine back to where a load may begin, as long as nothing runs that one is to be
+    /// beside: memory as full as at the start, and the disk done with what was written before. It has a
+    /// minute at most, and if that was too short the findings note it.
+    pub(crate) fn settle(&mut self, server: &Server) -> Result<()> {
         self.check_interrupt()?;
+        self.place.fill_again()?;
         let seconds = self.amount(CALM_WITHIN_S, 0.0);
-        if !wait_until_calm(directory, seconds)? {
+        if !wait_until_calm(&self.data_dir(server), seconds)? {
             let note =
                 format!("the disk was not calm after {seconds} s: what follows may be its own");
             self.findings.notes.push(note);
         }
         Ok(())
+    }
+
+    /// Where the server's data lies; where it would if it is not known.
+    fn data_dir(&self, server: &Server) -> PathBuf {
+        server.data_dir().unwrap_or(self.place.parent.clone())
     }
 
     /// Sleeps, unless it is interrupted.
