@@ -94,6 +94,9 @@ impl Partition {
         if mutant::is(Mutant::StayFinished) {
             return Ok(());
         }
+        if ahead.finished {
+            self.keep_entries(ahead.active).await;
+        }
         ahead.remove(io, &self.directory).await?;
         if let Some(epochs) = epochs {
             let path = self.directory.join("leader-epoch-checkpoint");

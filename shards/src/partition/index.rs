@@ -2,9 +2,12 @@
 //! batches' headers where there is none, or where recovery has left a gap.
 //!
 //! A gap is filled when somebody looks below it, or when its segment is finished; until then it
-//! costs nothing. Who looks first does the work, the others wait.
+//! costs nothing. Who looks first does the work, the others wait. What a clean stop has left beside
+//! the segment is read then, or before the first write takes it away.
 
-use odradek_engine::log::index::{OffsetIndex, SegmentIndex, TimeIndex, TimestampOffset};
+use odradek_engine::log::index::{
+    OffsetIndex, OffsetPosition, SegmentIndex, TimeIndex, TimestampOffset,
+};
 use odradek_engine::log::{Seal, file_stem};
 use odradek_engine::record::{BatchHeader, HEADER_BYTES, Rules, validate_header};
 use odradek_engine::types::{Offset, Position};
@@ -51,9 +54,13 @@ impl Partition {
 
     async fn load(&self, base: Offset) -> Result<(), ReadError> {
         if let Some(gap) = self.with_log(|log| log.gap(base)) {
-            let (entries, _) = self
-                .walk_up_to_damage(base, Position(0), gap.position)
-                .await?;
+            let entries = match self.entries_beside(base, gap).await {
+                Some(entries) => entries,
+                None => {
+                    let walk = self.walk_up_to_damage(base, Position(0), gap.position);
+                    walk.await?.0
+                }
+            };
             self.state.borrow_mut().log.fill_gap(base, entries);
             return Ok(());
         }
@@ -90,6 +97,29 @@ impl Partition {
         state.log.trim_indexes(3);
         state.log.set_index(base, index);
         Ok(())
+    }
+
+    /// The entries of a gap that reaches to where its segment was finished, by the files beside it.
+    async fn entries_beside(&self, base: Offset, gap: OffsetPosition) -> Option<SegmentIndex> {
+        {
+            let state = self.state.borrow();
+            let ahead = state.ahead.as_ref()?;
+            if ahead.active != base || !ahead.finished {
+                return None;
+            }
+        }
+        let stem = self.directory.join(file_stem(base));
+        read_index(&self.ground.io, &stem, base, gap.position.0, gap.offset).await
+    }
+
+    /// Fills the gap of the active segment by the files beside it, which are about to be removed.
+    pub(super) async fn keep_entries(&self, base: Offset) {
+        let Some(gap) = self.with_log(|log| log.gap(base)) else {
+            return;
+        };
+        if let Some(entries) = self.entries_beside(base, gap).await {
+            self.state.borrow_mut().log.fill_gap(base, entries);
+        }
     }
 
     /// The latest time in a finished segment of so many bytes, by its batches' headers. The index says
@@ -181,10 +211,14 @@ impl Partition {
         let (Ok(offsets), Ok(times)) = (offsets, times) else {
             return;
         };
-        match self
-            .walk_headers(seal.base, Position(0), gap.position)
-            .await
-        {
+        let entries = match self.entries_beside(seal.base, gap).await {
+            Some(entries) => Ok(entries),
+            None => {
+                let walk = self.walk_headers(seal.base, Position(0), gap.position);
+                walk.await
+            }
+        };
+        match entries {
             Ok(entries) => {
                 let mut whole = SegmentIndex::from_parts(offsets, times);
                 whole.prepend(entries.clone());

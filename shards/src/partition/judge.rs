@@ -229,6 +229,7 @@ impl Walk<'_> {
             self.found.next = self.found.next.max(next);
         }
         if self.finished(base)
+            && self.listing.has_aborted(base)
             && let Some(all) = read_aborted(self.io, &self.opening.directory, base).await?
         {
             // The batches alone do not tell: where a transaction began may not have been read.

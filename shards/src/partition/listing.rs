@@ -68,6 +68,16 @@ impl<'a> Listing<'a> {
         self.finished.binary_search(&base).is_ok()
     }
 
+    /// Whether a clean stop has left the log as it is, and it ends at `end`.
+    pub fn is_closed_at(&self, end: Offset) -> bool {
+        self.clean() == self.bases.len()
+            && self.snapshots.last() == Some(&end)
+            && self
+                .bases
+                .last()
+                .is_some_and(|active| self.times.binary_search(active).is_ok())
+    }
+
     /// Whether a segment has an index of whatever kind.
     pub fn has_index(&self, base: Offset) -> bool {
         let kinds = [&self.finished, &self.times, &self.aborted];
@@ -124,5 +134,39 @@ mod tests {
         assert!(listing.has_aborted(Offset(10)) && !listing.has_aborted(Offset(20)));
         assert_eq!(listing.clean(), 1);
         assert!(listing.orphans().eq([Offset(30)]));
+        assert!(
+            !listing.is_closed_at(Offset(20)),
+            "segment 10 is not finished"
+        );
+    }
+
+    #[test]
+    fn a_clean_stop_leaves_all_segments_finished_and_a_snapshot_of_the_end() {
+        let closed = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+            Listing::of(&names).is_closed_at(Offset(7))
+        };
+        let log = "00000000000000000000.log";
+        let index = "00000000000000000000.index";
+        let times = "00000000000000000000.timeindex";
+        let end = "00000000000000000007.snapshot";
+        assert!(closed(&[log, index, times, end]));
+        assert!(!closed(&[log, times, end]));
+        assert!(!closed(&[log, index, end]));
+        assert!(!closed(&[log, index, times]));
+        assert!(!closed(&[
+            log,
+            index,
+            times,
+            "00000000000000000006.snapshot"
+        ]));
+        assert!(!closed(&[
+            log,
+            index,
+            times,
+            end,
+            "00000000000000000007.log"
+        ]));
+        assert!(!closed(&[end]));
     }
 }

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
 
+use odradek_engine::bytes::page_floor;
 use odradek_engine::io::{Errno, Io, OpenMode, SegmentFile};
 use odradek_engine::log::checkpoint::{Checkpoint, CheckpointError};
 use odradek_engine::log::epochs::Epochs;
@@ -40,7 +41,13 @@ pub(super) struct Start {
     pub(super) checkpoint: Checkpoint,
     pub(super) last: Recent,
     pub(super) producers: Producers,
+    /// The page that the log ends in, up to there, if it ends at the checkpoint: the partition was
+    /// closed there, and nothing of it need be judged.
+    pub(super) closed: Option<Vec<u8>>,
 }
+
+/// A larger batch before the end costs more to be read than the files that need not be.
+const CLOSED_BATCH_BYTES_MAX: u64 = 16 << 10;
 
 /// Recovers a partition that has a directory, and says which of its names are not durable yet, and
 /// what waits for the first write. What it removes and puts there is durable once the directory is
@@ -149,7 +156,7 @@ pub(super) async fn remove(io: &Io, path: &Path) -> Result<(), Errno> {
     }
 }
 
-/// The partition's checkpoint, if the last segment needs recovery and the checkpoint holds.
+/// The partition's checkpoint, if it holds, and the last segment needs recovery or was finished there.
 async fn start(
     ground: &Rc<Ground>,
     opening: &Opening,
@@ -160,20 +167,32 @@ async fn start(
     };
     // An earlier segment was finished since, or is about to be: it needs its whole index.
     let base = checkpoint.segment;
-    if listing.bases.last() != Some(&base) || listing.is_finished(base) {
+    if listing.bases.last() != Some(&base) {
+        return Ok(None);
+    }
+    let finished = listing.is_finished(base);
+    let closed = listing.is_closed_at(checkpoint.end.offset);
+    if finished && !(closed && checkpoint.batch_bytes() <= CLOSED_BATCH_BYTES_MAX) {
         return Ok(None);
     }
     let file = SegmentFile::open(&ground.io, &opening.directory, base, ground.strategy, false);
     let file = file.await?;
+    if finished && file.allocated() != checkpoint.end.position.0 {
+        return Ok(None);
+    }
     let epochs = read_epochs(&ground.io, &opening.directory).await?;
     let epochs = epochs.unwrap_or_default();
-    Ok(match verify(checkpoint, file, epochs).await? {
+    Ok(match verify(checkpoint, file, epochs, finished).await? {
         Ok(start) => Some(start),
         Err(error) => {
+            let instead = match finished {
+                true => "the files beside the segment are believed",
+                false => "the segment is read whole",
+            };
             tracing::warn!(
                 partition = %opening.name,
                 "the checkpoint at offset {}, position {} of segment {} does not hold: {error}; \
-                 the segment is read whole",
+                 {instead}",
                 checkpoint.end.offset.0,
                 checkpoint.end.position.0,
                 base.0
@@ -183,19 +202,35 @@ async fn start(
     })
 }
 
+/// `closed`: the file ends there.
 async fn verify(
     checkpoint: &Checkpoint,
     file: Rc<SegmentFile>,
     epochs: Epochs,
+    closed: bool,
 ) -> Result<Result<Start, CheckpointError>, Errno> {
     let bytes = file.allocated();
     if checkpoint.end.position.0 > bytes {
         return Ok(Err(CheckpointError::Beyond { bytes }));
     }
-    // Most often what follows is not more than that, either.
     let batch = checkpoint.batch.0;
-    let first = FIRST_BYTES.min((bytes - batch) as usize);
-    let mut bytes = file.read_disk(batch, first).await?;
+    let mut last_page = None;
+    let mut bytes = match closed {
+        true => {
+            // With the page that it ends in, which may begin before the batch.
+            let from = page_floor(batch);
+            let mut bytes = file.read(from, (bytes - from) as usize).await?;
+            let page = (page_floor(checkpoint.end.position.0) - from) as usize;
+            last_page = Some(bytes.get(page..).unwrap_or_default().to_vec());
+            bytes.drain(..bytes.len().min((batch - from) as usize));
+            bytes
+        }
+        // Most often what follows is not more than that, either.
+        false => {
+            let first = FIRST_BYTES.min((bytes - batch) as usize);
+            file.read_disk(batch, first).await?
+        }
+    };
     let header = &bytes[..bytes.len().min(HEADER_BYTES)];
     if let Err(error) = checkpoint.verify_header(header) {
         return Ok(Err(error));
@@ -230,6 +265,7 @@ async fn verify(
             end: checkpoint.end.position.0,
         },
         producers,
+        closed: last_page,
     }))
 }
 

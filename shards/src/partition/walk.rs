@@ -36,7 +36,7 @@ pub(super) struct Walk<'a> {
     pub(super) undecided_from: Offset,
     pub(super) io: &'a Io,
     ground: &'a Rc<Ground>,
-    listing: &'a Listing<'a>,
+    pub(super) listing: &'a Listing<'a>,
     /// Compaction may have taken out offsets before this.
     pub(super) gaps: Offset,
     /// Bytes of batches judged.
@@ -223,6 +223,8 @@ pub(super) async fn walk(
         }
         // A segment that goes on keeps its room, and what was settled needs no sync of its own. (What
         // a finished one has is its length.)
+        let here = start.filter(|start| start.checkpoint.segment == base);
+        let as_closed = here.is_some_and(|start| start.closed.is_some());
         let settled = ground.dirs.settled(directory);
         let goes_on = following.is_none() && !listing.is_finished(base);
         let room = match &behind {
@@ -234,7 +236,7 @@ pub(super) async fn walk(
         if stale && !mutant::is(Mutant::LogicalTruncation) {
             file.cut(segment.size).await?;
         }
-        if !trusted && (stale || !settled || !file.seen_on_disk()) {
+        if !(trusted || as_closed) && (stale || !settled || !file.seen_on_disk()) {
             io.data_sync(file.handle()).await?;
         }
         if let (Some(index), false, false) = (&mut segment.index, trusted, damaged)
@@ -263,7 +265,8 @@ pub(super) async fn walk(
             break;
         }
     }
-    let last_page = behind.and_then(|behind| behind.last_page);
+    let closed = start.and_then(|start| start.closed.clone());
+    let last_page = closed.or(behind.and_then(|behind| behind.last_page));
     walk.finish(&active.expect("at least one segment"), start, last_page)
         .await
         .map(Some)
@@ -292,7 +295,7 @@ impl Walk<'_> {
         };
         let last = self.found.last;
         self.found.last = last.filter(|last| last.segment == base && last.end == size);
-        if self.judged > 0 || start.is_some() {
+        if self.judged > 0 || start.is_some_and(|start| start.closed.is_none()) {
             let from = start.map(|start| start.checkpoint.end.offset);
             let (name, next) = (&self.opening.name, self.found.next);
             self.ground.tell_recovered(name, next, self.judged, from);

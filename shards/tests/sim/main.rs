@@ -4,6 +4,7 @@
 
 mod beside;
 mod clean_start;
+mod closed;
 mod compaction;
 mod damaged;
 mod durable;
