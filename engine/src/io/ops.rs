@@ -530,8 +530,14 @@ impl Io {
 
     /// Whether `[pos, pos + len)` is wholly in page cache.
     pub async fn resident(&self, file: Handle, pos: u64, len: u64) -> bool {
+        self.resident_bytes(file, pos, len).await >= len
+    }
+
+    /// How much of `[pos, pos + len)` is in page cache, about: `len` only if all of it is; 0 where that
+    /// is not known.
+    pub async fn resident_bytes(&self, file: Handle, pos: u64, len: u64) -> u64 {
         let done = self.submit(Op::Resident { file, pos, len }).await;
-        done.result.is_ok_and(|bytes| u64::from(bytes) >= len)
+        done.result.map_or(0, |bytes| u64::from(bytes).min(len))
     }
 }
 
