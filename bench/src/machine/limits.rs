@@ -14,7 +14,12 @@ pub(crate) fn raise() {
     }
 }
 
-/// Files that a process started here may have open.
-pub(crate) fn open_files() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard)
+/// Files that a process started here may have open: `wanted`, if this process may raise its limits so
+/// far (as root), or as many as it may.
+pub(crate) fn open_files(wanted: u64) -> u64 {
+    let hard = || getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
+    if hard() < wanted {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted);
+    }
+    hard()
 }

@@ -89,7 +89,7 @@ fn run(stage: &mut Stage) -> Result<()> {
 /// Idle ones, on a server of their own: memory that was used before would hide what they take.
 fn connections(stage: &mut Stage) -> Result<()> {
     let count = stage.amount(5_000, 100);
-    let files = open_files();
+    let files = open_files(2 * count);
     if files < 2 * count {
         stage.skip(&format!(
             "{count} idle connections: a process may have {files} files open here"

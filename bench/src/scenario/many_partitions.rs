@@ -42,6 +42,8 @@ const HOLE_BYTES: u64 = 10_000_000;
 
 fn run(stage: &mut Stage) -> Result<()> {
     let partitions = stage.amount(10_000, 120);
+    // Before the server starts, which has this process's limits.
+    let reading = reading(stage, partitions);
     let server = &mut stage.start(&Variant::default())?;
     let topic = stage.topic_name(TOPIC);
     let before = Taken::now(server)?;
@@ -52,7 +54,7 @@ fn run(stage: &mut Stage) -> Result<()> {
 
     let load = Load {
         partitions,
-        reading: reading(stage, partitions),
+        reading,
         arrivals: Arrivals::Constant {
             rate: stage.amount(20e3, 1e3),
         },
@@ -220,8 +222,8 @@ fn first_records(
 
 /// Whether records are read while they are produced: who reads opens files, too.
 fn reading(stage: &mut Stage, partitions: i32) -> Reading {
-    let files = open_files();
     let needed = 3 * u64::from(partitions.unsigned_abs());
+    let files = open_files(needed);
     if files >= needed {
         return Reading::Live;
     }
