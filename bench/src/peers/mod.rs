@@ -1,8 +1,9 @@
 //! The same scenarios on several contestants, in turn, in one run.
 //!
-//! Contestants alternate within each round, so that what drifts (a disk filling up, a neighbour)
-//! drifts over all of them. Each cell (scenario, surroundings, contestant, round) is kept as soon
-//! as it is finished; a run that was stopped goes on where it ended.
+//! Contestants alternate within each round, and every second round goes backwards, so that what
+//! drifts (a disk filling up, a neighbour) drifts over all of them. Each cell (scenario,
+//! surroundings, contestant, round) is kept as soon as it is finished; a run that was stopped goes on
+//! where it ended.
 //!
 //! Absent on purpose: a verdict over all; the claims stand with their figures in `headline`.
 

@@ -36,6 +36,9 @@ pub(crate) struct Started {
     pub(crate) settings: Vec<String>,
     /// Of the machine, before the start.
     pub(crate) memory_before: MemoryNow,
+    /// What it did, unmeasured, before its first measured load; empty where it did nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) warmed_by: String,
 }
 
 /// What a closed loop stands beside.

@@ -29,6 +29,7 @@ mod scrape;
 mod stage;
 mod tls;
 mod transactions;
+mod warm;
 
 use anyhow::{Result, bail};
 
