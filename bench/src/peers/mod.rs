@@ -10,13 +10,19 @@
 mod figures;
 mod floors;
 mod headline;
+mod judged;
 mod markdown;
 mod matrix;
 mod page;
 mod report;
 mod work;
 
+#[cfg(test)]
+pub(crate) use figures::Advantage;
+pub(crate) use figures::times;
 pub(crate) use floors::KnownFloors;
+pub(crate) use headline::{asked, columns, judged};
+pub(crate) use judged::{Compared, Holds, Missing};
 pub(crate) use matrix::{Matrix, run as run_matrix};
 pub(crate) use report::Report;
 pub(crate) use work::Work;

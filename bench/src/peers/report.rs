@@ -99,7 +99,7 @@ impl Report {
     }
 
     /// What must be read before any figure.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.quick {
             warnings

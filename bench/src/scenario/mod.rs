@@ -34,7 +34,7 @@ mod warm;
 use anyhow::{Result, bail};
 
 pub(crate) use cell::{Cell, run as run_cell};
-pub(crate) use findings::{Better, Findings, SUSTAINED, SUSTAINED_MIN};
+pub(crate) use findings::{Better, Findings};
 pub(crate) use stage::{Course, Stage};
 
 /// A row of the table.
