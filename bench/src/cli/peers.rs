@@ -68,6 +68,8 @@ pub(super) struct PeersArgs {
 
 /// Of a full run, bytes that a contestant may have on disk at a time.
 const FREE_GIB_MIN: f64 = 30.0;
+/// And at any scale, while it is warmed up.
+const WARM_UP_GIB: f64 = 10.0;
 
 pub(super) fn run(args: &PeersArgs) -> Result<()> {
     if let Some(kept) = &args.show {
@@ -91,12 +93,12 @@ pub(super) fn run(args: &PeersArgs) -> Result<()> {
     let place = matrix.places.first().context("surroundings")?;
     let machine = Facts::gather(&place.parent)?;
     let free = machine.file_system.free_gib;
+    let needed = (FREE_GIB_MIN * surroundings.scale()).max(WARM_UP_GIB);
     ensure!(
-        surroundings.quick || free >= FREE_GIB_MIN * surroundings.scale(),
-        "{} has {free} GiB free; a run at this --scale needs some {:.0} GiB at a time: --dir \
+        surroundings.quick || free >= needed,
+        "{} has {free} GiB free; a run at this --scale needs some {needed:.0} GiB at a time: --dir \
          elsewhere, or a smaller --scale",
         place.parent.display(),
-        FREE_GIB_MIN * surroundings.scale()
     );
     // Before the run: a result that cannot be kept is not worth measuring.
     save::Place::new(None, &surroundings.results)?;

@@ -177,12 +177,17 @@ fn doubts(result: &mut RunResult) {
     let caveats = &mut result.caveats;
     let window = &result.window;
     if result.open_loop && window.intended > 0 {
-        let share = window.acked as f64 / (window.intended + window.never_made) as f64;
-        if share < 0.99 {
+        let percent = 100.0 * window.share_acked();
+        if window.fell_behind() {
             caveats.push(format!(
-                "the rate was not sustained: {:.1} % of the messages intended within the window \
-                 were acked in it",
-                100.0 * share
+                "the rate was not sustained: {percent:.1} % of the messages intended within the \
+                 window were acked in it"
+            ));
+        }
+        if window.caught_up() {
+            caveats.push(format!(
+                "a backlog from before the window was worked off in it: {percent:.1} % of the \
+                 messages intended within it were acked"
             ));
         }
         if window.held_back > 0 {

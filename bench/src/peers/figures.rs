@@ -19,13 +19,20 @@ pub(super) struct Line {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Values(Vec<(usize, f64)>);
 
+/// With fewer rounds nothing is borne out.
+pub(super) const ROUNDS_MIN: usize = 3;
+
 /// How many times better the first contestant is than another: above 1 it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Advantage {
+pub(crate) struct Advantage {
     /// Of medians.
-    pub(super) times: f64,
+    pub(crate) times: f64,
     /// Of the rounds' ratios, with 95 % confidence; none with fewer than two.
-    pub(super) interval: Option<(f64, f64)>,
+    pub(crate) interval: Option<(f64, f64)>,
+    /// Rounds that have both,
+    pub(crate) rounds: usize,
+    /// and their ratios, least and greatest.
+    pub(crate) by_round: Option<(f64, f64)>,
 }
 
 impl Values {
@@ -57,19 +64,53 @@ impl Advantage {
         });
         let (below, above): (Vec<f64>, Vec<f64>) = both.unzip();
         let ratio = paired(&below, &above, 0.95);
+        let ratios = below.iter().zip(&above).map(|(below, above)| above / below);
+        let spread = Spread::of(ratios);
         (times.is_finite() && times > 0.0).then_some(Self {
             times,
             interval: ratio.map(|ratio| (ratio.least, ratio.most)),
+            rounds: below.len(),
+            by_round: spread.map(|spread| (spread.min, spread.max)),
         })
     }
 
     pub(super) fn show(&self) -> String {
-        let digits = |value: f64| if value >= 10.0 { 1 } else { 2 };
-        let one = |value: f64| format!("{value:.*}", digits(value));
         match self.interval {
-            Some((least, most)) => format!("{} ({} .. {})", one(self.times), one(least), one(most)),
-            None => one(self.times),
+            Some(interval) => format!("{} ({})", times(self.times), span(interval)),
+            None => times(self.times),
         }
+    }
+
+    /// With the rounds' least and greatest, and how many there were.
+    pub(super) fn show_rounds(&self) -> String {
+        let mut text = format!("{} ({}", times(self.times), rounds(self.rounds));
+        if let Some(by_round) = self.by_round.filter(|_| self.rounds > 1) {
+            text.push_str(&format!(": {}", span(by_round)));
+        }
+        if let Some(interval) = self.interval {
+            text.push_str(&format!("; 95 %: {}", span(interval)));
+        }
+        text + ")"
+    }
+}
+
+/// A ratio.
+pub(crate) fn times(value: f64) -> String {
+    let digits = if value >= 10.0 { 1 } else { 2 };
+    format!("{value:.digits$}")
+}
+
+fn span((least, most): (f64, f64)) -> String {
+    format!("{} .. {}", times(least), times(most))
+}
+
+/// That there were too few is said.
+fn rounds(count: usize) -> String {
+    match count {
+        0 => "no round of both".to_owned(),
+        1 => "1 round only".to_owned(),
+        few if few < ROUNDS_MIN => format!("{few} rounds only"),
+        enough => format!("{enough} rounds"),
     }
 }
 
@@ -121,7 +162,7 @@ impl Report {
         names
     }
 
-    pub(super) fn pinnings(&self) -> Vec<Pinning> {
+    pub(crate) fn pinnings(&self) -> Vec<Pinning> {
         let ran = |pinning: &Pinning| self.cells.iter().any(|cell| cell.pinning == *pinning);
         [Pinning::Pinned, Pinning::Unpinned]
             .into_iter()
@@ -150,5 +191,29 @@ mod tests {
         let single = Advantage::of(&values(&[1.0]), &other, Better::Less).unwrap();
         assert_eq!((single.times, single.interval), (10.0, None));
         assert_eq!(single.show(), "10.0");
+    }
+
+    #[test]
+    fn rounds_are_told_and_too_few_of_them() {
+        let values = |of: &[f64]| Values(of.iter().copied().enumerate().collect());
+        let show = |ours: &[f64], other: &[f64]| {
+            let of = Advantage::of(&values(ours), &values(other), Better::Less);
+            of.expect("an advantage").show_rounds()
+        };
+        assert_eq!(show(&[1.0], &[2.5]), "2.50 (1 round only)");
+        let two = show(&[1.0, 1.0], &[2.0, 4.0]);
+        assert!(
+            two.starts_with("3.00 (2 rounds only: 2.00 .. 4.00; 95 %: "),
+            "{two}"
+        );
+        let three = show(&[1.0, 2.0, 1.0], &[2.0, 4.0, 16.0]);
+        assert!(
+            three.starts_with("4.00 (3 rounds: 2.00 .. 16.0; 95 %: "),
+            "{three}"
+        );
+        // Rounds that only one has say nothing.
+        let lone = Values(vec![(7, 2.0)]);
+        let lone = Advantage::of(&values(&[1.0]), &lone, Better::Less).expect("an advantage");
+        assert_eq!(lone.show_rounds(), "2.00 (no round of both)");
     }
 }

@@ -1,6 +1,7 @@
 //! The report as markdown. Every number on it is computed from the cells.
 
 use super::figures::{Advantage, Line, Values};
+use super::judged::{READ, shown};
 use super::{Report, headline};
 use crate::measurement::markdown as table;
 use crate::scenario::{Better, SCENARIOS};
@@ -16,17 +17,13 @@ pub(super) fn markdown(report: &Report) -> String {
     }
     let claims = claims(report);
     if !claims.is_empty() {
-        text.push_str(&format!("\n## Claims\n\n{CLAIMS}\n\n{claims}"));
+        text.push_str(&format!("\n## Claims\n\n{READ}\n\n{claims}"));
     }
     for name in report.scenarios() {
         text.push_str(&scenario(report, name));
     }
     text
 }
-
-pub(super) const CLAIMS: &str = "\
-How many times better the own node is: ratios of medians (95 % interval of the rounds' ratios). CPU \
-is the whole machine's less idle baseline and driver.";
 
 /// Empty where nothing of it was measured.
 fn claims(report: &Report) -> String {
@@ -42,24 +39,12 @@ fn claims(report: &Report) -> String {
         .iter()
         .map(|row| {
             let mut cells = vec![row.claim.to_owned(), format!("{} ×", row.times_min)];
-            cells.extend(row.of.iter().map(|one| times(one.as_ref())));
-            cells.push(verdict(row.holds).to_owned());
+            cells.extend(row.of.iter().map(shown));
+            cells.push(row.holds().name().to_owned());
             cells
         })
         .collect();
     table(&names, &rows)
-}
-
-pub(super) fn times(of: Option<&Advantage>) -> String {
-    of.map_or("-".to_owned(), |one| one.show())
-}
-
-pub(super) fn verdict(holds: Option<bool>) -> &'static str {
-    match holds {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "unknown",
-    }
 }
 
 fn scenario(report: &Report, name: &str) -> String {
@@ -125,5 +110,5 @@ pub(super) fn value(values: &Values, rounds: usize) -> String {
 
 /// How many times better ours is.
 pub(super) fn advantage(ours: &Values, other: &Values, better: Better) -> String {
-    times(Advantage::of(ours, other, better).as_ref())
+    Advantage::of(ours, other, better).map_or("-".to_owned(), |one| one.show())
 }

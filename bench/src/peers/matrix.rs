@@ -42,6 +42,16 @@ pub(crate) fn run(
     Ok(report)
 }
 
+/// Contestants in the order of a round: every second begins with the last, so that being first, or
+/// second, is nobody's advantage.
+fn turns(contestants: usize, round: usize) -> Vec<usize> {
+    let mut turns: Vec<usize> = (0..contestants).collect();
+    if round.is_multiple_of(2) {
+        turns.reverse();
+    }
+    turns
+}
+
 fn cells(
     matrix: &Matrix,
     work: Option<&Work>,
@@ -51,7 +61,8 @@ fn cells(
     for round in 1..=matrix.rounds {
         for scenario in &matrix.scenarios {
             for (surroundings, place) in matrix.places.iter().enumerate() {
-                for (at, contestant) in matrix.contestants.iter().enumerate() {
+                for at in turns(matrix.contestants.len(), round) {
+                    let contestant = &matrix.contestants[at];
                     if interrupt.load(Ordering::Relaxed) {
                         return Ok(());
                     }
@@ -80,4 +91,16 @@ fn cells(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::turns;
+
+    #[test]
+    fn rounds_begin_with_the_first_and_the_last_in_turn() {
+        assert_eq!(turns(3, 1), [0, 1, 2]);
+        assert_eq!(turns(3, 2), [2, 1, 0]);
+        assert_eq!(turns(3, 3), [0, 1, 2]);
+    }
 }

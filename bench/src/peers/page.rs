@@ -1,7 +1,8 @@
 //! The report as one self-contained page: no scripts, nothing fetched.
 
 use super::figures::Line;
-use super::markdown::{CLAIMS, advantage, times, value, verdict};
+use super::judged::{Holds, READ, shown};
+use super::markdown::{advantage, value};
 use super::{Report, headline};
 use crate::contest::Pinning;
 use crate::report::Latencies;
@@ -39,7 +40,7 @@ fn claims(report: &Report) -> String {
     if judged.is_empty() {
         return String::new();
     }
-    let mut text = format!("<p class=\"sub\">{}</p>\n", escape(CLAIMS));
+    let mut text = format!("<p class=\"sub\">{}</p>\n", escape(READ));
     text.push_str("<div class=\"wide\"><table><tr><th>claim</th><th>at least</th>");
     for (_, _, name) in headline::columns(report) {
         text.push_str(&format!("<th>{}</th>", escape(&name)));
@@ -52,13 +53,13 @@ fn claims(report: &Report) -> String {
             row.times_min
         ));
         for one in &row.of {
-            text.push_str(&format!("<td>{}</td>", escape(&times(one.as_ref()))));
+            text.push_str(&format!("<td>{}</td>", escape(&shown(one))));
         }
-        let class = match row.holds {
-            Some(false) => " class=\"missed\"",
+        let class = match row.holds() {
+            Holds::No => " class=\"missed\"",
             _ => "",
         };
-        text.push_str(&format!("<td{class}>{}</td></tr>\n", verdict(row.holds)));
+        text.push_str(&format!("<td{class}>{}</td></tr>\n", row.holds().name()));
     }
     section("Claims", &(text + "</table></div>\n"))
 }

@@ -36,7 +36,7 @@ pub(crate) struct Report {
     pub(crate) quick: bool,
     pub(crate) scale: f64,
     pub(crate) rounds: usize,
-    /// Labels, in the order in which they alternate; ratios are of the others to the first.
+    /// Labels, in the order of the first round; ratios are of the others to the first.
     pub(crate) contestants: Vec<String>,
     /// Cores, memory, and who alternates.
     pub(crate) surroundings: Vec<String>,
@@ -99,7 +99,7 @@ impl Report {
     }
 
     /// What must be read before any figure.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.quick {
             warnings
@@ -118,13 +118,15 @@ impl Report {
     /// How it was run, a line each.
     pub(super) fn how(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "{} rounds, contestants alternating: {}; durations × {}",
+            "{} rounds, contestants alternating: {}{}; durations × {}",
             self.rounds,
             self.contestants.join(", "),
+            self.turned(),
             self.scale
         )];
         lines.extend(self.surroundings.iter().cloned());
         lines.extend(self.settings());
+        lines.extend(self.warmed());
         lines.push(self.told_floors());
         lines.push(
             "the idle baseline is watched with the server up: what it does unasked is not counted"
@@ -141,6 +143,30 @@ impl Report {
                 .to_owned(),
         );
         lines
+    }
+
+    /// Whether the second round began with another contestant than the first.
+    fn turned(&self) -> &'static str {
+        let first = |round| self.cells.iter().find(|cell| cell.round == round);
+        match (first(1), first(2)) {
+            (Some(one), Some(two)) if one.label != two.label => ", every second round backwards",
+            _ => "",
+        }
+    }
+
+    /// What servers did before they were measured, each once.
+    fn warmed(&self) -> BTreeSet<String> {
+        let each = self.cells.iter().flat_map(|cell| {
+            let starts = cell.findings.started.iter();
+            let warmed = starts.filter(|started| !started.warmed_by.is_empty());
+            warmed.map(|started| {
+                format!(
+                    "unmeasured, before the first load of a start and whatever the scale ({}): {}",
+                    cell.scenario, started.warmed_by
+                )
+            })
+        });
+        each.collect()
     }
 
     /// Settings of each contestant, as it was started first, and the memory that it found.

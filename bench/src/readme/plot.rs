@@ -4,32 +4,35 @@
 
 use super::results::Results;
 use super::section::beside_peers;
+use crate::peers::{Holds, Report, times};
 use crate::record::verdict::verdicts;
 use crate::report::{escape, short};
 
 const WIDTH: f64 = 880.0;
-const LEFT: f64 = 290.0;
-const RIGHT: f64 = 110.0;
+const LEFT: f64 = 340.0;
+const RIGHT: f64 = 120.0;
 const ROW: f64 = 28.0;
 const HEAD: f64 = 46.0;
 const FOOT: f64 = 14.0;
 
 const STYLE: &str = "\
 .paper{fill:#fff}.ink{fill:#1d2530}.dim{fill:#667182}.grid{stroke:#dfe4ea}.good{fill:#1f6feb}\
-.over{fill:#d9730d}.one{stroke:#2c8a4b;stroke-width:2}.most{stroke:#1d2530;stroke-width:2}\
+.over{fill:#d9730d}.noise{fill:#a3adba}.one{stroke:#2c8a4b;stroke-width:2}.most{stroke:#1d2530;stroke-width:2}\
 .key{fill:#2c8a4b}text{font:13px system-ui,-apple-system,sans-serif}.small{font-size:11px}\
 .end{text-anchor:end}.middle{text-anchor:middle}.head{font-weight:600}\
 @media(prefers-color-scheme:dark){.paper{fill:#14181e}.ink{fill:#e6e9ee}.dim{fill:#98a2b3}\
-.grid{stroke:#323a46}.good{fill:#6aa5ff}.over{fill:#f0a04b}.one{stroke:#58b87a}\
+.grid{stroke:#323a46}.good{fill:#6aa5ff}.over{fill:#f0a04b}.noise{fill:#6b7686}.one{stroke:#58b87a}\
 .most{stroke:#e6e9ee}.key{fill:#58b87a}}";
 
 /// A bar: a ratio, and the most it may be.
 struct Bar {
     name: String,
     ratio: f64,
-    most: Option<f64>,
-    /// Within what it may be, or on the better side of 1.
-    good: bool,
+    most: f64,
+    /// Whether that is shown.
+    class: &'static str,
+    /// Both in words.
+    told: (String, String),
 }
 
 /// Bars against a line at 1.
@@ -72,36 +75,56 @@ fn panels(results: &Results) -> Vec<Panel> {
             Some(Bar {
                 name: what,
                 ratio,
-                most: Some(most),
-                good: verdict.reached == Some(true),
+                most,
+                class: match verdict.reached {
+                    Some(true) => "good",
+                    _ => "over",
+                },
+                told: (format!("{ratio:.2}"), format!("(≤ {most:.2})")),
             })
         });
     let mut panels = vec![Panel {
         title: "Node over floor: CPU of the whole machine, 1 = the floor, | = at most".to_owned(),
         bars: bars.collect(),
     }];
-    if let Some(peers) = &results.peers {
-        let rows = beside_peers(&peers.result);
-        let name = rows.first().map(|row| row.peer_name.clone());
-        let bars = rows.into_iter().map(|row| {
-            let ratio = row.ratio();
-            let more_is_better = row.unit.ends_with("/s");
-            Bar {
-                name: row.what,
-                ratio,
-                most: None,
-                good: (ratio > 1.0) == more_is_better,
-            }
+    for (peer, bars) in results.peers.iter().flat_map(|found| beside(&found.result)) {
+        panels.push(Panel {
+            title: format!(
+                "Node over {peer}, at worst: 1 = the same, | = at most, grey = within noise or unknown"
+            ),
+            bars,
         });
-        let bars: Vec<Bar> = bars.collect();
-        if let Some(name) = name {
-            panels.push(Panel {
-                title: format!("Node over {name}: 1 = the same"),
-                bars,
-            });
-        }
     }
     panels
+}
+
+/// Claims beside each other server.
+fn beside(peers: &Report) -> Vec<(String, Vec<Bar>)> {
+    let mut all: Vec<(String, Vec<Bar>)> = Vec::new();
+    for row in beside_peers(peers) {
+        let Some(least) = row.least() else {
+            continue;
+        };
+        let bar = Bar {
+            name: row.what.to_owned(),
+            ratio: 1.0 / least,
+            most: 1.0 / row.times_min,
+            class: match row.holds {
+                Holds::Yes => "good",
+                Holds::No => "over",
+                Holds::WithinNoise | Holds::Unknown => "noise",
+            },
+            told: (
+                format!("{} ×", times(least)),
+                format!("(≥ {} ×)", row.times_min),
+            ),
+        };
+        match all.last_mut().filter(|(peer, _)| *peer == row.peer) {
+            Some((_, bars)) => bars.push(bar),
+            None => all.push((row.peer, vec![bar])),
+        }
+    }
+    all
 }
 
 impl Panel {
@@ -110,8 +133,8 @@ impl Panel {
     }
 
     fn draw(&self, top: f64, svg: &mut String) {
-        let most = self.bars.iter().flat_map(|bar| [Some(bar.ratio), bar.most]);
-        let most = most.flatten().fold(1.0, f64::max);
+        let most = self.bars.iter().flat_map(|bar| [bar.ratio, bar.most]);
+        let most = most.fold(1.0, f64::max);
         // A round step: at most eight lines.
         let steps = [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
         let step = steps.into_iter().find(|step| most / step <= 8.0);
@@ -147,7 +170,7 @@ impl Panel {
 
 impl Bar {
     fn draw(&self, top: f64, x: impl Fn(f64) -> f64, svg: &mut String) {
-        let class = if self.good { "good" } else { "over" };
+        let class = self.class;
         svg.push_str(&format!(
             "<text class=\"ink end\" x=\"{:.0}\" y=\"{:.0}\">{}</text><rect class=\"{class}\" \
              x=\"{LEFT}\" y=\"{:.0}\" width=\"{:.1}\" height=\"{:.0}\" rx=\"2\"/>",
@@ -158,22 +181,18 @@ impl Bar {
             x(self.ratio) - LEFT,
             ROW - 12.0
         ));
-        if let Some(most) = self.most {
-            let at = x(most);
-            svg.push_str(&format!(
-                "<line class=\"most\" x1=\"{at:.1}\" y1=\"{:.0}\" x2=\"{at:.1}\" y2=\"{:.0}\"/>",
-                top + 3.0,
-                top + ROW - 3.0
-            ));
-        }
-        let most = self.most.map(|most| format!(" (≤ {most:.2})"));
+        let at = x(self.most);
         svg.push_str(&format!(
-            "<text class=\"ink end\" x=\"{:.0}\" y=\"{:.0}\">{:.2}<tspan class=\"dim\">{}\
+            "<line class=\"most\" x1=\"{at:.1}\" y1=\"{:.0}\" x2=\"{at:.1}\" y2=\"{:.0}\"/>",
+            top + 3.0,
+            top + ROW - 3.0
+        ));
+        let (ratio, most) = &self.told;
+        svg.push_str(&format!(
+            "<text class=\"ink end\" x=\"{:.0}\" y=\"{:.0}\">{ratio} <tspan class=\"dim\">{most}\
              </tspan></text>\n",
             WIDTH - 14.0,
             top + 18.0,
-            self.ratio,
-            most.unwrap_or_default()
         ));
     }
 }

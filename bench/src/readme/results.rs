@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::floor::outcome::{Floors, PREFIX as FLOORS};
-use crate::machine::Facts;
+use crate::peers::{Report, asked};
 use crate::record::outcome::Outcome;
 
 /// Begins the names of what `odradek bench peers` keeps.
@@ -23,45 +22,13 @@ pub(super) struct Found<T> {
 pub(super) struct Results {
     pub(super) record: Found<Outcome>,
     pub(super) floors: Option<Found<Floors>>,
-    pub(super) peers: Option<Found<Peers>>,
-}
-
-/// What is needed of a comparison with other servers. Other fields are left alone.
-#[derive(Deserialize)]
-pub(super) struct Peers {
-    pub(super) started: String,
-    pub(super) machine: Facts,
-    pub(super) cells: Vec<Cell>,
-    #[serde(default)]
-    quick: bool,
-}
-
-/// One scenario on one server.
-#[derive(Deserialize)]
-pub(super) struct Cell {
-    pub(super) scenario: String,
-    pub(super) label: String,
-    #[serde(default)]
-    pub(super) pinning: serde_json::Value,
-    pub(super) complete: bool,
-    pub(super) findings: Findings,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Findings {
-    pub(super) figures: Vec<Figure>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Figure {
-    pub(super) name: String,
-    pub(super) unit: String,
-    pub(super) value: f64,
+    pub(super) peers: Option<Found<Report>>,
 }
 
 impl Results {
-    /// Of `dir`. A record that measured fewer contests than another gives way to it; what was
-    /// built with debug assertions, or only tried quickly, does not count.
+    /// Of `dir`. A record that measured fewer contests than another gives way to it, and a comparison
+    /// that asked less of what is claimed; what was built with debug assertions, or only tried
+    /// quickly, does not count.
     ///
     /// # Errors
     /// When there is no record.
@@ -96,8 +63,9 @@ impl Results {
                 }),
             peers: kind(PEERS)
                 .into_iter()
-                .filter_map(|path| read::<Peers>(path))
-                .rfind(|found| !found.result.machine.debug_assertions && !found.result.quick),
+                .filter_map(|path| read::<Report>(path))
+                .filter(|found| !found.result.machine.debug_assertions && !found.result.quick)
+                .max_by_key(|found| asked(&found.result)),
         })
     }
 }
@@ -132,4 +100,24 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<Found<T>> {
         name: name(path).to_owned(),
         result: serde_json::from_slice(&bytes).ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_comparison_that_is_kept_can_be_read_and_shown() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        let names = names(&dir).expect("results");
+        let kept: Vec<_> = names
+            .iter()
+            .filter(|path| name(path).starts_with(PEERS))
+            .collect();
+        assert!(!kept.is_empty());
+        for path in kept {
+            let report = Report::read(path).expect("a report");
+            assert!(report.markdown().contains("\n## "), "{}", path.display());
+        }
+    }
 }

@@ -1,15 +1,14 @@
 //! The table, and what it was measured on.
 
-use super::results::{Cell, Peers, Results};
+use super::results::Results;
+use crate::contest::Pinning;
 use crate::floor::outcome::Floors;
 use crate::floor::{Kind, Runtime};
 use crate::machine::Facts;
 use crate::measurement::{Measurement, markdown as table};
-use crate::record::Spread;
+use crate::peers::{Compared, Holds, Missing, Report, columns, judged, times};
 use crate::record::verdict::{Verdict, verdicts};
-
-/// Rows beside other servers, at most, of each kind of figure.
-const PEER_ROWS_MAX: usize = 3;
+use crate::report::short;
 
 /// The section, from the newest results. `plot`: its name, beside them.
 pub(super) fn markdown(results: &Results, plot: &str) -> String {
@@ -19,7 +18,7 @@ pub(super) fn markdown(results: &Results, plot: &str) -> String {
         rows.extend(beside_peers(&peers.result).iter().map(Beside::row));
     }
     let columns = [
-        "what", "Odradek", "beside", "ratio", "process", "at most", "reached",
+        "what", "Odradek", "beside", "ratio", "process", "goal", "reached",
     ];
     let mut text = format!(
         "![Odradek beside the floors](bench/results/{plot})\n\n{}\n",
@@ -39,11 +38,11 @@ pub(super) fn markdown(results: &Results, plot: &str) -> String {
         )));
     }
     if let Some(peers) = &results.peers {
-        let Peers {
-            started, machine, ..
-        } = &peers.result;
-        let of = source(&peers.name, started, machine);
-        text.push_str(&wrapped(&format!("Beside other servers: {of}.")));
+        let of = source(&peers.name, &peers.result.started, &peers.result.machine);
+        let warnings = peers.result.warnings();
+        let warnings: String = warnings.iter().map(|one| format!(" **{one}**.")).collect();
+        let read = read(&peers.result);
+        text.push_str(&wrapped(&format!("{read} All of it: {of}.{warnings}")));
     }
     text.push_str(&wrapped(&format!("{}.", record.machine.brief())));
     text
@@ -72,97 +71,105 @@ fn row(verdict: &Verdict) -> Vec<String> {
             .map_or_else(none, |floor| format!("floor: {}", verdict.unit.show(floor))),
         ratio(verdict.ratio()),
         ratio(verdict.process_ratio),
-        verdict.target(),
+        format!("≤ {}", verdict.target()),
         verdict.reached().to_owned(),
     ]
 }
 
-/// A figure of this node and of another server.
+/// A claim beside another server.
 pub(super) struct Beside {
-    pub(super) what: String,
-    pub(super) unit: String,
-    pub(super) node: f64,
-    pub(super) peer: f64,
-    pub(super) peer_name: String,
+    pub(super) what: &'static str,
+    pub(super) peer: String,
+    pub(super) times_min: f64,
+    pub(super) holds: Holds,
+    /// In all surroundings.
+    of: Vec<Result<Compared, Missing>>,
 }
 
 impl Beside {
-    pub(super) fn ratio(&self) -> f64 {
-        self.node / self.peer
+    /// How many times better the node is where it is least so.
+    pub(super) fn least(&self) -> Option<f64> {
+        let times = self.of.iter().flatten().map(|one| one.advantage.times);
+        times.min_by(f64::total_cmp)
     }
 
     fn row(&self) -> Vec<String> {
-        let show = |value: f64| format!("{} {}", crate::report::short(value), self.unit);
-        let none = || "-".to_owned();
+        let each = |shown: fn(&Result<Compared, Missing>) -> String| {
+            let shown: Vec<String> = self.of.iter().map(shown).collect();
+            shown.join(" / ")
+        };
+        let unit = self.of.iter().flatten().map(|one| one.unit).next();
+        let unit = unit.map_or_else(String::new, |unit| format!(" {unit}"));
+        let ours = each(|one| figure(one, |one| one.ours));
+        let theirs = each(|one| figure(one, |one| one.theirs));
         vec![
-            self.what.clone(),
-            show(self.node),
-            format!("{}: {}", self.peer_name, show(self.peer)),
-            format!("{:.2}", self.ratio()),
-            none(),
-            none(),
-            none(),
+            self.what.to_owned(),
+            format!("{ours}{unit}"),
+            format!("{}: {theirs}{unit}", self.peer),
+            each(ratio),
+            "-".to_owned(),
+            format!("≥ {} ×", self.times_min),
+            self.holds.name().to_owned(),
         ]
     }
 }
 
-/// Medians over the rounds of the figures that say most: throughput, latency until a message is
-/// read, CPU of the machine; each of the first scenarios that have it for both.
-pub(super) fn beside_peers(peers: &Peers) -> Vec<Beside> {
-    let kinds = [
-        (": throughput", "messages/s"),
-        (": end to end p99", "ms"),
-        (": machine CPU", "s/GB"),
-    ];
-    let Some(first) = peers.cells.first() else {
-        return Vec::new();
-    };
-    let cells: Vec<&Cell> = peers
-        .cells
-        .iter()
-        .filter(|cell| cell.complete && cell.pinning == first.pinning)
-        .collect();
-    let is_node = |label: &str| label.starts_with("Odradek");
-    let node = cells.iter().find(|cell| is_node(&cell.label));
-    let peer = cells.iter().find(|cell| cell.label.contains("Kafka"));
-    let (Some(node), Some(peer)) = (node, peer) else {
-        return Vec::new();
-    };
-    let median = |scenario: &str, label: &str, name: &str, unit: &str| {
-        let figures = cells
-            .iter()
-            .filter(|cell| cell.scenario == scenario && cell.label == label)
-            .flat_map(|cell| &cell.findings.figures)
-            .filter(|figure| figure.name == name && figure.unit == unit);
-        Some(Spread::of(figures.map(|figure| figure.value))?.median)
-    };
-    let mut rows: Vec<Beside> = Vec::new();
-    for (suffix, unit) in kinds {
-        let mut seen: Vec<&str> = Vec::new();
-        for cell in cells.iter().filter(|cell| cell.label == node.label) {
-            let mut figures = cell.findings.figures.iter();
-            let figure = figures.find(|one| one.name.ends_with(suffix) && one.unit == unit);
-            let Some(figure) = figure.filter(|_| !seen.contains(&cell.scenario.as_str())) else {
+fn figure(of: &Result<Compared, Missing>, which: fn(&Compared) -> f64) -> String {
+    match of {
+        Ok(one) => short(which(one)),
+        Err(_) => "-".to_owned(),
+    }
+}
+
+fn ratio(of: &Result<Compared, Missing>) -> String {
+    match of {
+        Ok(one) => {
+            let rate = one.rate.iter().map(|rate| format!(" at {rate}"));
+            format!(
+                "{} ×{}",
+                times(one.advantage.times),
+                rate.collect::<String>()
+            )
+        }
+        Err(missing) => missing.name().to_owned(),
+    }
+}
+
+/// What is claimed, beside each other server.
+pub(super) fn beside_peers(peers: &Report) -> Vec<Beside> {
+    let columns = columns(peers);
+    let judged = judged(peers);
+    let mut rows = Vec::new();
+    for (at, peer) in peers.contestants.iter().enumerate().skip(1) {
+        for claim in &judged {
+            let all = columns.iter().zip(&claim.of);
+            let of = all.filter(|((column, ..), _)| *column == at);
+            let of: Vec<_> = of.map(|(_, one)| one.clone()).collect();
+            if of.iter().all(|one| *one == Err(Missing::NotAsked)) {
                 continue;
-            };
-            let of = |label: &str| median(&cell.scenario, label, &figure.name, unit);
-            let (Some(ours), Some(theirs)) = (of(&node.label), of(&peer.label)) else {
-                continue;
-            };
-            seen.push(&cell.scenario);
-            rows.push(Beside {
-                what: format!("{}, {}", cell.scenario, figure.name),
-                unit: unit.to_owned(),
-                node: ours,
-                peer: theirs,
-                peer_name: peer.label.clone(),
-            });
-            if seen.len() == PEER_ROWS_MAX {
-                break;
             }
+            rows.push(Beside {
+                what: claim.claim,
+                peer: peer.clone(),
+                times_min: claim.times_min,
+                holds: claim.holds_beside(&of),
+                of,
+            });
         }
     }
     rows
+}
+
+/// How to read what stands beside other servers.
+fn read(peers: &Report) -> String {
+    let pinnings: Vec<&str> = peers.pinnings().into_iter().map(Pinning::name).collect();
+    format!(
+        "Beside other servers: medians, and how many times better ours is, {} ({} rounds). A goal is \
+         reached if every round reaches it, of three at least, and not if the medians miss it; all \
+         else is within noise. Latencies stand at the highest rate that both held in every round.",
+        pinnings.join(" / "),
+        peers.rounds
+    )
 }
 
 /// What waiting for sockets and disks takes on each runtime.
@@ -207,34 +214,55 @@ fn wrapped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::Advantage;
+
+    fn compared(ours: f64, times: f64, rate: Option<&str>) -> Result<Compared, Missing> {
+        Ok(Compared {
+            ours,
+            theirs: ours * times,
+            unit: "ms",
+            advantage: Advantage {
+                times,
+                interval: None,
+                rounds: 3,
+                by_round: Some((times, times)),
+            },
+            rate: rate.map(str::to_owned),
+        })
+    }
 
     #[test]
-    fn other_servers_stand_beside_in_medians() {
-        let cell = |label: &str, scenario: &str, value: f64| {
-            let figure = |name: &str, unit: &str, value: f64| serde_json::json!({ "name": name, "unit": unit, "better": "less", "value": value });
-            serde_json::json!({
-                "scenario": scenario, "label": label, "pinning": "pinned", "complete": true,
-                "findings": { "figures": [
-                    figure("50k/s: ack p99", "ms", 1.0),
-                    figure("50k/s: end to end p99", "ms", value),
-                ] },
-            })
-        };
-        let peers = serde_json::json!({
-            "started": "2026-01-01 00:00 UTC", "machine": Facts::default(),
-            "cells": [
-                cell("Odradek", "fixed-rates", 1.0), cell("Apache Kafka 4.3.1", "fixed-rates", 8.0),
-                cell("Odradek", "fixed-rates", 3.0), cell("Apache Kafka 4.3.1", "fixed-rates", 8.0),
-                cell("Odradek", "fixed-rates", 2.0), cell("Odradek", "alone", 2.0),
+    fn a_claim_is_a_row_with_all_surroundings() {
+        let mut beside = Beside {
+            what: "p99.9",
+            peer: "Apache Kafka".to_owned(),
+            times_min: 10.0,
+            holds: Holds::WithinNoise,
+            of: vec![
+                compared(2.5, 20.0, Some("10k/s")),
+                compared(4.0, 8.0, Some("100k/s")),
             ],
-        });
-        let peers: Peers = serde_json::from_value(peers).expect("as it is kept");
-        let rows = beside_peers(&peers);
-        assert_eq!(rows.len(), 1);
-        let row = rows[0].row();
-        let shown = ["2 ms", "Apache Kafka 4.3.1: 8 ms", "0.25"];
-        assert_eq!(row[0], "fixed-rates, 50k/s: end to end p99");
-        assert_eq!(row[1..4], shown);
+        };
+        let row = [
+            "p99.9",
+            "2.5 / 4 ms",
+            "Apache Kafka: 50 / 32 ms",
+            "20.0 × at 10k/s / 8.00 × at 100k/s",
+            "-",
+            "≥ 10 ×",
+            "within noise",
+        ];
+        assert_eq!(beside.row(), row);
+        assert_eq!(beside.least(), Some(8.0));
+        beside.of = vec![Err(Missing::NoRateHeld), compared(1.0, 3.0, None)];
+        let row = beside.row();
+        assert_eq!(
+            (row[1].as_str(), row[2].as_str()),
+            ("- / 1 ms", "Apache Kafka: - / 3 ms")
+        );
+        assert_eq!(row[3], "no rate that both hold / 3.00 ×");
+        beside.of = vec![Err(Missing::NoRateHeld)];
+        assert_eq!((beside.row()[1].as_str(), beside.least()), ("-", None));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! with problems is partial whatever its figures look like. What makes a figure doubtful without
 //! ending the run (a driver at its limit, a shared core) stands in `caveats`.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Latencies;
@@ -91,6 +93,39 @@ pub struct WindowTotals {
     pub never_made: u64,
     /// Messages that were made late because the buffer was full.
     pub held_back: u64,
+}
+
+/// Of the messages intended within a window, so many are acked in it if the rate is held: fewer are a
+/// queue that grows, more one from before the window that was worked off.
+const SHARE_HELD: RangeInclusive<f64> = 0.99..=1.01;
+/// And no greater share was held back: a p99.9 would see it.
+const HELD_BACK_MAX: f64 = 0.001;
+
+impl WindowTotals {
+    /// Messages acked, of those intended; above 1 where some were intended before.
+    pub fn share_acked(&self) -> f64 {
+        self.acked as f64 / self.all_intended()
+    }
+
+    /// Whether the acks kept up with the messages, neither behind them nor catching up.
+    pub fn sustained(&self) -> bool {
+        SHARE_HELD.contains(&self.share_acked())
+            && self.held_back as f64 <= HELD_BACK_MAX * self.all_intended()
+    }
+
+    /// Whether a backlog from before the window was worked off in it.
+    pub fn caught_up(&self) -> bool {
+        self.share_acked() > *SHARE_HELD.end()
+    }
+
+    /// Whether the acks fell behind the messages.
+    pub fn fell_behind(&self) -> bool {
+        self.share_acked() < *SHARE_HELD.start()
+    }
+
+    fn all_intended(&self) -> f64 {
+        (self.intended + self.never_made) as f64
+    }
 }
 
 /// Messages of the whole run.
@@ -249,9 +284,39 @@ impl RunResult {
         self.window.produce_requests + self.window.fetch_requests
     }
 
-    /// Whether the acks kept up with the messages: 99 % of them.
+    /// Whether the acks kept up with the messages.
     pub fn sustained(&self) -> bool {
-        let intended = self.window.intended + self.window.never_made;
-        self.window.acked as f64 >= 0.99 * intended as f64
+        self.window.sustained()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_held_neither_behind_nor_catching_up() {
+        let window = |intended, never_made, acked, held_back| WindowTotals {
+            intended,
+            never_made,
+            acked,
+            held_back,
+            ..WindowTotals::default()
+        };
+        for (acked, held) in [
+            (98_999, false),
+            (99_000, true),
+            (101_000, true),
+            (101_001, false),
+        ] {
+            assert_eq!(window(100_000, 0, acked, 0).sustained(), held, "{acked}");
+        }
+        let (behind, ahead) = (window(90, 10, 90, 0), window(100_000, 0, 125_000, 0));
+        assert!(behind.fell_behind() && !behind.caught_up() && !behind.sustained());
+        assert!(ahead.caught_up() && !ahead.fell_behind());
+        assert!(window(100_000, 0, 100_000, 100).sustained());
+        assert!(!window(100_000, 0, 100_000, 101).sustained());
+        // Of nothing nothing is held.
+        assert!(!window(0, 0, 0, 0).sustained());
     }
 }

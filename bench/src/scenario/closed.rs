@@ -13,7 +13,7 @@ use crate::machine::wait_until_quiet;
 use crate::measurement::Measurement;
 
 /// Bytes of a fetch.
-const FETCH_BYTES: i32 = 1 << 20;
+pub(super) const FETCH_BYTES: i32 = 1 << 20;
 /// Larger ones come in gigabytes a second: the disk's room bounds how long.
 const LARGE_BATCH: usize = 64 << 10;
 

@@ -1,9 +1,10 @@
 //! What does a core do: how much does it store, send and answer, and what does that cost?
 //!
 //! Closed loops on one partition, one server for all but where a setting differs: the smallest set
-//! that stands for a claim. First, what it takes when idle. Produce: 1 KiB records in batches of 1 MiB. Consume: the tail, and
-//! closed segments that are resident. One-record batches: 64 B, 8 connections, 32 in flight. Last,
-//! how long the server takes to serve again when it was killed.
+//! that stands for a claim. First, what it takes when idle; then it is warmed up, unmeasured. Produce:
+//! 1 KiB records in batches of 1 MiB. Consume: the tail, and closed segments that are resident.
+//! One-record batches: 64 B, 8 connections, 32 in flight. Last, how long the server takes to serve
+//! again when it was killed.
 //!
 //! The own node's acks=all survives loss of power; Apache Kafka's does not, as it is not made to
 //! flush (its default).
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::warm::{Pass, gone_soon};
 use super::{Better, Scenario, Stage};
 use crate::cli::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES};
 use crate::contest::{Server, Variant};
@@ -35,14 +37,32 @@ pub(crate) const RESIDENT: &str = "consume resident";
 pub(crate) const ONE_RECORD: &str = "one-record batches";
 
 /// One connection, as many requests in flight as Kafka's clients have.
-const ONE: (usize, usize) = (1, 5);
+pub(super) const ONE: (usize, usize) = (1, 5);
+
+pub(super) const LARGE: Load = Load {
+    record_bytes: 1024,
+    batch_bytes: 1 << 20,
+    acks: 1,
+    spread: false,
+};
+pub(super) const SMALL: Load = Load {
+    record_bytes: SMALL_RECORD_BYTES,
+    batch_bytes: 0,
+    acks: 1,
+    spread: false,
+};
 
 fn run(stage: &mut Stage) -> Result<()> {
-    let mut server = stage.start(&Variant::default())?;
+    let usual = Variant {
+        settings: vec![gone_soon()],
+        ..Variant::default()
+    };
+    let mut server = stage.start(&usual)?;
     if let Some(took) = server.started_in() {
         stage.figure("start-up", "s", Better::Less, took.as_secs_f64());
     }
     idle(stage, &server)?;
+    stage.warm_up(&server, &[Pass::Produce, Pass::Consume, Pass::OneRecord])?;
     one_record(stage, &server)?;
     consume(stage, &server)?;
     produce(stage, &server, PRODUCE, 1)?;
@@ -53,9 +73,10 @@ fn run(stage: &mut Stage) -> Result<()> {
         // Kafka opens each batch; the own node does when it is told to.
         let full = Variant {
             own_settings: vec![("record.validation", "full".to_owned())],
-            ..Variant::default()
+            ..usual
         };
         let server = stage.start(&full)?;
+        stage.warm_up(&server, &[Pass::Produce])?;
         produce(stage, &server, PRODUCE_FULL, 1)?;
     }
     Ok(())
@@ -83,14 +104,8 @@ fn idle(stage: &mut Stage, server: &Server) -> Result<()> {
 fn one_record(stage: &mut Stage, server: &Server) -> Result<()> {
     let topic = stage.topic_name("one-record");
     let partitions = stage.topic(server, &topic, 1, &[])?;
-    let load = Load {
-        record_bytes: SMALL_RECORD_BYTES,
-        batch_bytes: 0,
-        acks: 1,
-        spread: false,
-    };
     let depth = (SMALL_CONNECTIONS, SMALL_IN_FLIGHT);
-    stage.saturate_produce(ONE_RECORD, server, (&topic, &partitions), load, depth)
+    stage.saturate_produce(ONE_RECORD, server, (&topic, &partitions), SMALL, depth)
 }
 
 fn consume(stage: &mut Stage, server: &Server) -> Result<()> {
@@ -114,12 +129,7 @@ fn consume(stage: &mut Stage, server: &Server) -> Result<()> {
 fn produce(stage: &mut Stage, server: &Server, name: &str, acks: i16) -> Result<()> {
     let topic = stage.topic_name(&format!("produce{acks}"));
     let partitions = stage.topic(server, &topic, 1, &[])?;
-    let load = Load {
-        record_bytes: 1024,
-        batch_bytes: 1 << 20,
-        acks,
-        spread: false,
-    };
+    let load = Load { acks, ..LARGE };
     let load = stage.saturate_produce(name, server, (&topic, &partitions), load, ONE);
     load.context("produce")
 }

@@ -36,6 +36,9 @@ pub(crate) struct Started {
     pub(crate) settings: Vec<String>,
     /// Of the machine, before the start.
     pub(crate) memory_before: MemoryNow,
+    /// What it did, unmeasured, before its first measured load; empty where it did nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) warmed_by: String,
 }
 
 /// What a closed loop stands beside.
@@ -47,9 +50,8 @@ pub(crate) struct Beside {
     pub(crate) kinds: Vec<Kind>,
 }
 
-/// Names the share of messages that was acked in time; from [`SUSTAINED_MIN`] on a rate is held.
-pub(crate) const SUSTAINED: &str = "sustained";
-pub(crate) const SUSTAINED_MIN: f64 = 0.99;
+/// Names the share of messages that was acked in time.
+const SUSTAINED: &str = "sustained";
 
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -143,8 +145,7 @@ impl Findings {
         if run.open_loop {
             self.latency(&format!("{of}: ack"), &run.produce_ack);
             self.latency(&format!("{of}: end to end"), &run.end_to_end);
-            let intended = (run.window.intended + run.window.never_made) as f64;
-            let share = run.window.acked as f64 / intended;
+            let share = run.window.share_acked();
             self.figure(
                 &format!("{of}: {SUSTAINED}"),
                 "of intended",
@@ -152,8 +153,10 @@ impl Findings {
                 share,
             );
             if !run.sustained() {
-                self.notes
-                    .push(format!("{of}: NOT SUSTAINED: {:.0} % acked", 100.0 * share));
+                let (percent, held_back) = (100.0 * share, run.window.held_back);
+                self.notes.push(format!(
+                    "{of}: NOT SUSTAINED: {percent:.1} % acked, {held_back} held back"
+                ));
             }
         }
         if let Some(cpu) = &run.cpu {

@@ -2,13 +2,15 @@
 //!
 //! Four producers with Kafka's default batches, acks=all, one consumer that reads everything; each
 //! rate on a topic of its own, begun when memory is as at the start and the disk is calm: what the
-//! load before it wrote would make it late. A rate that is not sustained is marked, its latencies
-//! are those of a queue that grows. The own node comes three times: as it is (what a consumer sees survives loss of
+//! load before it wrote would make it late. Each start is warmed up first, unmeasured, at the middle
+//! rate. A rate that is not sustained is marked, its latencies are those of a queue that grows, or of
+//! one from before that is worked off. The own node comes three times: as it is (what a consumer sees survives loss of
 //! power), with `durable.acks.all=false`, which promises what Apache Kafka's default does, and with
 //! that and writes through the page cache, where no acknowledgement waits for the disk, as there.
 
 use anyhow::Result;
 
+use super::warm::{Pass, gone_soon};
 use super::{Scenario, Stage};
 use crate::contest::{Server, Variant};
 use crate::load::{Arrivals, Load};
@@ -36,7 +38,11 @@ pub(crate) fn name(rate: f64) -> String {
 }
 
 fn run(stage: &mut Stage) -> Result<()> {
-    let server = stage.start(&Variant::default())?;
+    let usual = Variant {
+        settings: vec![gone_soon()],
+        ..Variant::default()
+    };
+    let server = stage.start(&usual)?;
     rates(stage, &server, "")?;
     drop(server);
     if stage.contestant.is_odradek() {
@@ -48,7 +54,7 @@ fn run(stage: &mut Stage) -> Result<()> {
         ] {
             let variant = Variant {
                 own_settings,
-                ..Variant::default()
+                ..usual.clone()
             };
             let server = stage.start(&variant)?;
             rates(stage, &server, which)?;
@@ -58,15 +64,22 @@ fn run(stage: &mut Stage) -> Result<()> {
 }
 
 fn rates(stage: &mut Stage, server: &Server, which: &str) -> Result<()> {
-    for rate in stage.amount(RATES, &[1e3]) {
-        let load = Load {
-            partitions: PARTITIONS,
-            arrivals: Arrivals::Poisson { rate: *rate },
-            producers: 4,
-            ..stage.new_load(&format!("rate-{rate:.0}"))
-        };
+    let rates = stage.amount(RATES, &[1e3]);
+    let middle = load(stage, rates[rates.len() / 2]);
+    stage.warm_up(server, &[Pass::Open(Box::new(middle))])?;
+    for rate in rates {
+        let load = load(stage, *rate);
         stage.settle(server)?;
         stage.load(&format!("{}{which}", name(*rate)), server, &load)?;
     }
     Ok(())
+}
+
+fn load(stage: &Stage, rate: f64) -> Load {
+    Load {
+        partitions: PARTITIONS,
+        arrivals: Arrivals::Poisson { rate },
+        producers: 4,
+        ..stage.new_load(&format!("rate-{rate:.0}"))
+    }
 }

@@ -29,11 +29,12 @@ mod scrape;
 mod stage;
 mod tls;
 mod transactions;
+mod warm;
 
 use anyhow::{Result, bail};
 
 pub(crate) use cell::{Cell, run as run_cell};
-pub(crate) use findings::{Better, Findings, SUSTAINED, SUSTAINED_MIN};
+pub(crate) use findings::{Better, Findings};
 pub(crate) use stage::{Course, Stage};
 
 /// A row of the table.

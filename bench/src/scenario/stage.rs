@@ -74,6 +74,7 @@ impl Stage<'_> {
             seconds: server.started_in().map(|took| took.as_secs_f64()),
             settings: server.settings().to_vec(),
             memory_before: server.memory_before(),
+            warmed_by: String::new(),
         });
         Ok(server)
     }
@@ -136,6 +137,17 @@ impl Stage<'_> {
         server: &Server,
         load: &Load,
     ) -> Result<RunResult> {
+        let result = self.open_loop(name, server, load)?;
+        let (problems, validity) = (result.problems.join("; "), result.validity.clone());
+        let blame = self.blame(name, server);
+        self.findings.runs.push(result.clone());
+        ensure!(result.complete, "{blame}: partial: {problems}");
+        ensure!(validity.holds(), "{name}: {}", validity.verdict());
+        Ok(result)
+    }
+
+    /// The same, whatever comes of it; nothing is kept.
+    pub(super) fn open_loop(&self, name: &str, server: &Server, load: &Load) -> Result<RunResult> {
         self.check_interrupt()?;
         eprintln!("  {}: {name} ...", server.label());
         wait_until_quiet(self.place.quiet_seconds)?;
@@ -145,13 +157,7 @@ impl Stage<'_> {
             }
         };
         let result = open::run(load, &self.target(name, server), tell);
-        let result = result.with_context(|| self.blame(name, server))?;
-        let (problems, validity) = (result.problems.join("; "), result.validity.clone());
-        let blame = self.blame(name, server);
-        self.findings.runs.push(result.clone());
-        ensure!(result.complete, "{blame}: partial: {problems}");
-        ensure!(validity.holds(), "{name}: {}", validity.verdict());
-        Ok(result)
+        result.with_context(|| self.blame(name, server))
     }
 
     /// The load, and the server's end where that is why it failed.
