@@ -43,10 +43,8 @@ fn grid(columns: &[&str], rows: Vec<Vec<String>>) -> String {
 
 /// A contest's sides, floors first, with their names.
 fn sides(runs: &ContestRuns) -> impl Iterator<Item = (&'static str, &[Measurement])> {
-    let floors = runs.contest.floors().iter().map(|kind| kind.name());
-    let all = [&runs.floor, &runs.floor_beside].map(Vec::as_slice);
-    let node = (runs.contest.name(), runs.node.as_slice());
-    floors.zip(all).chain([node])
+    let floors = runs.floors().map(|(kind, floor)| (kind.name(), floor));
+    floors.chain([(runs.contest.name(), runs.node.as_slice())])
 }
 
 /// Medians of the process's and the whole machine's; the node under its floors.

@@ -1,11 +1,13 @@
 //! `odradek bench record`: the node beside the floors, in turn, on this machine, now.
 //!
 //! Each run has a fresh process, a fresh directory and its own warm-up; floor and node alternate;
-//! a run begins when the machine has become quiet. Medians over the rounds are compared.
+//! a run begins when the machine has become quiet. Of CPU the least of all runs is compared, of
+//! latencies the medians over the rounds.
 
 pub(crate) mod contest;
 mod html;
 pub(crate) mod idle;
+mod least;
 pub(crate) mod outcome;
 mod page;
 mod summary;

@@ -11,6 +11,7 @@ use super::idle::Idle;
 use super::summary::Spread;
 use crate::cli::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, echo_frames};
 use crate::contest::MemoryState;
+use crate::floor::Kind;
 use crate::machine::Facts;
 use crate::measurement::Measurement;
 use crate::report::save;
@@ -23,7 +24,7 @@ pub(crate) const RSS_BYTES_MAX: u64 = 256 << 20;
 pub(crate) struct ContestRuns {
     pub(crate) contest: Contest,
     pub(crate) floor: Vec<Measurement>,
-    /// Of the second floor, where there are two that add up.
+    /// Of the second floor, where there are two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) floor_beside: Vec<Measurement>,
     pub(crate) node: Vec<Measurement>,
@@ -112,10 +113,20 @@ impl ContestRuns {
         )
     }
 
+    /// Its floors, each with its runs here.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = (Kind, &[Measurement])> {
+        let runs = [&self.floor, &self.floor_beside].map(Vec::as_slice);
+        self.contest.floors().iter().copied().zip(runs)
+    }
+
     /// Whether the machine's figures of all runs can be believed.
     pub(crate) fn machine_was_quiet(&self) -> bool {
+        self.all().all(Measurement::machine_was_quiet)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Measurement> {
         let floors = self.floor.iter().chain(&self.floor_beside);
-        floors.chain(&self.node).all(Measurement::machine_was_quiet)
+        floors.chain(&self.node)
     }
 
     /// Peak RSS of the node's runs, bytes.
@@ -160,6 +171,21 @@ impl Outcome {
             idle,
             contests,
         }
+    }
+
+    /// Every run of a floor, in whatever contest: it is the same program with the same bytes in the
+    /// same pieces, whatever the node beside it is asked.
+    pub(crate) fn floor_runs(&self, kind: Kind) -> impl Iterator<Item = &Measurement> {
+        let floors = self.contests.iter().flat_map(ContestRuns::floors);
+        let same = floors.filter(move |(other, _)| *other == kind);
+        same.flat_map(|(_, runs)| runs)
+    }
+
+    /// The least that the machine did before any run, cores.
+    pub(crate) fn idle_least(&self) -> f64 {
+        let runs = self.contests.iter().flat_map(ContestRuns::all);
+        let idle = runs.map(|run| run.cost.idle_baseline_s / run.cost.seconds);
+        idle.fold(f64::INFINITY, f64::min)
     }
 
     /// With its latencies to fewer significant digits.
