@@ -45,6 +45,7 @@ use anyhow::Result;
 use crate::load::Load;
 use crate::report::{Interval, RunResult};
 
+pub(crate) use self::cores::check_cores;
 pub use self::proof::PROOF_BYTES;
 
 /// Who is loaded, from where.

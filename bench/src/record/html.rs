@@ -17,10 +17,9 @@ pub(super) fn html(outcome: &Outcome) -> String {
     let mut body = format!("<h1>{}</h1>\n", escape(&title));
     let about = [outcome.machine.line(), page::configuration(outcome)];
     body.push_str(&paragraphs(&about));
-    let problems: Vec<String> = page::failures(outcome);
-    for problem in &problems {
-        let problem = escape(problem);
-        body.push_str(&format!("<div class=\"bad\"><b>{problem}</b></div>\n"));
+    for warning in page::warnings(outcome) {
+        let warning = escape(&warning);
+        body.push_str(&format!("<div class=\"bad\"><b>{warning}</b></div>\n"));
     }
     let (columns, rows) = page::ratios(outcome);
     let ratios = paragraphs(&[page::RATIOS.to_owned()]) + &grid(&columns, rows);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::RecordArgs;
+use super::Stage;
 use super::contest::Contest;
 use super::idle::Idle;
 use super::summary::Spread;
@@ -65,6 +65,9 @@ pub(crate) struct Outcome {
     pub(crate) configuration: Configuration,
     pub(crate) idle: Option<Idle>,
     pub(crate) contests: Vec<ContestRuns>,
+    /// It was ended before all rounds were over.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) interrupted: bool,
 }
 
 impl ContestRuns {
@@ -124,6 +127,11 @@ impl ContestRuns {
         self.all().all(Measurement::machine_was_quiet)
     }
 
+    /// Whether anything was measured.
+    pub(super) fn any(&self) -> bool {
+        self.all().next().is_some()
+    }
+
     fn all(&self) -> impl Iterator<Item = &Measurement> {
         let floors = self.floor.iter().chain(&self.floor_beside);
         floors.chain(&self.node)
@@ -137,13 +145,14 @@ impl ContestRuns {
 }
 
 impl Outcome {
-    pub(crate) fn new(
+    pub(super) fn new(
         started: jiff::Timestamp,
         machine: Facts,
-        args: &RecordArgs,
+        stage: &Stage<'_>,
         idle: Option<Idle>,
         contests: Vec<ContestRuns>,
     ) -> Self {
+        let args = stage.args;
         let echo = echo_frames(SMALL_RECORD_BYTES).ok();
         let configuration = Configuration {
             rounds: args.rounds,
@@ -159,8 +168,8 @@ impl Outcome {
             small_record_bytes: SMALL_RECORD_BYTES,
             echo_request_bytes: echo.as_ref().map_or(0, |frames| frames.request_bytes),
             echo_reply_bytes: echo.as_ref().map_or(0, |frames| frames.reply_bytes),
-            server_core: args.cores.server_core,
-            driver_core: args.cores.driver_core,
+            server_core: stage.cores.server,
+            driver_core: stage.cores.driver,
             settings: args.settings.clone(),
             memory: args.memory,
         };
@@ -170,7 +179,19 @@ impl Outcome {
             configuration,
             idle,
             contests,
+            interrupted: stage.interrupted(),
         }
+    }
+
+    /// Why it is partial; empty where it is not.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let failed = self.contests.iter().filter_map(|runs| {
+            let (name, done) = (runs.contest.name(), runs.node.len());
+            let failure = runs.failure.as_ref()?;
+            Some(format!("{name} failed after {done} rounds: {failure}"))
+        });
+        let interrupted = self.interrupted.then(|| "interrupted".to_owned());
+        interrupted.into_iter().chain(failed).collect()
     }
 
     /// Every run of a floor, in whatever contest: it is the same program with the same bytes in the
@@ -209,6 +230,7 @@ impl Outcome {
             Ok(text.into_bytes())
         })?;
         let faces = save::Faces {
+            partial: !self.problems().is_empty(),
             json: &json,
             html,
             markdown,

@@ -4,12 +4,15 @@ use super::contest::Target;
 use super::outcome::{ContestRuns, Outcome};
 use super::summary::{Spread, noise};
 use super::verdict::{Cpu, Verdict, verdicts};
-use crate::cli::{BUSY, LEGEND};
+use crate::cli::{BUSY, Chosen, LEGEND};
 use crate::measurement::{Cost, Measurement, markdown as table};
 
 pub(super) fn markdown(outcome: &Outcome) -> String {
     let started = &outcome.started;
     let mut page = format!("# Node and floor, {started}\n\n");
+    for warning in warnings(outcome) {
+        page.push_str(&format!("**{warning}**\n\n"));
+    }
     page.push_str(&machine(outcome));
     let (columns, rows) = ratios(outcome);
     page.push_str(&format!(
@@ -21,9 +24,6 @@ pub(super) fn markdown(outcome: &Outcome) -> String {
         "\n## Runs\n\nMedian (least .. greatest) over the rounds.\n\n{}",
         table(&columns, &rows)
     ));
-    for failure in failures(outcome) {
-        page.push_str(&format!("\n{failure}\n"));
-    }
     page.push_str(&format!("\n{LEGEND}\n\n{EXCLUDED}\n"));
     page
 }
@@ -40,19 +40,18 @@ Excluded: the network (loopback only), TLS, compression, replication, more than 
 latency. Floors answer streams with nothing; they write each byte once into fallocated files, as a
 log does.";
 
-/// What is missing, and why.
-pub(super) fn failures(outcome: &Outcome) -> Vec<String> {
-    let failed = outcome.contests.iter().filter_map(|runs| {
-        let (name, done) = (runs.contest.name(), runs.node.len());
-        let failure = runs.failure.as_ref()?;
-        Some(format!("{name} failed after {done} rounds: {failure}"))
-    });
-    let mut failures: Vec<String> = failed.collect();
+/// What is missing, and what makes figures doubtful.
+pub(super) fn warnings(outcome: &Outcome) -> Vec<String> {
+    let cores = Chosen {
+        server: outcome.configuration.server_core,
+        driver: outcome.configuration.driver_core,
+    };
+    let mut warnings = crate::cli::warnings(&outcome.problems(), cores);
     let mut every = outcome.contests.iter().map(ContestRuns::machine_was_quiet);
     if !every.all(|quiet| quiet) {
-        failures.push(format!("In some runs {BUSY}; these do not count."));
+        warnings.push(format!("In some runs {BUSY}; these do not count."));
     }
-    failures
+    warnings
 }
 
 fn machine(outcome: &Outcome) -> String {
