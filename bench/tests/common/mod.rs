@@ -1,6 +1,8 @@
 //! A test that is its own `odradek`.
 #![allow(dead_code)] // each test uses a part
 
+pub mod disk;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
