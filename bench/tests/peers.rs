@@ -6,12 +6,13 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::process::{Command, ExitCode, Output};
 
-use common::{Node, bench, interrupt, json, skip};
+use common::disk::SmallDisk;
+use common::{Node, bench, interrupt, json, skip, when};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
     nobody_listens();
     who_listens_speaks_something_else();
     a_server_that_dies_half_way_leaves_a_partial_result();
+    a_full_disk_leaves_a_partial_result();
+    a_full_disk_of_one_leaves_the_others_figures();
     a_stopped_run_goes_on();
     what_is_missing_is_said_so();
     beside_apache_kafka();
@@ -204,26 +207,6 @@ fn who_listens_speaks_something_else() {
     );
 }
 
-/// Runs it and calls `at` with the child when it says `word`. What it said, and how it ended.
-fn when(mut command: Command, word: &str, at: impl FnOnce(&Child)) -> (bool, String) {
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let (mut said, mut at) = (String::new(), Some(at));
-    for line in BufReader::new(child.stderr.take().expect("its messages")).lines() {
-        said += &(line.expect("a line") + "\n");
-        if said.contains(word)
-            && let Some(at) = at.take()
-        {
-            at(&child);
-        }
-    }
-    assert!(at.is_none(), "it never said {word:?}: {said}");
-    (child.wait().expect("it ends").success(), said)
-}
-
 fn a_server_that_dies_half_way_leaves_a_partial_result() {
     let (dir, mut node) = (dir(), Node::start());
     let mut command = short("scenario", dir.path());
@@ -248,6 +231,83 @@ fn a_server_that_dies_half_way_leaves_a_partial_result() {
     assert!(!cell["findings"]["figures"].to_string().contains("50k/s"));
     let page = std::fs::read_to_string(result(dir.path(), "md")).expect("the page");
     assert!(page.contains("PARTIAL RESULT"), "{page}");
+}
+
+/// On the small disk, with segments that it has room for.
+fn on_disk(command: &str, disk: &SmallDisk, dir: &Path) -> Command {
+    let mut bench = bench();
+    bench
+        .args([command, "--set", "log.segment.bytes=1048576", "--dir"])
+        .args([disk.path(), Path::new("--results"), &dir.join("results")]);
+    bench
+}
+
+fn a_full_disk_leaves_a_partial_result() {
+    let (dir, Some(disk)) = (dir(), SmallDisk::new(256)) else {
+        return;
+    };
+    let mut command = on_disk("scenario", &disk, dir.path());
+    command.args(["fixed-rates", "--scale", "0.03", "--quiet-seconds", "0"]);
+    let (whole, said) = when(command, ": 50k/s ...", |_| disk.fill(1 << 20));
+    assert!(!whole && said.contains("the result is partial"), "{said}");
+    let file = result(dir.path(), "json");
+    assert!(
+        file.to_string_lossy().contains("-partial"),
+        "{}",
+        file.display()
+    );
+    let cell = &json(&file)["cells"][0];
+    assert_eq!(cell["complete"], false);
+    let problem = cell["problems"][0].as_str().expect("a problem");
+    let told = format!("MiB are free for {}", disk.path().display());
+    assert!(
+        problem.contains("50k/s")
+            && problem.contains("the disk is full")
+            && problem.contains(&told),
+        "{problem}"
+    );
+    figure(cell, "10k/s: end to end p50", "ms");
+    assert!(!cell["findings"]["figures"].to_string().contains("50k/s"));
+    let page = std::fs::read_to_string(result(dir.path(), "md")).expect("the page");
+    assert!(page.contains("PARTIAL RESULT"), "{page}");
+}
+
+fn a_full_disk_of_one_leaves_the_others_figures() {
+    let (dir, Some(disk)) = (dir(), SmallDisk::new(256)) else {
+        return;
+    };
+    let node = Node::start();
+    let work = dir.path().join("work");
+    let mut command = on_disk("peers", &disk, dir.path());
+    command
+        .args(["--quick", "--no-kafka", "--pinning", "pinned"])
+        .args(["--scenarios", "fixed-rates", "--rounds", "1"])
+        .args(["--address", &node.bootstrap])
+        .args([Path::new("--work"), &work]);
+    let (whole, said) = when(command, "1k/s, acked when written ...", |_| {
+        disk.fill(64 << 10)
+    });
+    assert!(
+        !whole && said.contains("the same command goes on"),
+        "{said}"
+    );
+    let report = json(&result(dir.path(), "json"));
+    let cells = report["cells"].as_array().expect("cells");
+    let [own, other] = cells.as_slice() else {
+        panic!("two contestants: {cells:?}");
+    };
+    assert_eq!(
+        (&own["complete"], &other["complete"]),
+        (&false.into(), &true.into())
+    );
+    let problem = own["problems"][0].as_str().expect("a problem");
+    assert!(problem.contains("the disk is full"), "{problem}");
+    for cell in cells {
+        figure(cell, "1k/s: end to end p50", "ms");
+    }
+    let page = std::fs::read_to_string(result(dir.path(), "md")).expect("the page");
+    assert!(page.contains("PARTIAL RESULT"), "{page}");
+    assert!(work.exists(), "what was finished is kept");
 }
 
 fn a_stopped_run_goes_on() {

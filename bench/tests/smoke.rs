@@ -7,9 +7,9 @@
 mod common;
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use common::bench;
+use common::{bench, interrupt, json, on_one_core, when};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     floors_run(floors.path());
     scenarios_stand_beside_them(floors.path());
     a_node_is_recorded();
+    too_few_cores_are_refused();
+    a_core_that_is_shared_on_purpose_is_named();
+    what_is_interrupted_is_partial();
+    what_fails_is_partial();
     wrong_arguments_are_said_so();
     println!("smoke: ok");
     ExitCode::SUCCESS
@@ -195,6 +199,124 @@ fn a_node_is_recorded() {
             "{name}: every latency is kept"
         );
     }
+}
+
+/// For a moment, with results in `dir`.
+fn tiny(command: &str, dir: &Path) -> Command {
+    let mut bench = bench();
+    bench
+        .args([command, "--seconds", "0.1", "--warmup-seconds", "0.05"])
+        .args(["--baseline-seconds", "0.02"]);
+    if ["floor", "record"].contains(&command) {
+        let results = dir.join("results");
+        bench.args([Path::new("--dir"), dir, Path::new("--results"), &results]);
+    }
+    if command == "record" {
+        bench.args(["--quiet-seconds", "0", "--idle-seconds", "0"]);
+    }
+    bench
+}
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
+}
+
+fn too_few_cores_are_refused() {
+    let dir = dir();
+    for command in ["record", "floor", "produce", "consume", "matrix"] {
+        let mut refused = tiny(command, dir.path());
+        match command {
+            "produce" | "consume" => refused.args(["--bootstrap", "127.0.0.1:1"]),
+            "matrix" => refused.args([Path::new("--dir"), dir.path()]),
+            _ => &mut refused,
+        };
+        let core = on_one_core(&mut refused);
+        let output = refused.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{command}: {said}");
+        let how = format!("--driver-core {core}");
+        let told = said.contains("too few cores") && said.contains(&how);
+        assert!(told, "{command}: {said}");
+    }
+    let left = std::fs::read_dir(dir.path()).expect("the directory");
+    assert_eq!(left.count(), 0, "nothing was measured, nothing is kept");
+}
+
+fn a_core_that_is_shared_on_purpose_is_named() {
+    let dir = dir();
+    let mut command = tiny("floor", dir.path());
+    let core = on_one_core(&mut command).to_string();
+    command.args(["ping-pong", "--runtime", "epoll"]);
+    command.args(["--server-core", &core, "--driver-core", &core]);
+    let output = command.output().expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    let told = format!("driver and server share core {core}");
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(page.contains(&told), "{page}");
+    let kept = saved(&dir.path().join("results")).with_extension("html");
+    let kept = std::fs::read_to_string(kept).expect("the page");
+    assert!(kept.contains(&told), "{kept}");
+}
+
+/// The only result, which says that it is not whole.
+fn partial(dir: &Path) -> Value {
+    let path = saved(&dir.join("results"));
+    let name = path.file_stem().and_then(|name| name.to_str());
+    assert!(
+        name.is_some_and(|name| name.ends_with("-partial")),
+        "{name:?}"
+    );
+    for extension in ["html", "md"] {
+        let page = std::fs::read_to_string(path.with_extension(extension)).expect("a page");
+        assert!(page.contains("PARTIAL RESULT: "), "{page}");
+    }
+    json(&path)
+}
+
+fn what_is_interrupted_is_partial() {
+    let runs = |side: &Value| side.as_array().map_or(0, Vec::len);
+    let floor = dir();
+    let mut command = tiny("floor", floor.path());
+    command.args(["ping-pong", "--runtime", "epoll", "--rounds", "50"]);
+    let (whole, said) = when(command, "round 2: ", |child| interrupt(child.id()));
+    assert!(!whole && said.contains("partial: interrupted"), "{said}");
+    let kept = partial(floor.path());
+    let measured = runs(&kept["floors"][0]["runs"]);
+    assert!((1..50).contains(&measured), "{measured}");
+    assert!(kept["floors"][0]["failure"].is_null());
+    let record = dir();
+    let mut command = tiny("record", record.path());
+    command.args(["one-record", "--rounds", "50"]);
+    let (whole, said) = when(command, "round 2: ", |child| interrupt(child.id()));
+    assert!(!whole && said.contains("partial: interrupted"), "{said}");
+    let kept = partial(record.path());
+    let contest = &kept["contests"][0];
+    assert!((1..50).contains(&runs(&contest["node"])), "{contest}");
+    assert!(contest["failure"].is_null());
+}
+
+/// What was measured before is kept.
+fn what_fails_is_partial() {
+    let dir = dir();
+    let mut command = tiny("record", dir.path());
+    command.args([
+        "one-record",
+        "--rounds",
+        "2",
+        "--set",
+        "log.segment.bytes=nonsense",
+    ]);
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("the result is partial"),
+        "{said}"
+    );
+    let kept = partial(dir.path());
+    let contest = &kept["contests"][0];
+    let failure = contest["failure"].as_str().expect("why");
+    assert!(failure.contains("log.segment.bytes"), "{failure}");
+    assert_eq!(contest["floor"].as_array().map(Vec::len), Some(1));
 }
 
 fn wrong_arguments_are_said_so() {

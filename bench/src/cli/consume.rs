@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::cores::DriverCore;
 use super::load::Timing;
 use crate::drive::{Admin, Consumer, Range, TopicSpec, fill, saturate, warm_page_cache};
-use crate::machine::{allowed_core, pin};
 use crate::window::Baseline;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,16 +57,15 @@ pub(super) struct ConsumeArgs {
     /// Process whose CPU and memory are counted
     #[arg(long)]
     pid: Option<u32>,
-    /// Core of the driver
-    #[arg(long, default_value_t = allowed_core(1))]
-    driver_core: usize,
+    #[command(flatten)]
+    core: DriverCore,
     /// Also write the result here as JSON
     #[arg(long)]
     save: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &ConsumeArgs) -> Result<()> {
-    pin(args.driver_core)?;
+    let mut notes = args.core.pin(args.pid)?;
     let spec = TopicSpec {
         name: args.topic.clone(),
         partitions: args.partitions,
@@ -86,7 +85,6 @@ pub(super) fn run(args: &ConsumeArgs) -> Result<()> {
         What::Tail => ("consume tail", Range::Last(mib << 20)),
         What::Resident => ("consume resident", Range::First(mib << 20)),
     };
-    let mut notes = Vec::new();
     if let (What::Resident, Some(dir)) = (args.what, &args.data_dir) {
         let warmed = warm_page_cache(dir, &spec.name)?;
         notes.push(format!("read into the page cache: {} MiB", warmed >> 20));

@@ -1,17 +1,21 @@
 //! `odradek bench floor`
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
-use super::load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+use super::cores::Cores;
+use super::load::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+use super::surroundings::interrupt;
 use crate::contest::MemoryState;
 use crate::drive::{Batch, Frames};
 use crate::floor::outcome::{Configuration, FloorRuns, Floors};
 use crate::floor::{self, Kind, Run, Runtime};
 use crate::machine::{Facts, pin};
+use crate::report::save;
 
 /// Stands for every floor.
 const ALL: &str = "all";
@@ -81,20 +85,29 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
         print!("{}", floor::page::list());
         return Ok(());
     }
+    ensure!(args.rounds > 0, "--rounds 0: at least 1");
+    let cores = args.cores.choose()?;
+    // Before the run: a result that cannot be kept is not worth measuring.
+    save::Place::new(None, &args.results)?;
+    let interrupt = interrupt()?;
+    let interrupted = || interrupt.load(Ordering::Relaxed);
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = tempfile::tempdir_in(&parent)?;
-    pin(args.cores.driver_core)?;
+    pin(cores.driver)?;
     let frames = echo_frames(args.record_size)?;
     let started = jiff::Timestamp::now();
     let run = Run {
         plan: args.timing.plan(SMALL_CONNECTIONS, SMALL_IN_FLIGHT),
-        server_core: args.cores.server_core,
-        driver_core: args.cores.driver_core,
+        server_core: cores.server,
+        driver_core: cores.driver,
         dir: dir.path(),
     };
     let mut floors = args.chosen();
-    for round in 1..=args.rounds {
+    'rounds: for round in 1..=args.rounds {
         for floor in floors.iter_mut().filter(|floor| floor.can_run()) {
+            if interrupted() {
+                break 'rounds;
+            }
             let (kind, runtime) = (floor.kind, floor.runtime);
             eprintln!("round {round}: {}, {} ...", kind.name(), runtime.name());
             let measured = args
@@ -103,6 +116,8 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
                 .and_then(|_| floor::run_on(runtime, kind, &run, &frames));
             match measured {
                 Ok(measured) => floor.runs.push(measured),
+                // A signal for all reaches the floor's server, too.
+                Err(_) if interrupted() => {}
                 Err(error) => {
                     eprintln!("failed: {error:#}");
                     floor.failure = Some(format!("{error:#}"));
@@ -111,6 +126,10 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
         }
     }
     MemoryState::leave(&parent);
+    ensure!(
+        !interrupted() || floors.iter().any(|floor| !floor.runs.is_empty()),
+        "interrupted before anything was measured"
+    );
     let outcome = Floors {
         started: started.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         machine: Facts::gather(dir.path())?,
@@ -123,17 +142,21 @@ pub(super) fn run(args: &FloorArgs) -> Result<()> {
             echo_in_flight: SMALL_IN_FLIGHT,
             echo_request_bytes: frames.request_bytes,
             echo_reply_bytes: frames.reply_bytes,
-            server_core: args.cores.server_core,
-            driver_core: args.cores.driver_core,
+            server_core: cores.server,
+            driver_core: cores.driver,
             memory: args.memory,
         },
         floors,
+        interrupted: interrupted(),
     };
     let page = floor::page::markdown(&outcome);
     println!("{page}");
     let path = outcome.write(&args.results, &floor::html(&outcome), &page)?;
     eprintln!("written: {}", path.display());
-    Ok(())
+    match outcome.problems().as_slice() {
+        [] => Ok(()),
+        problems => bail!("the result is partial: {}", problems.join("; ")),
+    }
 }
 
 /// The frames that a one-record produce would send.

@@ -3,18 +3,6 @@
 use std::time::Duration;
 
 use crate::drive::Plan;
-use crate::machine::allowed_core;
-
-/// Where server and driver run.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct Cores {
-    /// Core of the server (where this command starts it)
-    #[arg(long, default_value_t = allowed_core(0))]
-    pub(crate) server_core: usize,
-    /// Core of the driver
-    #[arg(long, default_value_t = allowed_core(1))]
-    pub(crate) driver_core: usize,
-}
 
 /// How long.
 #[derive(Debug, Clone, Copy, clap::Args)]

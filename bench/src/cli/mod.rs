@@ -2,6 +2,7 @@
 
 mod compare;
 mod consume;
+mod cores;
 mod floor;
 mod load;
 mod open;
@@ -18,8 +19,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
+pub(crate) use cores::{Chosen, Cores};
 pub(crate) use floor::echo_frames;
-pub(crate) use load::{Cores, SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
+pub(crate) use load::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
 pub(crate) use surroundings::interrupt;
 
 use crate::floor::ServerArgs;
@@ -38,17 +40,17 @@ pub struct Args {
 #[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// The cheapest loops that move the same bytes on this machine
-    Floor(floor::FloorArgs),
+    Floor(Box<floor::FloorArgs>),
     /// Loads a server at its own pace (open loop), or searches the highest rate that holds a bound
     Load(Box<open::LoadArgs>),
     /// Tells differences between two sets of results, or two servers loaded in turn, from noise
     Compare(Box<compare::CompareArgs>),
     /// Saturates a server with produce requests (closed loop)
-    Produce(produce::ProduceArgs),
+    Produce(Box<produce::ProduceArgs>),
     /// Saturates a server with fetch requests (closed loop)
-    Consume(consume::ConsumeArgs),
+    Consume(Box<consume::ConsumeArgs>),
     /// Measures `odradek serve` beside the floors and writes a dated result
-    Record(RecordArgs),
+    Record(Box<RecordArgs>),
     /// Makes the README's table and plot from the newest results
     Readme(readme::ReadmeArgs),
     /// The own node and Apache Kafka, or any other server, in turn: the same scenarios, the same
@@ -114,6 +116,13 @@ fn report(runs: &[Measurement], dir: &Path, save: Option<&Path>, notes: &[String
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// What must be read before any figure.
+pub(crate) fn warnings(problems: &[String], cores: Chosen) -> Vec<String> {
+    let partial =
+        (!problems.is_empty()).then(|| format!("PARTIAL RESULT: {}", problems.join("; ")));
+    partial.into_iter().chain(cores.shared()).collect()
 }
 
 pub(crate) const BUSY: &str = "the machine was busy with something else, its figure means nothing";

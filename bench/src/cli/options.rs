@@ -125,6 +125,9 @@ struct Course {
     /// For which the idle machine is watched beforehand
     #[arg(long, value_parser = duration_of, default_value = "2s")]
     baseline: Duration,
+    /// A server that does not answer for so long hangs: the run ends
+    #[arg(long, value_parser = duration_of, default_value = "20s", hide = true)]
+    silence: Duration,
 }
 
 /// Where the driver runs, and where what it measures is kept.
@@ -198,6 +201,7 @@ impl LoadOptions {
         target.share_cores = driver.share_cores;
         target.data_dir = driver.data_dir.clone().unwrap_or(target.data_dir);
         target.baseline = self.course.baseline;
+        target.silence_max = self.course.silence;
         target.interrupt = interrupt.clone();
         target
     }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::cores::DriverCore;
 use super::load::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
 use crate::drive::{Admin, Load, TopicSpec, produce};
-use crate::machine::{allowed_core, pin};
 use crate::window::Baseline;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,16 +57,15 @@ pub(super) struct ProduceArgs {
     /// Process whose CPU and memory are counted
     #[arg(long)]
     pid: Option<u32>,
-    /// Core of the driver
-    #[arg(long, default_value_t = allowed_core(1))]
-    driver_core: usize,
+    #[command(flatten)]
+    core: DriverCore,
     /// Also write the result here as JSON
     #[arg(long)]
     save: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &ProduceArgs) -> Result<()> {
-    pin(args.driver_core)?;
+    let mut notes = args.core.pin(args.pid)?;
     let small = args.one_record;
     let of = |given: Option<usize>, one_record, else_| match given {
         Some(given) => given,
@@ -108,19 +107,19 @@ pub(super) fn run(args: &ProduceArgs) -> Result<()> {
         if load.acks == 1 { "1" } else { "all" },
         if small { ", one record" } else { "" }
     );
-    let note = format!(
+    notes.push(format!(
         "closed loop, saturation: {connections} connections, {in_flight} in flight each, {} \
          partitions; a request has {} bytes, {} records of {record_bytes} bytes",
         partitions.len(),
         frames.request_bytes,
         frames.records,
-    );
+    ));
     let dir = std::env::temp_dir();
     super::report(
         &[outcome.measurement(&name)],
         &dir,
         args.save.as_deref(),
-        &[note],
+        &notes,
     )
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, ensure};
 
-use super::load::Cores;
+use super::cores::Cores;
 use crate::contest::{Contestant, Jars, MemoryState, Pinning, Place};
 use crate::machine::allowed_cores;
 use crate::scenario::Course;
@@ -75,24 +75,11 @@ impl Surroundings {
         memory: MemoryState,
         jars: Option<Jars>,
     ) -> Result<Place> {
-        let all_cores = allowed_cores();
-        let Cores {
-            server_core,
-            driver_core,
-        } = self.cores;
-        for (name, core) in [
-            ("--server-core", server_core),
-            ("--driver-core", driver_core),
-        ] {
-            ensure!(
-                all_cores.contains(&core),
-                "{name} {core}: this process may run on {all_cores:?} only"
-            );
-        }
+        let cores = self.cores.allowed()?;
         ensure!(
-            server_core != driver_core || self.quick,
-            "too few cores: server and driver would share core {server_core} (allowed: \
-             {all_cores:?}), and figures would be of both together"
+            cores.shared().is_none() || self.quick,
+            "{}",
+            cores.too_few()
         );
         ensure!(
             self.scale > 0.0 && self.scale.is_finite(),
@@ -102,9 +89,9 @@ impl Surroundings {
         Ok(Place {
             parent: self.parent(),
             pinning,
-            all_cores,
-            server_core,
-            driver_core,
+            all_cores: allowed_cores(),
+            server_core: cores.server,
+            driver_core: cores.driver,
             memory,
             quiet_seconds: self
                 .quiet_seconds

@@ -21,6 +21,7 @@ struct Asked {
 
 /// See the module.
 pub(super) struct Connection {
+    address: SocketAddr,
     stream: TcpStream,
     /// Small requests, or the head of a large one; sent up to `out_sent`.
     out: Vec<u8>,
@@ -43,6 +44,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
+            address,
             stream,
             out: Vec::new(),
             out_sent: 0,
@@ -54,6 +56,10 @@ impl Connection {
             taken: 0,
             filled: 0,
         })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

@@ -63,7 +63,8 @@ impl Pipeline {
             let mut fds = [PollFd::new(connection.fd(), events)];
             let ready = poll(&mut fds, PollTimeout::from(SILENCE_MAX_MS))?;
             let silence = Duration::from_millis(u64::from(SILENCE_MAX_MS));
-            ensure!(ready > 0, "no reply within {silence:?}");
+            let address = connection.address();
+            ensure!(ready > 0, "no reply from {address} within {silence:?}");
             let events = fds[0].revents().unwrap_or(PollFlags::empty());
             if events.contains(PollFlags::POLLOUT) {
                 connection.flush()?;

@@ -173,6 +173,15 @@ impl<W: Work> Loop<'_, W> {
         }
     }
 
+    /// Whose replies are waited for.
+    fn silent(&self) -> String {
+        let all = self.connections.iter();
+        let silent = all.filter(|one| one.unanswered() > 0);
+        let mut addresses: Vec<String> = silent.map(|one| one.address().to_string()).collect();
+        addresses.dedup();
+        addresses.join(", ")
+    }
+
     /// Waits for sockets, sends and receives.
     fn wait(&mut self) -> Result<()> {
         let mut fds: Vec<PollFd> = self
@@ -189,7 +198,7 @@ impl<W: Work> Loop<'_, W> {
         let now = Instant::now();
         if ready == 0 {
             if now - self.heard > SILENCE_MAX {
-                bail!("no reply within {SILENCE_MAX:?}");
+                bail!("no reply from {} within {SILENCE_MAX:?}", self.silent());
             }
             return Ok(());
         }

@@ -13,8 +13,10 @@ use odradek_engine::bytes::{Block, Pool};
 use super::Kind;
 use super::files::{CHUNK, READ_BYTES};
 
-/// Bytes of one call on a file.
+/// Bytes of one call on a file, but for sendfile.
 pub(super) const CALL_BYTES: usize = 256 << 10;
+/// Bytes of one sendfile: in smaller ones it takes more CPU.
+const SENDFILE_BYTES: usize = 1 << 20;
 /// Distinct chunks sent in turn, as a tail holds them.
 pub(super) const CHUNKS: usize = 8;
 
@@ -104,7 +106,7 @@ impl<'a> Source<'a> {
                 came_to(sent, "send")
             }
             Source::Sendfile { file, offset } => {
-                let count = (READ_BYTES as usize - *offset as usize).min(CALL_BYTES);
+                let count = (READ_BYTES as usize - *offset as usize).min(SENDFILE_BYTES);
                 let sent = nix::sys::sendfile::sendfile(stream, *file, Some(offset), count);
                 *offset %= READ_BYTES as i64;
                 came_to(sent, "sendfile")

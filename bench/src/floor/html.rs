@@ -13,6 +13,10 @@ use crate::report::plot::{Bar, Part, bars, escape};
 pub(crate) fn html(floors: &Floors) -> String {
     let title = format!("Floors, {}", floors.started);
     let mut body = format!("<h1>{}</h1>\n", escape(&title));
+    for warning in page::warnings(floors) {
+        let warning = escape(&warning);
+        body.push_str(&format!("<div class=\"bad\"><b>{warning}</b></div>\n"));
+    }
     let about = [floors.machine.line(), page::configuration(floors)];
     body.push_str(&paragraphs(&about));
     body.push_str(&section("CPU", &cpu(floors)));

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     StoreCopy,
     /// send of 1 MiB from memory
     Send,
-    /// sendfile of a resident file in calls of 256 KiB
+    /// sendfile of a resident file in calls of 1 MiB
     Sendfile,
     /// splice of a resident file through a pipe
     Splice,

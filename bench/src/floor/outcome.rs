@@ -54,6 +54,9 @@ pub(crate) struct Floors {
     pub(crate) machine: Facts,
     pub(crate) configuration: Configuration,
     pub(crate) floors: Vec<FloorRuns>,
+    /// It was ended before all rounds were over.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) interrupted: bool,
 }
 
 impl FloorRuns {
@@ -89,6 +92,17 @@ impl Floors {
         all.find(|floor| floor.kind == kind && floor.runtime == runtime)
     }
 
+    /// Why it is partial; empty where it is not.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let failed = self.floors.iter().filter_map(|floor| {
+            let (kind, runtime) = (floor.kind.name(), floor.runtime.name());
+            let failure = floor.failure.as_ref()?;
+            Some(format!("{kind}, {runtime}, failed: {failure}"))
+        });
+        let interrupted = self.interrupted.then(|| "interrupted".to_owned());
+        interrupted.into_iter().chain(failed).collect()
+    }
+
     /// With its latencies to fewer significant digits.
     fn coarse(&self, digits: u8) -> Self {
         let mut floors = self.clone();
@@ -106,6 +120,7 @@ impl Floors {
             Ok(text.into_bytes())
         })?;
         let faces = save::Faces {
+            partial: !self.problems().is_empty(),
             json: &json,
             html,
             markdown,

@@ -2,20 +2,34 @@
 
 use super::outcome::{FloorRuns, Floors};
 use super::{Kind, Runtime};
-use crate::cli::{BUSY, LEGEND};
+use crate::cli::{BUSY, Chosen, LEGEND};
 use crate::measurement::{Measurement, markdown as table};
 
 /// The whole page.
 pub(crate) fn markdown(floors: &Floors) -> String {
     format!(
-        "# Floors, {}\n\n{}\n\n{}\n\n{}\n{}{}\n{LEGEND}\n\n{NOTES}\n",
+        "# Floors, {}\n\n{}{}\n\n{}\n\n{}\n{}{}\n{LEGEND}\n\n{NOTES}\n",
         floors.started,
+        warnings(floors)
+            .iter()
+            .map(|warning| format!("**{warning}**\n\n"))
+            .collect::<String>(),
         floors.machine.brief(),
         floors.machine.built(),
         configuration(floors),
         tables(floors),
         show_grids(driver(floors)),
     )
+}
+
+/// What is to be known before any figure.
+pub(super) fn warnings(floors: &Floors) -> Vec<String> {
+    let configuration = &floors.configuration;
+    let cores = Chosen {
+        server: configuration.server_core,
+        driver: configuration.driver_core,
+    };
+    crate::cli::warnings(&floors.problems(), cores)
 }
 
 /// What was asked for, in words.
@@ -108,9 +122,6 @@ pub(super) fn missing(floors: &Floors) -> Vec<String> {
         let of = format!("{}, {}", floor.kind.name(), floor.runtime.name());
         if let Some(lacks) = &floor.lacks {
             missing.push(format!("{of}: not there, {lacks}."));
-        }
-        if let Some(failure) = &floor.failure {
-            missing.push(format!("{of}: failed: {failure}"));
         }
     }
     if floors.floors.iter().any(|floor| !floor.machine_was_quiet()) {

@@ -30,7 +30,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Cores, interrupt};
+use crate::cli::{Chosen, Cores, interrupt};
 use crate::contest::{Contestant, MemoryState, Pinning, Place};
 use crate::drive::Plan;
 use crate::machine::{Facts, allowed_cores, pin};
@@ -133,11 +133,12 @@ struct Stage<'a> {
 
 pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
     let began = Instant::now();
+    let cores = args.cores.choose()?;
     let interrupt = interrupt()?;
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     std::fs::create_dir_all(&parent)?;
     let machine = Facts::gather(&parent)?;
-    let terms = terms(args, &machine);
+    let terms = terms(args, &machine, cores);
     let commit = terms.commit.get(..10).unwrap_or("unknown");
     let work = args.work.clone();
     let work = work.unwrap_or_else(|| parent.join(format!("odradek-matrix-{commit}")));
@@ -163,7 +164,8 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
         args.only.is_empty() || args.only.iter().any(|part| name.contains(part.as_str()))
     });
     announce(&wanted, &keep, &terms);
-    let mut told = Vec::new();
+    let shared = cores.shared().map(|what| ("cores".to_owned(), what));
+    let mut told: Vec<(String, String)> = shared.into_iter().collect();
     for kind in kinds {
         let name = kind.name(here);
         let cells: Vec<&Cell> = wanted
@@ -226,7 +228,7 @@ impl Clock {
     }
 }
 
-fn terms(args: &MatrixArgs, machine: &Facts) -> Terms {
+fn terms(args: &MatrixArgs, machine: &Facts, cores: Chosen) -> Terms {
     let pick =
         |given: Option<f64>, quick, usual| given.unwrap_or(if args.quick { quick } else { usual });
     let seconds = pick(args.seconds, 2.5, 5.0);
@@ -239,8 +241,8 @@ fn terms(args: &MatrixArgs, machine: &Facts) -> Terms {
         warmup_seconds,
         baseline_seconds: pick(args.baseline_seconds, 0.7, 2.0),
         data_bytes: args.data_bytes.unwrap_or(cold as u64),
-        server_core: args.cores.server_core,
-        driver_core: args.cores.driver_core,
+        server_core: cores.server,
+        driver_core: cores.driver,
         settings: args.settings.clone(),
     }
 }

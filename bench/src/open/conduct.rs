@@ -69,7 +69,14 @@ pub(crate) fn conduct(
     } = prepared;
     let started = jiff::Timestamp::now();
     let run = started.as_nanosecond() as u32 ^ std::process::id().rotate_left(16);
-    let shared = Shared::new(load.clone(), run, produce_version, fetch_version);
+    let silence_max = target.silence_max;
+    let shared = Shared::new(
+        load.clone(),
+        silence_max,
+        run,
+        produce_version,
+        fetch_version,
+    );
     let shared = Arc::new(shared);
     let clocks: Vec<CpuClock> = target
         .pids

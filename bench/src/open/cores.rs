@@ -5,39 +5,50 @@ use anyhow::{Result, bail, ensure};
 use super::Target;
 use crate::machine::{allowed_cores, cores_of_process};
 
-/// Looks at who may run where. Returns what makes figures doubtful.
+/// As [`check_cores`].
+pub(super) fn check(target: &Target) -> Result<Vec<String>> {
+    let together = (target.share_cores, "--share-cores");
+    check_cores(&target.pids, &target.driver_cores, together)
+}
+
+/// Looks at who may run where: the server's processes, as far as they are known, and the driver.
+/// Returns what makes figures doubtful. `together`: whether they may share, and how to ask for it.
 ///
 /// # Errors
 /// When a driver core cannot be had, or server and driver would have to share one and that was not
 /// asked for: such figures would be of the two together.
-pub(crate) fn check(target: &Target) -> Result<Vec<String>> {
+pub(crate) fn check_cores(
+    pids: &[u32],
+    driver: &[usize],
+    together: (bool, &str),
+) -> Result<Vec<String>> {
     let allowed = allowed_cores();
-    ensure!(!target.driver_cores.is_empty(), "the driver needs a core");
-    for core in &target.driver_cores {
+    ensure!(!driver.is_empty(), "the driver needs a core");
+    for core in driver {
         ensure!(
             allowed.contains(core),
             "driver core {core}: this process may run on {allowed:?} only"
         );
     }
-    let servers = if target.pids.is_empty() {
+    let servers = if pids.is_empty() {
         // Unknown; where there is but one core, it is shared with whatever else runs here.
         allowed.clone()
     } else {
         let mut cores = Vec::new();
-        for pid in &target.pids {
+        for pid in pids {
             cores.extend(cores_of_process(*pid)?);
         }
         cores
     };
-    judge(
-        &servers,
-        &target.driver_cores,
-        target.share_cores,
-        !target.pids.is_empty(),
-    )
+    judge(&servers, driver, together, !pids.is_empty())
 }
 
-fn judge(server: &[usize], driver: &[usize], share: bool, known: bool) -> Result<Vec<String>> {
+fn judge(
+    server: &[usize],
+    driver: &[usize],
+    (share, how): (bool, &str),
+    known: bool,
+) -> Result<Vec<String>> {
     let shared = server.iter().filter(|core| driver.contains(core)).count();
     let mut caveats = Vec::new();
     if shared == server.len() {
@@ -45,7 +56,7 @@ fn judge(server: &[usize], driver: &[usize], share: bool, known: bool) -> Result
             "too few cores: the server may run on {server:?} only, and the driver has {driver:?}"
         );
         if !share {
-            bail!("{what}; give each its own, or measure both together with --share-cores");
+            bail!("{what}; give each its own, or measure both together with {how}");
         }
         caveats.push(format!("{what}: figures are of both together"));
     } else if shared > 0 && known {
@@ -63,11 +74,15 @@ mod tests {
 
     #[test]
     fn a_shared_core_is_refused_or_said() {
-        assert!(judge(&[0], &[1], false, true).unwrap().is_empty());
-        assert_eq!(judge(&[0, 1], &[1], false, true).unwrap().len(), 1);
-        let error = judge(&[1], &[1], false, true).unwrap_err().to_string();
-        assert!(error.contains("too few cores"), "{error}");
-        assert_eq!(judge(&[1], &[0, 1], true, true).unwrap().len(), 1);
-        assert!(judge(&[0], &[0], false, false).is_err());
+        let (apart, together) = ((false, "--both"), (true, "--both"));
+        assert!(judge(&[0], &[1], apart, true).unwrap().is_empty());
+        assert_eq!(judge(&[0, 1], &[1], apart, true).unwrap().len(), 1);
+        let error = judge(&[1], &[1], apart, true).unwrap_err().to_string();
+        assert!(
+            error.contains("too few cores") && error.contains("--both"),
+            "{error}"
+        );
+        assert_eq!(judge(&[1], &[0, 1], together, true).unwrap().len(), 1);
+        assert!(judge(&[0], &[0], apart, false).is_err());
     }
 }

@@ -45,6 +45,7 @@ use anyhow::Result;
 use crate::load::Load;
 use crate::report::{Interval, RunResult};
 
+pub(crate) use self::cores::check_cores;
 pub use self::proof::PROOF_BYTES;
 
 /// Who is loaded, from where.
@@ -66,6 +67,8 @@ pub struct Target {
     pub data_dir: PathBuf,
     /// For which the idle machine is watched beforehand.
     pub baseline: Duration,
+    /// A server that does not answer for so long hangs: the run ends.
+    pub silence_max: Duration,
     /// Raised from outside to end the run early.
     pub interrupt: Arc<AtomicBool>,
 }
@@ -82,6 +85,7 @@ impl Target {
             share_cores: false,
             data_dir: std::env::temp_dir(),
             baseline: Duration::from_secs(2),
+            silence_max: Duration::from_secs(20),
             interrupt: Arc::default(),
         }
     }

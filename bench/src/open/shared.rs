@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::load::Load;
 
@@ -39,6 +40,8 @@ const PROBLEMS_MAX: usize = 5;
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) load: Load,
+    /// A server that does not answer for so long hangs.
+    pub(crate) silence_max: Duration,
     /// Names this run in its messages.
     pub(crate) run: u32,
     pub(crate) produce_version: i16,
@@ -55,9 +58,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(load: Load, run: u32, produce_version: i16, fetch_version: i16) -> Self {
+    pub(crate) fn new(
+        load: Load,
+        silence_max: Duration,
+        run: u32,
+        produce_version: i16,
+        fetch_version: i16,
+    ) -> Self {
         Self {
             load,
+            silence_max,
             run,
             produce_version,
             fetch_version,

@@ -28,8 +28,6 @@ use crate::report::WindowTotals;
 
 /// How often a thread looks whether the run goes on.
 const LOOKS_EVERY: Duration = Duration::from_millis(5);
-/// A server that does not answer for so long hangs.
-const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// What a thread has to do.
 #[derive(Default)]
@@ -213,9 +211,10 @@ impl Worker {
             let readers =
                 readers.filter_map(|reader| Some((reader.address, reader.waits_since()?)));
             for (address, since) in lanes.chain(readers) {
-                if now.saturating_sub(since) > SILENCE_MAX.as_nanos() as u64 {
+                let silence_max = self.shared.silence_max;
+                if now.saturating_sub(since) > silence_max.as_nanos() as u64 {
                     self.shared
-                        .problem(format!("no answer from {address} within {SILENCE_MAX:?}"));
+                        .problem(format!("no answer from {address} within {silence_max:?}"));
                 }
             }
             self.io.sleep(LOOKS_EVERY).await;

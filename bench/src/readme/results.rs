@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::floor::outcome::{Floors, PREFIX as FLOORS};
 use crate::peers::{Report, asked};
 use crate::record::outcome::Outcome;
+use crate::report::save::PARTIAL;
 
 /// Begins the names of what `odradek bench peers` keeps.
 const PEERS: &str = "peers-";
@@ -70,7 +71,7 @@ impl Results {
     }
 }
 
-/// Results below `dir`, oldest first: their names begin, after their kind, with their dates.
+/// Whole results below `dir`, oldest first: their names begin, after their kind, with their dates.
 fn names(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
     let mut names = Vec::new();
@@ -79,6 +80,7 @@ fn names(dir: &Path) -> Result<Vec<PathBuf>> {
         if path
             .extension()
             .is_some_and(|extension| extension == "json")
+            && !name(&path).ends_with(PARTIAL)
         {
             names.push(path);
         }
@@ -119,5 +121,17 @@ mod tests {
             let report = Report::read(path).expect("a report");
             assert!(report.markdown().contains("\n## "), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn partial_results_do_not_count() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for name in ["2026-01-01-0000-a", "2026-01-02-0000-b-partial"] {
+            let path = dir.path().join(format!("{name}.json"));
+            let outcome = serde_json::to_vec(&Outcome::default()).expect("JSON");
+            std::fs::write(path, outcome).expect("a file");
+        }
+        let found = Results::newest(dir.path()).expect("a whole one");
+        assert_eq!(found.record.name, "2026-01-01-0000-a");
     }
 }

@@ -7,6 +7,7 @@ use crate::floor::{Kind, Runtime};
 use crate::machine::Facts;
 use crate::measurement::{Measurement, markdown as table};
 use crate::peers::{Compared, Holds, Missing, Report, columns, judged, times};
+use crate::record::outcome::Outcome;
 use crate::record::verdict::{Verdict, verdicts};
 use crate::report::short;
 
@@ -27,8 +28,10 @@ pub(super) fn markdown(results: &Results, plot: &str) -> String {
     text.push_str(&wrapped(&format!(
         "Ratios are of CPU time, of the whole machine less what is idle and the driver's, and of \
          the server's process; where the unit is another, of that. Floors are the cheapest \
-         programs that move the same bytes, measured in turn with the node: {}.",
-        source(&results.record.name, &record.started, &record.machine)
+         programs that move the same bytes, measured in turn with the node ({}). CPU of both is \
+         the least of {}, because what else runs on the machine only adds.",
+        source(&results.record.name, &record.started, &record.machine),
+        least_of(record)
     )));
     if let Some(floors) = &results.floors {
         let runtimes = runtimes(&floors.result);
@@ -46,6 +49,22 @@ pub(super) fn markdown(results: &Results, plot: &str) -> String {
     }
     text.push_str(&wrapped(&format!("{}.", record.machine.brief())));
     text
+}
+
+/// How many runs of the node and, as several rows have the same floor, of that.
+fn least_of(record: &Outcome) -> String {
+    let all = verdicts(record)
+        .into_iter()
+        .filter_map(|verdict| verdict.cpu);
+    let runs: Vec<[usize; 2]> = all.map(|cpu| cpu.runs).collect();
+    let [node, floor] = [0, 1].map(|side| {
+        let counts = || runs.iter().map(|runs| runs[side]);
+        match (counts().min(), counts().max()) {
+            (Some(least), Some(most)) if least < most => format!("{least} to {most}"),
+            (least, _) => least.unwrap_or(0).to_string(),
+        }
+    });
+    format!("{node} runs of the node and {floor} of the floor")
 }
 
 /// Date, commit and where the whole is.
@@ -66,9 +85,13 @@ fn row(verdict: &Verdict) -> Vec<String> {
     vec![
         verdict.what.clone(),
         figure(verdict.node),
-        verdict
-            .floor
-            .map_or_else(none, |floor| format!("floor: {}", verdict.unit.show(floor))),
+        verdict.floor.map_or_else(none, |floor| {
+            let show = verdict.unit.show(floor);
+            match verdict.floor_name() {
+                Some(name) => format!("{name}, {show}"),
+                None => format!("floor: {show}"),
+            }
+        }),
         ratio(verdict.ratio()),
         ratio(verdict.process_ratio),
         format!("≤ {}", verdict.target()),

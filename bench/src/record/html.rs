@@ -17,10 +17,9 @@ pub(super) fn html(outcome: &Outcome) -> String {
     let mut body = format!("<h1>{}</h1>\n", escape(&title));
     let about = [outcome.machine.line(), page::configuration(outcome)];
     body.push_str(&paragraphs(&about));
-    let problems: Vec<String> = page::failures(outcome);
-    for problem in &problems {
-        let problem = escape(problem);
-        body.push_str(&format!("<div class=\"bad\"><b>{problem}</b></div>\n"));
+    for warning in page::warnings(outcome) {
+        let warning = escape(&warning);
+        body.push_str(&format!("<div class=\"bad\"><b>{warning}</b></div>\n"));
     }
     let (columns, rows) = page::ratios(outcome);
     let ratios = paragraphs(&[page::RATIOS.to_owned()]) + &grid(&columns, rows);
@@ -43,10 +42,8 @@ fn grid(columns: &[&str], rows: Vec<Vec<String>>) -> String {
 
 /// A contest's sides, floors first, with their names.
 fn sides(runs: &ContestRuns) -> impl Iterator<Item = (&'static str, &[Measurement])> {
-    let floors = runs.contest.floors().iter().map(|kind| kind.name());
-    let all = [&runs.floor, &runs.floor_beside].map(Vec::as_slice);
-    let node = (runs.contest.name(), runs.node.as_slice());
-    floors.zip(all).chain([node])
+    let floors = runs.floors().map(|(kind, floor)| (kind.name(), floor));
+    floors.chain([(runs.contest.name(), runs.node.as_slice())])
 }
 
 /// Medians of the process's and the whole machine's; the node under its floors.

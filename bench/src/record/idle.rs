@@ -1,18 +1,19 @@
 //! What a node takes when nobody asks anything of it.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::RecordArgs;
+use super::Stage;
 use crate::machine::{CpuClock, resident};
 
 /// RSS of an idle node is to be at most this.
 pub(crate) const RSS_BYTES_MAX: u64 = 32 << 20;
 /// Share of a core is to be below this.
 pub(crate) const CORE_SHARE_MAX: f64 = 0.001;
+/// Whether it was interrupted.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
 /// A node without clients, watched for a while.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,14 +30,24 @@ impl Idle {
     }
 }
 
-pub(super) fn watch(parent: &Path, args: &RecordArgs) -> Result<Idle> {
-    let mut node = super::start_node(parent, args)?;
+/// # Errors
+/// When it was interrupted, too: half of it says nothing.
+pub(super) fn watch(stage: &Stage<'_>) -> Result<Idle> {
+    let mut node = stage.start_node()?;
     let pid = *node.pids().first().context("a node has a process")?;
     let clock = CpuClock::of(pid)?;
     // What starting leaves to be done is not idleness.
     std::thread::sleep(Duration::from_secs(1));
     let (before, started) = (clock.read()?, Instant::now());
-    std::thread::sleep(Duration::from_secs_f64(args.idle_seconds));
+    let until = started + Duration::from_secs_f64(stage.args.idle_seconds);
+    while Instant::now() < until {
+        ensure!(
+            !stage.interrupted(),
+            "interrupted before anything was measured"
+        );
+        let left = until.saturating_duration_since(Instant::now());
+        std::thread::sleep(left.min(LOOKS_EVERY));
+    }
     let seconds = started.elapsed().as_secs_f64();
     let cpu_s = (clock.read()? - before).as_secs_f64();
     let memory = resident(pid)?;

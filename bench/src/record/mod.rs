@@ -1,11 +1,13 @@
 //! `odradek bench record`: the node beside the floors, in turn, on this machine, now.
 //!
 //! Each run has a fresh process, a fresh directory and its own warm-up; floor and node alternate;
-//! a run begins when the machine has become quiet. Medians over the rounds are compared.
+//! a run begins when the machine has become quiet. Of CPU the least of all runs is compared, of
+//! latencies the medians over the rounds.
 
 pub(crate) mod contest;
 mod html;
 pub(crate) mod idle;
+mod least;
 pub(crate) mod outcome;
 mod page;
 mod summary;
@@ -13,15 +15,18 @@ mod summary;
 mod test_runs;
 pub(crate) mod verdict;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::cli::{Cores, SMALL_RECORD_BYTES, Timing, echo_frames};
+use crate::cli::{Chosen, Cores, SMALL_RECORD_BYTES, Timing, echo_frames, interrupt};
 use crate::contest::{Contestant, MemoryState, Pinning, Place, Server, Variant};
 use crate::floor;
 use crate::machine::{Facts, allowed_cores, pin, wait_until_quiet};
 use crate::measurement::Measurement;
+use crate::report::save;
 use contest::Contest;
 use outcome::{ContestRuns, Outcome};
 pub(crate) use summary::Spread;
@@ -71,31 +76,59 @@ pub(crate) struct RecordArgs {
     settings: Vec<String>,
 }
 
+/// Where and how all runs take place.
+struct Stage<'a> {
+    args: &'a RecordArgs,
+    parent: PathBuf,
+    cores: Chosen,
+    /// Raised from outside to end the record early.
+    interrupt: Arc<AtomicBool>,
+}
+
 pub(crate) fn run(args: &RecordArgs) -> Result<()> {
-    pin(args.cores.driver_core)?;
-    let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let machine = Facts::gather(&parent)?;
+    ensure!(args.rounds > 0, "--rounds 0: at least 1");
+    let stage = Stage {
+        args,
+        parent: args.dir.clone().unwrap_or_else(std::env::temp_dir),
+        cores: args.cores.choose()?,
+        interrupt: interrupt()?,
+    };
+    // Before the run: a result that cannot be kept is not worth measuring.
+    save::Place::new(None, &args.results)?;
+    pin(stage.cores.driver)?;
+    let machine = Facts::gather(&stage.parent)?;
     let started = jiff::Timestamp::now();
     let idle = if args.idle_seconds > 0.0 {
         eprintln!("idle node, {} s ...", args.idle_seconds);
-        Some(idle::watch(&parent, args)?)
+        Some(idle::watch(&stage)?)
     } else {
         None
     };
     let mut contests: Vec<ContestRuns> = chosen(args).map(ContestRuns::new).collect();
     for round in 1..=args.rounds {
-        for runs in &mut contests {
+        for runs in contests.iter_mut().filter(|runs| runs.failure.is_none()) {
+            if stage.interrupted() {
+                break;
+            }
             eprintln!("round {round}: {} ...", runs.contest.name());
-            one_round(runs, &parent, args);
+            stage.one_round(runs);
         }
     }
-    MemoryState::leave(&parent);
-    let outcome = Outcome::new(started, machine, args, idle, contests);
+    MemoryState::leave(&stage.parent);
+    let any = idle.is_some() || contests.iter().any(ContestRuns::any);
+    ensure!(
+        any || !stage.interrupted(),
+        "interrupted before anything was measured"
+    );
+    let outcome = Outcome::new(started, machine, &stage, idle, contests);
     let page = page::markdown(&outcome);
     println!("{page}");
     let path = outcome.write(&args.results, &html::html(&outcome), &page)?;
     eprintln!("written: {}", path.display());
-    Ok(())
+    match outcome.problems().as_slice() {
+        [] => Ok(()),
+        problems => bail!("the result is partial: {}", problems.join("; ")),
+    }
 }
 
 fn chosen(args: &RecordArgs) -> impl Iterator<Item = Contest> {
@@ -106,73 +139,74 @@ fn chosen(args: &RecordArgs) -> impl Iterator<Item = Contest> {
         .filter(|contest| args.contests.is_empty() || args.contests.contains(contest))
 }
 
-/// The floor, then the node. A failure is recorded and ends this contest.
-fn one_round(runs: &mut ContestRuns, parent: &Path, args: &RecordArgs) {
-    if runs.failure.is_some() {
-        return;
+impl Stage<'_> {
+    fn interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
-    let contest = runs.contest;
-    let floors = contest.floors().iter();
-    let floors = floors.map(|kind| floor_run(contest, *kind, parent, args));
-    let floors: Result<Vec<Measurement>> = floors.collect();
-    let done = floors.and_then(|floors| {
-        let node = node_run(contest, parent, args)?;
-        let mut floors = floors.into_iter();
-        runs.floor.extend(floors.next());
-        runs.floor_beside.extend(floors.next());
-        runs.node.push(node);
+
+    /// The floors, then the node. A failure is recorded and ends this contest.
+    fn one_round(&self, runs: &mut ContestRuns) {
+        match self.runs_of(runs) {
+            Ok(()) => {}
+            // A signal for all reaches floor and node, too: it is why this one failed.
+            Err(_) if self.interrupted() => {}
+            Err(error) => {
+                eprintln!("failed: {error:#}");
+                runs.failure = Some(format!("{error:#}"));
+            }
+        }
+    }
+
+    fn runs_of(&self, runs: &mut ContestRuns) -> Result<()> {
+        let contest = runs.contest;
+        let kept = [&mut runs.floor, &mut runs.floor_beside];
+        for (kind, kept) in contest.floors().iter().zip(kept) {
+            kept.push(self.floor_run(contest, *kind)?);
+        }
+        runs.node.push(self.node_run(contest)?);
         Ok(())
-    });
-    if let Err(error) = done {
-        eprintln!("failed: {error:#}");
-        runs.failure = Some(format!("{error:#}"));
     }
-}
 
-fn floor_run(
-    contest: Contest,
-    kind: floor::Kind,
-    parent: &Path,
-    args: &RecordArgs,
-) -> Result<Measurement> {
-    let dir = tempfile::Builder::new()
-        .prefix("odradek-floor-")
-        .tempdir_in(parent)?;
-    args.memory.bring_about(parent)?;
-    wait_until_quiet(args.quiet_seconds)?;
-    let run = floor::Run {
-        plan: contest.floor_plan(args),
-        server_core: args.cores.server_core,
-        driver_core: args.cores.driver_core,
-        dir: dir.path(),
-    };
-    floor::run(kind, &run, &echo_frames(SMALL_RECORD_BYTES)?)
-}
+    fn floor_run(&self, contest: Contest, kind: floor::Kind) -> Result<Measurement> {
+        let dir = tempfile::Builder::new()
+            .prefix("odradek-floor-")
+            .tempdir_in(&self.parent)?;
+        self.args.memory.bring_about(&self.parent)?;
+        wait_until_quiet(self.args.quiet_seconds)?;
+        let run = floor::Run {
+            plan: contest.floor_plan(self.args),
+            server_core: self.cores.server,
+            driver_core: self.cores.driver,
+            dir: dir.path(),
+        };
+        floor::run(kind, &run, &echo_frames(SMALL_RECORD_BYTES)?)
+    }
 
-fn node_run(contest: Contest, parent: &Path, args: &RecordArgs) -> Result<Measurement> {
-    let mut node = start_node(parent, args)?;
-    let measured = contest.run(&node, args).context(contest.name());
-    let stopped = node.stop();
-    let measured = measured?;
-    stopped?;
-    Ok(measured)
-}
+    fn node_run(&self, contest: Contest) -> Result<Measurement> {
+        let mut node = self.start_node()?;
+        let measured = contest.run(&node, self.args).context(contest.name());
+        let stopped = node.stop();
+        let measured = measured?;
+        stopped?;
+        Ok(measured)
+    }
 
-/// A node with one shard on its core, its directory in `parent`.
-fn start_node(parent: &Path, args: &RecordArgs) -> Result<Server> {
-    let node = Contestant::Odradek {
-        shards: 1,
-        settings: args.settings.clone(),
-    };
-    let place = Place {
-        parent: parent.to_owned(),
-        pinning: Pinning::Pinned,
-        all_cores: allowed_cores(),
-        server_core: args.cores.server_core,
-        driver_core: args.cores.driver_core,
-        memory: args.memory,
-        quiet_seconds: args.quiet_seconds,
-        jars: None,
-    };
-    Server::start(&node, &Variant::default(), &place)
+    /// A node with one shard on its core, its directory in the parent.
+    fn start_node(&self) -> Result<Server> {
+        let node = Contestant::Odradek {
+            shards: 1,
+            settings: self.args.settings.clone(),
+        };
+        let place = Place {
+            parent: self.parent.clone(),
+            pinning: Pinning::Pinned,
+            all_cores: allowed_cores(),
+            server_core: self.cores.server,
+            driver_core: self.cores.driver,
+            memory: self.args.memory,
+            quiet_seconds: self.args.quiet_seconds,
+            jars: None,
+        };
+        Server::start(&node, &Variant::default(), &place)
+    }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::RecordArgs;
+use super::Stage;
 use super::contest::Contest;
 use super::idle::Idle;
 use super::summary::Spread;
 use crate::cli::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, echo_frames};
 use crate::contest::MemoryState;
+use crate::floor::Kind;
 use crate::machine::Facts;
 use crate::measurement::Measurement;
 use crate::report::save;
@@ -23,7 +24,7 @@ pub(crate) const RSS_BYTES_MAX: u64 = 256 << 20;
 pub(crate) struct ContestRuns {
     pub(crate) contest: Contest,
     pub(crate) floor: Vec<Measurement>,
-    /// Of the second floor, where there are two that add up.
+    /// Of the second floor, where there are two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) floor_beside: Vec<Measurement>,
     pub(crate) node: Vec<Measurement>,
@@ -64,6 +65,9 @@ pub(crate) struct Outcome {
     pub(crate) configuration: Configuration,
     pub(crate) idle: Option<Idle>,
     pub(crate) contests: Vec<ContestRuns>,
+    /// It was ended before all rounds were over.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) interrupted: bool,
 }
 
 impl ContestRuns {
@@ -112,10 +116,25 @@ impl ContestRuns {
         )
     }
 
+    /// Its floors, each with its runs here.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = (Kind, &[Measurement])> {
+        let runs = [&self.floor, &self.floor_beside].map(Vec::as_slice);
+        self.contest.floors().iter().copied().zip(runs)
+    }
+
     /// Whether the machine's figures of all runs can be believed.
     pub(crate) fn machine_was_quiet(&self) -> bool {
+        self.all().all(Measurement::machine_was_quiet)
+    }
+
+    /// Whether anything was measured.
+    pub(super) fn any(&self) -> bool {
+        self.all().next().is_some()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Measurement> {
         let floors = self.floor.iter().chain(&self.floor_beside);
-        floors.chain(&self.node).all(Measurement::machine_was_quiet)
+        floors.chain(&self.node)
     }
 
     /// Peak RSS of the node's runs, bytes.
@@ -126,13 +145,14 @@ impl ContestRuns {
 }
 
 impl Outcome {
-    pub(crate) fn new(
+    pub(super) fn new(
         started: jiff::Timestamp,
         machine: Facts,
-        args: &RecordArgs,
+        stage: &Stage<'_>,
         idle: Option<Idle>,
         contests: Vec<ContestRuns>,
     ) -> Self {
+        let args = stage.args;
         let echo = echo_frames(SMALL_RECORD_BYTES).ok();
         let configuration = Configuration {
             rounds: args.rounds,
@@ -148,8 +168,8 @@ impl Outcome {
             small_record_bytes: SMALL_RECORD_BYTES,
             echo_request_bytes: echo.as_ref().map_or(0, |frames| frames.request_bytes),
             echo_reply_bytes: echo.as_ref().map_or(0, |frames| frames.reply_bytes),
-            server_core: args.cores.server_core,
-            driver_core: args.cores.driver_core,
+            server_core: stage.cores.server,
+            driver_core: stage.cores.driver,
             settings: args.settings.clone(),
             memory: args.memory,
         };
@@ -159,7 +179,34 @@ impl Outcome {
             configuration,
             idle,
             contests,
+            interrupted: stage.interrupted(),
         }
+    }
+
+    /// Why it is partial; empty where it is not.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let failed = self.contests.iter().filter_map(|runs| {
+            let (name, done) = (runs.contest.name(), runs.node.len());
+            let failure = runs.failure.as_ref()?;
+            Some(format!("{name} failed after {done} rounds: {failure}"))
+        });
+        let interrupted = self.interrupted.then(|| "interrupted".to_owned());
+        interrupted.into_iter().chain(failed).collect()
+    }
+
+    /// Every run of a floor, in whatever contest: it is the same program with the same bytes in the
+    /// same pieces, whatever the node beside it is asked.
+    pub(crate) fn floor_runs(&self, kind: Kind) -> impl Iterator<Item = &Measurement> {
+        let floors = self.contests.iter().flat_map(ContestRuns::floors);
+        let same = floors.filter(move |(other, _)| *other == kind);
+        same.flat_map(|(_, runs)| runs)
+    }
+
+    /// The least that the machine did before any run, cores.
+    pub(crate) fn idle_least(&self) -> f64 {
+        let runs = self.contests.iter().flat_map(ContestRuns::all);
+        let idle = runs.map(|run| run.cost.idle_baseline_s / run.cost.seconds);
+        idle.fold(f64::INFINITY, f64::min)
     }
 
     /// With its latencies to fewer significant digits.
@@ -183,6 +230,7 @@ impl Outcome {
             Ok(text.into_bytes())
         })?;
         let faces = save::Faces {
+            partial: !self.problems().is_empty(),
             json: &json,
             html,
             markdown,

@@ -3,13 +3,16 @@
 use super::contest::Target;
 use super::outcome::{ContestRuns, Outcome};
 use super::summary::{Spread, noise};
-use super::verdict::{Verdict, verdicts};
-use crate::cli::{BUSY, LEGEND};
+use super::verdict::{Cpu, Verdict, verdicts};
+use crate::cli::{BUSY, Chosen, LEGEND};
 use crate::measurement::{Cost, Measurement, markdown as table};
 
 pub(super) fn markdown(outcome: &Outcome) -> String {
     let started = &outcome.started;
     let mut page = format!("# Node and floor, {started}\n\n");
+    for warning in warnings(outcome) {
+        page.push_str(&format!("**{warning}**\n\n"));
+    }
     page.push_str(&machine(outcome));
     let (columns, rows) = ratios(outcome);
     page.push_str(&format!(
@@ -21,35 +24,34 @@ pub(super) fn markdown(outcome: &Outcome) -> String {
         "\n## Runs\n\nMedian (least .. greatest) over the rounds.\n\n{}",
         table(&columns, &rows)
     ));
-    for failure in failures(outcome) {
-        page.push_str(&format!("\n{failure}\n"));
-    }
     page.push_str(&format!("\n{LEGEND}\n\n{EXCLUDED}\n"));
     page
 }
 
 pub(super) const RATIOS: &str = "\
-CPU: median of the node over median of the floor. Latency: the node's median p50, at most that of \
-the floors' sum and 30 µs.";
+CPU: the least of the node's runs over the least of all runs of its floor, in whatever contest, of \
+the whole machine and of the server's process: what else runs on the machine, and what it does to \
+memory, only adds. Of the machine's CPU the least that was idle before any run is taken off. Beside \
+it, only to be seen, what medians give. Latency: the node's median p50, at most that of the floors' \
+sum and 30 µs.";
 
 pub(super) const EXCLUDED: &str = "\
 Excluded: the network (loopback only), TLS, compression, replication, more than one shard, open-loop
 latency. Floors answer streams with nothing; they write each byte once into fallocated files, as a
 log does.";
 
-/// What is missing, and why.
-pub(super) fn failures(outcome: &Outcome) -> Vec<String> {
-    let failed = outcome.contests.iter().filter_map(|runs| {
-        let (name, done) = (runs.contest.name(), runs.node.len());
-        let failure = runs.failure.as_ref()?;
-        Some(format!("{name} failed after {done} rounds: {failure}"))
-    });
-    let mut failures: Vec<String> = failed.collect();
+/// What is missing, and what makes figures doubtful.
+pub(super) fn warnings(outcome: &Outcome) -> Vec<String> {
+    let cores = Chosen {
+        server: outcome.configuration.server_core,
+        driver: outcome.configuration.driver_core,
+    };
+    let mut warnings = crate::cli::warnings(&outcome.problems(), cores);
     let mut every = outcome.contests.iter().map(ContestRuns::machine_was_quiet);
     if !every.all(|quiet| quiet) {
-        failures.push(format!("In some runs {BUSY}; their ratios are left out."));
+        warnings.push(format!("In some runs {BUSY}; these do not count."));
     }
-    failures
+    warnings
 }
 
 fn machine(outcome: &Outcome) -> String {
@@ -98,7 +100,16 @@ type Table = (Vec<&'static str>, Vec<Vec<String>>);
 
 pub(super) fn ratios(outcome: &Outcome) -> Table {
     let rows = verdicts(outcome).iter().map(row).collect();
-    let columns = vec!["contest", "machine", "process", "at most", "reached"];
+    let columns = vec![
+        "contest",
+        "machine",
+        "process",
+        "at most",
+        "reached",
+        "median ratio",
+        "least of runs, node / floor",
+        "floor",
+    ];
     (columns, rows)
 }
 
@@ -111,12 +122,16 @@ fn row(verdict: &Verdict) -> Vec<String> {
             .node
             .map_or("-".to_owned(), |node| verdict.unit.show(node)),
     };
+    let of_cpu = |show: &dyn Fn(&Cpu) -> String| verdict.cpu.as_ref().map_or("-".to_owned(), show);
     vec![
         verdict.what.clone(),
         figure,
         show(verdict.process_ratio),
         verdict.target(),
         verdict.reached().to_owned(),
+        of_cpu(&|cpu| show(cpu.median_ratio)),
+        of_cpu(&|cpu| cpu.runs.map(|runs| runs.to_string()).join(" / ")),
+        verdict.floor_name().unwrap_or("-").replace("floor: ", ""),
     ]
 }
 
@@ -227,12 +242,58 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_of_medians() {
-        let floor = vec![run(0.2, 0.0), run(0.1, 0.0), run(0.9, 0.0)];
-        let near = verdict(floor.clone(), vec![run(0.25, 0.0)]);
+    fn ratios_are_of_the_least() {
+        let floor = vec![run(0.4, 0.0), run(0.2, 0.0), run(0.9, 0.0)];
+        let near = verdict(floor.clone(), vec![run(0.8, 0.0), run(0.25, 0.0)]);
         assert_eq!(near[2..6], ["1.25", "1.25", "1.25", "yes"]);
+        assert_eq!(near[6..9], ["1.31", "2 / 3", "recv + crc + direct write"]);
         let far = verdict(floor, vec![run(0.26, 0.0)]);
         assert_eq!(far[2..6], ["1.30", "1.30", "1.25", "no"]);
+    }
+
+    /// Several contests have the same floor: where it ran does not matter.
+    #[test]
+    fn a_floors_runs_are_pooled() {
+        let mut one = ContestRuns::new(Contest::ProduceOne);
+        (one.floor, one.node) = (vec![run(0.5, 0.0)], vec![run(0.4, 0.0)]);
+        let mut medium = ContestRuns::new(Contest::ProduceMedium);
+        (medium.floor, medium.node) = (vec![run(0.25, 0.0)], vec![run(0.4, 0.0)]);
+        let mut durable = ContestRuns::new(Contest::ProduceAll);
+        (durable.floor, durable.node) = (vec![run(0.1, 0.0)], vec![run(0.4, 0.0)]);
+        let contests = vec![one, medium, durable];
+        let outcome = Outcome {
+            contests,
+            ..Default::default()
+        };
+        let (_, rows) = ratios(&outcome);
+        assert_eq!(
+            rows[0][1..7],
+            ["1.60", "1.60", "1.25", "no", "0.80", "1 / 2"]
+        );
+        assert_eq!(
+            rows[1][1..7],
+            ["1.60", "1.60", "1.5", "no", "1.60", "1 / 2"]
+        );
+        assert_eq!(rows[2][1], "4.00");
+    }
+
+    #[test]
+    fn the_cheaper_floor_counts() {
+        let judge = |sendfile, memory| {
+            let [sendfile, memory] = [sendfile, memory].map(|cpu_s| vec![run(cpu_s, 0.0)]);
+            judged(
+                Contest::ConsumeResident,
+                sendfile,
+                memory,
+                vec![run(0.4, 0.0)],
+            )
+        };
+        assert_eq!(judge(0.2, 0.4)[8], "sendfile, resident");
+        let memory = judge(0.5, 0.4);
+        assert_eq!(
+            (memory[2].as_str(), memory[8].as_str()),
+            ("1.00", "send from memory")
+        );
     }
 
     #[test]

@@ -2,24 +2,40 @@
 
 use super::contest::Target;
 use super::idle;
+use super::least::{Least, least};
 use super::outcome::{ContestRuns, Outcome, RSS_BYTES_MAX};
 use super::summary::Spread;
+use crate::floor::Kind;
 
 /// A figure and the most it may be.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Verdict {
     pub(crate) what: String,
     pub(crate) unit: Unit,
-    /// Of the node: CPU counts the whole machine's. None where it is not known.
+    /// Of the node: CPU counts the whole machine's, in the least of its runs. None where it is not
+    /// known.
     pub(crate) node: Option<f64>,
     /// Of the floor, in the same unit; none where there is no floor.
     pub(crate) floor: Option<f64>,
     /// Node over floor, of the process's CPU.
     pub(crate) process_ratio: Option<f64>,
+    /// Where the unit is one of CPU.
+    pub(crate) cpu: Option<Cpu>,
     /// Of the ratio where the unit is one of CPU, else of the node's figure.
     pub(crate) most: f64,
     /// None where it cannot be told.
     pub(crate) reached: Option<bool>,
+}
+
+/// What is to be known of a verdict on CPU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cpu {
+    /// The cheapest of its floors; none where none was measured.
+    pub(crate) floor: Option<Kind>,
+    /// Of how many runs of the node, and of that floor, figures are the least.
+    pub(crate) runs: [usize; 2],
+    /// Node over floor, of the medians of this contest's runs: only to be seen beside.
+    pub(crate) median_ratio: Option<f64>,
 }
 
 /// What a figure counts.
@@ -58,6 +74,11 @@ impl Verdict {
         Some(self.node? / self.floor?)
     }
 
+    /// Of which floor the figure is; none where it is of several, or there is none.
+    pub(crate) fn floor_name(&self) -> Option<&'static str> {
+        Some(self.cpu?.floor?.name())
+    }
+
     /// The target as text.
     pub(crate) fn target(&self) -> String {
         match self.unit.is_cpu() {
@@ -77,7 +98,8 @@ impl Verdict {
 
 /// One for each target.
 pub(crate) fn verdicts(outcome: &Outcome) -> Vec<Verdict> {
-    let mut verdicts: Vec<Verdict> = outcome.contests.iter().map(of_contest).collect();
+    let contests = outcome.contests.iter();
+    let mut verdicts: Vec<Verdict> = contests.map(|runs| of_contest(outcome, runs)).collect();
     let mut bound = |what: &str, unit, node: f64, most, reached| {
         verdicts.push(Verdict {
             what: what.to_owned(),
@@ -85,6 +107,7 @@ pub(crate) fn verdicts(outcome: &Outcome) -> Vec<Verdict> {
             node: Some(node),
             floor: None,
             process_ratio: None,
+            cpu: None,
             most,
             reached: Some(reached),
         });
@@ -112,53 +135,86 @@ pub(crate) fn verdicts(outcome: &Outcome) -> Vec<Verdict> {
     verdicts
 }
 
-fn of_contest(runs: &ContestRuns) -> Verdict {
-    let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
-    let what = runs.contest.name().to_owned();
+fn of_contest(outcome: &Outcome, runs: &ContestRuns) -> Verdict {
     match runs.contest.target() {
-        Target::Cpu(most) => {
-            let quiet = runs.machine_was_quiet();
-            let known = |value: Option<f64>| value.filter(|_| quiet);
-            let node = known(median(runs.machine(&runs.node)));
-            let floor = known(median(runs.machine(&runs.floor)));
-            let ratio = |node: Option<f64>, floor: Option<f64>| Some(node? / floor?);
-            let process_ratio = ratio(
-                median(runs.process(&runs.node)),
-                median(runs.process(&runs.floor)),
-            );
-            let unit = match runs.contest.per_request() {
-                true => Unit::CpuPerRequest,
-                false => Unit::CpuPerGb,
-            };
-            let all = [ratio(node, floor), process_ratio];
-            let within = all
-                .iter()
-                .all(|ratio| ratio.is_some_and(|ratio| ratio <= most));
-            Verdict {
-                what,
-                unit,
-                node,
-                floor,
-                process_ratio,
-                most,
-                reached: quiet.then_some(within),
-            }
-        }
-        Target::P50(more) => {
-            let node = median(runs.p50_us(&runs.node));
-            let first = median(runs.p50_us(&runs.floor));
-            let second = median(runs.p50_us(&runs.floor_beside));
-            let floor = first.zip(second).map(|(first, second)| first + second);
-            let most = floor.map_or(f64::NAN, |floor| floor + more);
-            Verdict {
-                what,
-                unit: Unit::Microseconds,
-                node,
-                floor,
-                process_ratio: None,
-                most,
-                reached: node.map(|node| node <= most).filter(|_| floor.is_some()),
-            }
-        }
+        Target::Cpu(most) => of_cpu(outcome, runs, most),
+        Target::P50(more) => of_latency(runs, more),
     }
+}
+
+/// Of node and floor the least: what else runs on the machine, and what it does to memory, only
+/// adds, and to each run differently.
+fn of_cpu(outcome: &Outcome, runs: &ContestRuns, most: f64) -> Verdict {
+    let (per_request, idle) = (runs.contest.per_request(), outcome.idle_least());
+    let node = least(runs.node.iter(), per_request, idle);
+    let kinds = runs.contest.floors().iter();
+    let floors = kinds.map(|kind| {
+        let least = least(outcome.floor_runs(*kind), per_request, idle);
+        (*kind, least)
+    });
+    let measured = floors.filter(|(_, floor)| floor.runs > 0);
+    let floor = measured.min_by(|(_, a), (_, b)| a.order(b));
+    let (kind, floor) = floor.map_or((None, Least::default()), |(kind, least)| {
+        (Some(kind), least)
+    });
+    let machine_ratio = ratio(node.machine, floor.machine);
+    let process_ratio = ratio(node.process, floor.process);
+    let within = |ratio: Option<f64>| ratio.is_some_and(|ratio| ratio <= most);
+    // Runs there were, but none that can be believed.
+    let unknown = |of: &Least| of.runs > 0 && of.machine.is_none();
+    let known = !unknown(&node) && !unknown(&floor);
+    Verdict {
+        what: runs.contest.name().to_owned(),
+        unit: match per_request {
+            true => Unit::CpuPerRequest,
+            false => Unit::CpuPerGb,
+        },
+        node: node.machine,
+        floor: floor.machine,
+        process_ratio,
+        cpu: Some(Cpu {
+            floor: kind,
+            runs: [node.runs, floor.runs],
+            median_ratio: kind.and_then(|kind| median_ratio(runs, kind)),
+        }),
+        most,
+        reached: known.then(|| within(machine_ratio) && within(process_ratio)),
+    }
+}
+
+fn ratio(node: Option<f64>, floor: Option<f64>) -> Option<f64> {
+    Some(node? / floor?)
+}
+
+/// Of the machine's CPU, this contest's own runs only.
+fn median_ratio(runs: &ContestRuns, kind: Kind) -> Option<f64> {
+    let (_, floor) = runs.floors().find(|(other, _)| *other == kind)?;
+    let both = ratio(
+        median(runs.machine(&runs.node)),
+        median(runs.machine(floor)),
+    );
+    both.filter(|_| runs.machine_was_quiet())
+}
+
+/// Of node and floors the medians: a latency is as short by luck as it is long.
+fn of_latency(runs: &ContestRuns, more: f64) -> Verdict {
+    let node = median(runs.p50_us(&runs.node));
+    let first = median(runs.p50_us(&runs.floor));
+    let second = median(runs.p50_us(&runs.floor_beside));
+    let floor = first.zip(second).map(|(first, second)| first + second);
+    let most = floor.map_or(f64::NAN, |floor| floor + more);
+    Verdict {
+        what: runs.contest.name().to_owned(),
+        unit: Unit::Microseconds,
+        node,
+        floor,
+        process_ratio: None,
+        cpu: None,
+        most,
+        reached: node.map(|node| node <= most).filter(|_| floor.is_some()),
+    }
+}
+
+fn median(spread: Option<Spread>) -> Option<f64> {
+    spread.map(|spread| spread.median)
 }

@@ -74,6 +74,9 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     written().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Ends the names of results that are not of whole runs.
+pub(crate) const PARTIAL: &str = "-partial";
+
 /// Bytes of a result that is kept in the repository, at most.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
@@ -92,6 +95,8 @@ pub(crate) fn bounded(form: impl Fn(u8) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
 
 /// A result's faces.
 pub(crate) struct Faces<'a> {
+    /// It is not a whole run, and its name says so.
+    pub(crate) partial: bool,
     pub(crate) json: &'a [u8],
     pub(crate) html: &'a str,
     pub(crate) markdown: &'a str,
@@ -115,7 +120,8 @@ pub(crate) fn dated(
         .replace(':', "")
         .replace(' ', "-");
     let commit = commit.get(..10).unwrap_or("unknown");
-    let path = dir.join(format!("{prefix}{date}-{commit}.json"));
+    let part = if faces.partial { PARTIAL } else { "" };
+    let path = dir.join(format!("{prefix}{date}-{commit}{part}.json"));
     write(&path, faces.json)?;
     write(&path.with_extension("html"), faces.html.as_bytes())?;
     let path = path.with_extension("md");
@@ -132,7 +138,7 @@ fn name(result: &RunResult) -> String {
     });
     let label: String = label.take(40).collect();
     let commit = result.machine.commit.get(..10).unwrap_or("unknown");
-    let partial = if result.complete { "" } else { "-partial" };
+    let partial = if result.complete { "" } else { PARTIAL };
     format!("{date}-{label}-{commit}{partial}.json")
 }
 

@@ -1,11 +1,17 @@
 //! A test that is its own `odradek`.
 #![allow(dead_code)] // each test uses a part
 
+pub mod disk;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use clap::Parser;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use odradek_shards::config::Settings;
 use serde_json::Value;
 
@@ -73,8 +79,59 @@ pub fn json(path: &Path) -> Value {
 
 /// As Ctrl-C does.
 pub fn interrupt(pid: u32) {
-    use nix::sys::signal::{Signal, kill};
-    kill(nix::unistd::Pid::from_raw(pid as i32), Signal::SIGINT).expect("it runs");
+    signal(pid, Signal::SIGINT);
+}
+
+pub fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid as i32), signal).expect("it runs");
+}
+
+/// No command of a test takes longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs it and calls `at` with the child when it says `word`. Whether it succeeded, and what it
+/// said.
+pub fn when(mut command: Command, word: &str, at: impl FnOnce(&Child)) -> (bool, String) {
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let pid = Pid::from_raw(child.id() as i32);
+    let (ended, wait) = channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    });
+    let (mut said, mut at) = (String::new(), Some(at));
+    for line in BufReader::new(child.stderr.take().expect("its messages")).lines() {
+        said += &(line.expect("a line") + "\n");
+        if said.contains(word)
+            && let Some(at) = at.take()
+        {
+            at(&child);
+        }
+    }
+    drop(ended);
+    watch.join().expect("a watch");
+    assert!(at.is_none(), "it never said {word:?}: {said}");
+    (child.wait().expect("it ends").success(), said)
+}
+
+/// Lets a command run on one core only: which.
+pub fn on_one_core(command: &mut Command) -> usize {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use std::os::unix::process::CommandExt;
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).expect("cores");
+    let first = (0..CpuSet::count()).find(|core| allowed.is_set(*core) == Ok(true));
+    let first = first.expect("a core");
+    let mut one = CpuSet::new();
+    one.set(first).expect("a core");
+    // SAFETY: between fork and exec only one system call is made.
+    unsafe { command.pre_exec(move || Ok(sched_setaffinity(this, &one)?)) };
+    first
 }
 
 /// A running node of one shard; killed when dropped.

@@ -7,8 +7,8 @@ use std::process::{Child, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::common::disk::SmallDisk;
 use crate::common::{self, Node, bench};
-use crate::disk::SmallDisk;
 use crate::{load, load_for, result, said};
 
 pub fn nobody_listens() {
@@ -102,7 +102,7 @@ pub fn a_server_that_answers_errors_is_quoted() {
 /// A run under way: it has shown its first interval.
 fn under_way(duration: &str, node: &Node, save: &Path) -> (Child, JoinHandle<String>) {
     let mut child = load_for(duration, &node.bootstrap, save)
-        .args(["--rate", "2k"])
+        .args(["--rate", "2k", "--silence", "2s"])
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -153,6 +153,24 @@ pub fn a_node_that_is_killed_leaves_a_partial_result() {
         page.contains("PARTIAL") || page.contains("Partial"),
         "the page says so"
     );
+}
+
+/// It is stopped, not killed: its kernel goes on taking bytes.
+pub fn a_server_that_falls_silent_leaves_a_partial_result() {
+    let node = Node::start();
+    let save = node.dir().join("result.json");
+    let (child, messages) = under_way("60s", &node, &save);
+    common::signal(node.pid(), nix::sys::signal::Signal::SIGSTOP);
+    assert!(!ends(child).success());
+    let messages = messages.join().expect("its messages");
+    let silence = format!("no answer from {} within 2s", node.bootstrap);
+    assert!(messages.contains(&silence), "{messages}");
+    let result = result(&save);
+    assert!(!result.complete && result.totals.acked > 0);
+    assert!(result.problems.contains(&silence), "{:?}", result.problems);
+    assert!(result.window.seconds < 60.0);
+    let page = std::fs::read_to_string(save.with_extension("html")).expect("the page");
+    assert!(page.contains("PARTIAL RESULT"), "the page says so");
 }
 
 /// What was acked until then is proven and kept; the rest is named with the server's own error.

@@ -6,7 +6,6 @@
 mod bad;
 #[path = "../common/mod.rs"]
 mod common;
-mod disk;
 mod good;
 
 use std::path::Path;
@@ -30,6 +29,7 @@ fn main() -> ExitCode {
     bad::a_server_that_answers_errors_is_quoted();
     bad::a_node_that_is_killed_leaves_a_partial_result();
     bad::a_servers_disk_that_fills_up_leaves_a_partial_result();
+    bad::a_server_that_falls_silent_leaves_a_partial_result();
     bad::an_interrupt_leaves_a_partial_result();
     bad::a_result_that_cannot_be_kept_is_said_so_first();
     bad::a_full_disk_leaves_no_half_result();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::common::skip;
+use super::skip;
 
 /// A mounted ext4; goes with its end.
 pub struct SmallDisk {
