@@ -161,8 +161,16 @@ const COLUMNS: [&str; 12] = [
 
 /// A markdown table, aligned for a terminal.
 pub(crate) fn table(measurements: &[Measurement]) -> String {
-    let rows: Vec<Vec<String>> = measurements.iter().map(row).collect();
-    markdown(&COLUMNS, &rows)
+    markdown(&COLUMNS, &rows(measurements))
+}
+
+/// Of a table's rows.
+pub(crate) fn columns() -> Vec<String> {
+    COLUMNS.map(str::to_owned).into()
+}
+
+pub(crate) fn rows(measurements: &[Measurement]) -> Vec<Vec<String>> {
+    measurements.iter().map(row).collect()
 }
 
 fn row(run: &Measurement) -> Vec<String> {

@@ -9,7 +9,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use common::{bench, interrupt, json, on_one_core, when};
+use common::{Node, bench, interrupt, json, on_one_core, when};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let floors = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     floors_run(floors.path());
     scenarios_stand_beside_them(floors.path());
+    loads_stand_beside_them(floors.path());
     a_node_is_recorded();
     too_few_cores_are_refused();
     a_core_that_is_shared_on_purpose_is_named();
@@ -106,6 +107,44 @@ fn scenarios_stand_beside_them(dir: &Path) {
     // Of a latency floor nothing but itself is needed.
     for line in ["floor: ping-pong", "floor: + durable write"] {
         assert!(plots.contains(line), "no {line}: {page}");
+    }
+}
+
+/// So do single loads, closed loops and others: each is kept with its page.
+fn loads_stand_beside_them(dir: &Path) {
+    let node = Node::start();
+    let floors = dir.join("results");
+    let time = ["--seconds", "0.3", "--warmup-seconds", "0.1"];
+    let loops = [&time[..], &["--baseline-seconds", "0.1", "--bootstrap"]].concat();
+    let time = ["--duration", "500ms", "--warmup", "200ms", "--rate", "1k"];
+    let rate = [&time[..], &["--baseline", "100ms", "--brokers"]].concat();
+    for (command, arguments) in [("produce", &loops), ("consume", &loops), ("load", &rate)] {
+        let kept = dir.join(command);
+        std::fs::create_dir(&kept).expect("a directory");
+        let keep = match command {
+            "load" => "--results",
+            _ => "--save",
+        };
+        let status = bench()
+            .arg(command)
+            .args(arguments)
+            .args([&node.bootstrap, keep])
+            .args([&kept, Path::new("--floors"), &floors])
+            .status()
+            .expect("it starts");
+        assert!(status.success(), "{command}: {status}");
+        let result = saved(&kept);
+        kept_small_and_drawn(&result, &["floor: ping-pong", "CPU split"]);
+        let page = std::fs::read_to_string(result.with_extension("html")).expect("the page");
+        assert!(
+            page.contains("Floors drawn into the plots: floors-"),
+            "{command}: {page}"
+        );
+        let excluded = page.contains("send the same batch again");
+        assert_eq!(excluded, command != "load", "{command}");
+    }
+    for command in ["produce", "consume", "load"] {
+        std::fs::remove_dir_all(dir.join(command)).expect("what was kept");
     }
 }
 

@@ -91,7 +91,8 @@ fn alternate(args: &CompareArgs, brokers: [&str; 2]) -> Result<Comparison> {
         for side in [round % 2, 1 - round % 2] {
             let target = &targets[side];
             eprintln!("round {} of {}: {}", round + 1, args.rounds, target.label);
-            let result = open::run(&load, target, &mut progress)?;
+            let mut result = open::run(&load, target, &mut progress)?;
+            args.options.put_floors(&mut result);
             eprint!("{}", text::summary(&result));
             eprintln!("written: {}", place.keep(&result)?.display());
             pair[side] = Some(result);

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::closed::{Keeping, report};
 use super::cores::DriverCore;
 use super::load::Timing;
 use crate::drive::{Admin, Consumer, Range, TopicSpec, fill, saturate, warm_page_cache};
+use crate::scenario::consume_floors;
 use crate::window::Baseline;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -59,9 +61,8 @@ pub(super) struct ConsumeArgs {
     pid: Option<u32>,
     #[command(flatten)]
     core: DriverCore,
-    /// Also write the result here as JSON
-    #[arg(long)]
-    save: Option<PathBuf>,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 pub(super) fn run(args: &ConsumeArgs) -> Result<()> {
@@ -112,10 +113,6 @@ pub(super) fn run(args: &ConsumeArgs) -> Result<()> {
         walked.bytes >> 20,
     ));
     let dir = args.data_dir.clone().unwrap_or_else(std::env::temp_dir);
-    super::report(
-        &[outcome.measurement(name)],
-        &dir,
-        args.save.as_deref(),
-        &notes,
-    )
+    let run = outcome.measurement(name);
+    report(run, &dir, &args.keeping, notes, consume_floors(range))
 }

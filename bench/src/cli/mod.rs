@@ -1,5 +1,6 @@
 //! `odradek bench`: the commands.
 
+mod closed;
 mod compare;
 mod consume;
 mod cores;
@@ -7,16 +8,15 @@ mod floor;
 mod load;
 mod open;
 mod options;
+mod page;
 mod peers;
 mod produce;
 mod readme;
 mod scenario;
 mod surroundings;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
 use clap::Subcommand;
 
 pub(crate) use cores::{Chosen, Cores};
@@ -25,9 +25,8 @@ pub(crate) use load::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Ti
 pub(crate) use surroundings::interrupt;
 
 use crate::floor::ServerArgs;
-use crate::machine::{Facts, raise_limits};
+use crate::machine::raise_limits;
 use crate::matrix::MatrixArgs;
-use crate::measurement::{Measurement, table};
 use crate::record::RecordArgs;
 
 /// Measures this node, or any Kafka-protocol server, beside the floor of this machine.
@@ -60,6 +59,8 @@ enum Command {
     Scenario(Box<scenario::ScenarioArgs>),
     /// Measures every write and read strategy of the node on several file systems: two tables
     Matrix(Box<MatrixArgs>),
+    /// Makes the pages of kept results again
+    Page(page::PageArgs),
     #[command(hide = true)]
     FloorServer(ServerArgs),
 }
@@ -78,6 +79,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Peers(args) => peers::run(&args),
         Command::Scenario(args) => scenario::run(&args),
         Command::Matrix(args) => crate::matrix::run(&args),
+        Command::Page(args) => page::run(&args),
         Command::FloorServer(args) => crate::floor::serve(&args),
     };
     match done {
@@ -87,35 +89,6 @@ pub fn run(args: Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Prints the table; with `save`, writes the runs and the machine's facts there as JSON.
-fn report(runs: &[Measurement], dir: &Path, save: Option<&Path>, notes: &[String]) -> Result<()> {
-    print!("{}", table(runs));
-    println!("\n{LEGEND}");
-    for note in notes {
-        println!("{note}");
-    }
-    for run in runs.iter().filter(|run| !run.machine_was_quiet()) {
-        let cores = run.cost.idle_baseline_s / run.cost.seconds;
-        println!("{}: {BUSY} ({cores:.2} cores before the run)", run.name);
-    }
-    if let Some(path) = save {
-        #[derive(serde::Serialize)]
-        struct Saved<'a> {
-            machine: Facts,
-            notes: &'a [String],
-            runs: &'a [Measurement],
-        }
-        let saved = Saved {
-            machine: Facts::gather(dir)?,
-            notes,
-            runs,
-        };
-        std::fs::write(path, serde_json::to_string_pretty(&saved)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
 }
 
 /// What must be read before any figure.

@@ -28,7 +28,8 @@ pub(super) struct LoadArgs {
     /// Seconds of each trial of a search
     #[arg(long, default_value_t = 5.0)]
     trial_seconds: f64,
-    /// Measure floors afterwards, too: the cheapest programs that move the same bytes
+    /// Measure floors afterwards instead of drawing known ones: the cheapest programs that move the
+    /// same bytes
     #[arg(long)]
     floor: bool,
     /// Core of the floors: the server's [default: the first allowed one]
@@ -80,6 +81,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<()> {
             }
         }
     }
+    args.options.put_floors(&mut result);
     finish(&result, &place)
 }
 

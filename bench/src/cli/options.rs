@@ -1,18 +1,19 @@
 //! What `bench load` and `bench compare` have in common: the load, and the driver.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::floor::KnownFloors;
 use crate::load::{
     Acks, Arrivals, Codec, Keys, Load, Partitioning, Reading, Sizes, bytes_of, duration_of, rate_of,
 };
 use crate::machine::{allowed_core, pin};
 use crate::open::{self, Target};
-use crate::report::{Interval, text};
+use crate::report::{Interval, RunResult, text};
 
 /// A load and how it is driven.
 #[derive(Debug, Clone, clap::Args)]
@@ -146,6 +147,9 @@ struct Driver {
     /// Where results are written, named by date and commit
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
+    /// Where results of `odradek bench floor` are: the newest of this CPU is drawn into the plots
+    #[arg(long, default_value = "bench/results", value_name = "DIR")]
+    floors: PathBuf,
 }
 
 impl LoadOptions {
@@ -211,6 +215,11 @@ impl LoadOptions {
         &self.driver.results
     }
 
+    /// Puts the newest known floors beside a result that has none of its own.
+    pub(super) fn put_floors(&self, result: &mut RunResult) {
+        put_floors(result, &self.driver.floors);
+    }
+
     /// Pins the watcher beside the driver, not on the server's core. What cannot be pinned is told
     /// by the run itself.
     ///
@@ -221,6 +230,17 @@ impl LoadOptions {
         let core = *cores.first().context("a driver core")?;
         let _ = pin(core);
         Ok(core)
+    }
+}
+
+/// As [`LoadOptions::put_floors`], of results in `dir`.
+pub(super) fn put_floors(result: &mut RunResult, dir: &Path) {
+    if !result.floors.is_empty() {
+        return;
+    }
+    if let Some(known) = KnownFloors::newest(dir, &result.machine) {
+        result.floors = known.beside(result);
+        result.floors_from = Some(known.told());
     }
 }
 

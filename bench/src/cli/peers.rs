@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, Jars, MemoryState, Pinning};
+use crate::floor::KnownFloors;
 use crate::machine::{Facts, pin};
-use crate::peers::{KnownFloors, Matrix, Report, Work, run_matrix};
+use crate::peers::{Matrix, Report, Work, run_matrix};
 use crate::report::save;
 use crate::scenario::chosen;
 

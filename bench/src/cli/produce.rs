@@ -1,12 +1,12 @@
 //! `odradek bench produce`
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 
+use super::closed::{Keeping, report};
 use super::cores::DriverCore;
 use super::load::{SMALL_CONNECTIONS, SMALL_IN_FLIGHT, SMALL_RECORD_BYTES, Timing};
 use crate::drive::{Admin, Load, TopicSpec, produce};
+use crate::scenario::produce_floors;
 use crate::window::Baseline;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -59,9 +59,8 @@ pub(super) struct ProduceArgs {
     pid: Option<u32>,
     #[command(flatten)]
     core: DriverCore,
-    /// Also write the result here as JSON
-    #[arg(long)]
-    save: Option<PathBuf>,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 pub(super) fn run(args: &ProduceArgs) -> Result<()> {
@@ -115,12 +114,9 @@ pub(super) fn run(args: &ProduceArgs) -> Result<()> {
         frames.records,
     ));
     let dir = std::env::temp_dir();
-    super::report(
-        &[outcome.measurement(&name)],
-        &dir,
-        args.save.as_deref(),
-        &notes,
-    )
+    let beside = produce_floors(load);
+    let run = outcome.measurement(&name);
+    report(run, &dir, &args.keeping, notes, beside)
 }
 
 /// `name=value` pairs.

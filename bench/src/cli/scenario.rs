@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 
 use super::surroundings::{Surroundings, interrupt};
 use crate::contest::{Contestant, MemoryState, Pinning};
+use crate::floor::KnownFloors;
 use crate::machine::{Facts, pin};
-use crate::peers::{KnownFloors, Matrix, run_matrix};
+use crate::peers::{Matrix, run_matrix};
 use crate::report::save;
 use crate::scenario::{SCENARIOS, chosen};
 

@@ -35,6 +35,11 @@ pub(crate) use saturate::{Work, saturate};
 pub(crate) use tails::{Tails, WAIT_MS};
 pub(crate) use transaction::Transaction;
 
+/// What figures of closed loops do not cover, for reports.
+pub(crate) const UNPROVEN: &str = "\
+closed loops of one driver thread send the same batch again and do not check what is read; loads \
+at a rate prove each record that they read";
+
 /// How hard and how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {

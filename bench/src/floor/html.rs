@@ -90,6 +90,7 @@ fn rates(floors: &Floors) -> String {
                 class: "floor",
                 value,
             }],
+            floor: None,
         })
     };
     let all: Vec<Bar<'_>> = streams.filter_map(bar).collect();

@@ -9,15 +9,19 @@
 //! as that; a failure is shown, too, and tried again by the next run. Figures stand nowhere else
 //! than in kept cells.
 //!
-//! Absent on purpose: floors (`bench record`), small records, several nodes.
+//! Absent on purpose: floors in the same run (`bench record`; known ones are drawn), small records,
+//! several nodes.
 
+mod beside;
 mod cache;
 mod cell;
 mod disk;
 mod file_system;
 mod keep;
 mod modes;
+mod notes;
 mod page;
+mod pictures;
 mod read;
 mod row;
 mod tail;
@@ -39,6 +43,8 @@ use file_system::{Kind, Mounted};
 use keep::Keep;
 use read::DataSet;
 
+pub(crate) use page::Outcome;
+
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct MatrixArgs {
     /// Shorter windows and one round: at most 15 minutes
@@ -57,6 +63,9 @@ pub(crate) struct MatrixArgs {
     /// Where the tables are written, named by date and commit
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
+    /// Where results of `odradek bench floor` are: the newest of this CPU is drawn into the plots
+    #[arg(long, default_value = "bench/results", value_name = "DIR")]
+    floors: PathBuf,
     /// Where cells are kept until the tables are whole [default: odradek-matrix-COMMIT in the data
     /// directory]
     #[arg(long)]
@@ -198,7 +207,8 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<()> {
         resumed: clock.before_s > 0.0,
     };
     let kept = (keep.notes()?, keep.all(&wanted)?);
-    let outcome = page::Outcome::new(machine, terms, took, kept, &wanted);
+    let mut outcome = page::Outcome::new(machine, terms, took, kept, &wanted);
+    outcome.put_floors(&args.floors);
     outcome.show();
     let path = outcome.write(&args.results)?;
     eprintln!("written: {}", path.display());
@@ -330,4 +340,19 @@ fn on_file_system(
         keep.set_elapsed(clock.seconds())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+fn test_terms() -> Terms {
+    Terms {
+        commit: String::new(),
+        modified: false,
+        seconds: 1.0,
+        warmup_seconds: 1.0,
+        baseline_seconds: 1.0,
+        data_bytes: 0,
+        server_core: 0,
+        driver_core: 1,
+        settings: Vec::new(),
+    }
 }

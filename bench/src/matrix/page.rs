@@ -4,31 +4,34 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Terms;
 use super::cell::{Cell, Finding, Kept, Table};
-use super::modes::MODES;
+use super::notes::notes;
+use super::pictures::pictures;
 use super::row::{READ_COLUMNS, Row, WRITE_COLUMNS, rows};
-use crate::cli::BUSY;
+use crate::drive::UNPROVEN;
+use crate::floor::KnownFloors;
 use crate::machine::Facts;
 use crate::measurement::markdown;
-use crate::report::grid::{Bars, Grid, Section, page};
+use crate::report::grid::{Grid, Section, page};
 use crate::report::save::write;
 
 /// How it was asked for, and how long it took.
-#[derive(Serialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Took {
     /// Shorter windows and one round (`--quick`).
     pub(super) quick: bool,
-    /// Wall clock of all runs that it took, seconds.
+    /// Wall clock of all runs that it took, seconds; 0 where that was not kept.
     pub(super) elapsed_s: f64,
     /// Whether these were several.
     pub(super) resumed: bool,
 }
 
-#[derive(Serialize)]
-pub(super) struct Outcome {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Outcome {
     format: u32,
     /// UTC.
     written: String,
@@ -39,6 +42,9 @@ pub(super) struct Outcome {
     connections: usize,
     in_flight: usize,
     file_systems: BTreeMap<String, String>,
+    /// Of this machine, measured before; none where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floors: Option<KnownFloors>,
     /// Cells that were asked for and are not there.
     missing: Vec<String>,
     cells: Vec<Kept>,
@@ -64,8 +70,16 @@ impl Outcome {
             connections: super::CONNECTIONS,
             in_flight: super::IN_FLIGHT,
             file_systems,
+            floors: None,
             missing: wanted.iter().filter(there).map(Cell::name).collect(),
             cells,
+        }
+    }
+
+    /// Puts the newest known floors of its machine beside it, where it has none.
+    pub(crate) fn put_floors(&mut self, dir: &Path) {
+        if self.floors.is_none() {
+            self.floors = KnownFloors::newest(dir, &self.machine);
         }
     }
 
@@ -99,13 +113,18 @@ impl Outcome {
             if rows.is_empty() {
                 continue;
             }
-            let texts: Vec<Vec<String>> = rows.iter().map(Row::texts).collect();
+            let texts: Vec<Vec<String>> = self.texts(&rows);
             text.push_str(&format!("## {title}\n\n{}\n", markdown(columns, &texts)));
             for note in notes(&rows) {
                 text.push_str(&format!("{note}\n\n"));
             }
         }
         text
+    }
+
+    fn texts(&self, rows: &[Row<'_>]) -> Vec<Vec<String>> {
+        let known = self.floors.as_ref();
+        rows.iter().map(|row| row.texts(known)).collect()
     }
 
     /// What holds for both tables.
@@ -161,12 +180,14 @@ impl Outcome {
             elapsed_s,
             resumed,
         } = self.took;
-        about.push(format!(
-            "{} run, {:.1} minutes of wall clock{}.",
-            if quick { "Quick (--quick)" } else { "Full" },
-            elapsed_s / 60.0,
-            if resumed { " in several parts" } else { "" }
-        ));
+        if elapsed_s > 0.0 {
+            about.push(format!(
+                "{} run, {:.1} minutes of wall clock{}.",
+                if quick { "Quick (--quick)" } else { "Full" },
+                elapsed_s / 60.0,
+                if resumed { " in several parts" } else { "" }
+            ));
+        }
         about.push(
             "Not durable: acks=1 and no flush by the node. Durable: acks=all. written/byte: bytes \
              that the device wrote, until all of it was there, per byte that the node took (or \
@@ -187,10 +208,22 @@ impl Outcome {
         about.push(
             "Excluded: a network (loopback only), small records, TLS, compression.".to_owned(),
         );
+        about.push(format!("Excluded, too: {UNPROVEN}."));
+        about.push(match &self.floors {
+            Some(floors) => format!(
+                "Floor: the whole machine's CPU of the cheapest program that does what the row does, \
+                 measured on {}: {}. What becomes durable, in whichever way, stands beside a direct \
+                 write with DSYNC. Latencies: of one small request after the other.",
+                floors.file_system(),
+                floors.told()
+            ),
+            None => "No floors are drawn: there is no result of `odradek bench floor` of this CPU."
+                .to_owned(),
+        });
         about
     }
 
-    fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let mut sections = Vec::new();
         for (table, title, columns) in self.sections() {
             let rows = rows(&self.cells, table);
@@ -199,10 +232,10 @@ impl Outcome {
             }
             sections.push(Section {
                 title: title.to_owned(),
-                bars: bars(&rows),
+                pictures: pictures(&rows, self.floors.as_ref()),
                 grid: Grid {
                     columns: columns.iter().map(|column| (*column).to_owned()).collect(),
-                    rows: rows.iter().map(Row::texts).collect(),
+                    rows: self.texts(&rows),
                 },
                 notes: notes(&rows),
             });
@@ -231,66 +264,4 @@ impl Outcome {
         write(&page, self.html().as_bytes())?;
         Ok(page)
     }
-}
-
-/// CPU per GB, one picture for each file system.
-fn bars(rows: &[Row<'_>]) -> Vec<Bars> {
-    let mut pictures: Vec<Bars> = Vec::new();
-    for row in rows {
-        let (Some(process), Some(machine)) = (row.process(), row.machine()) else {
-            continue;
-        };
-        let title = format!("CPU seconds per GB, {}", row.cell.file_system);
-        let name = format!("{}, {}", row.strategy(), row.cell.how);
-        let bar = (name, process, machine);
-        match pictures.iter_mut().find(|picture| picture.title == title) {
-            Some(picture) => picture.bars.push(bar),
-            None => pictures.push(Bars {
-                title,
-                unit: "CPU seconds per GB",
-                bars: vec![bar],
-            }),
-        }
-    }
-    pictures
-}
-
-/// What is to be said of single rows.
-fn notes(rows: &[Row<'_>]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for (name, note) in MODES.iter().map(|mode| (mode.name, mode.note)) {
-        if rows
-            .iter()
-            .any(|row| row.cell.mode.as_deref() == Some(name))
-        {
-            notes.push(format!("{name}: {note}."));
-        }
-    }
-    if rows.iter().any(Row::read_twice) {
-        notes.push(
-            "(1) Faster than expected: the end of the window read again what its start had read."
-                .to_owned(),
-        );
-    }
-    let busy = |row: &Row<'_>| row.process().is_some() && row.machine().is_none();
-    if rows.iter().any(busy) {
-        notes.push(format!("busy: {BUSY}."));
-    }
-    if rows.iter().any(Row::few) {
-        notes.push(
-            "Where a window held fewer than 10,000 requests, p99.99 is its slowest one.".to_owned(),
-        );
-    }
-    let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in rows {
-        if let Some((remark, why)) = row.remark() {
-            let why = format!("{remark}: {why}");
-            said.entry(why).or_default().push(row.cell.row());
-        }
-    }
-    notes.extend(
-        said.into_iter()
-            .map(|(why, cells)| format!("{why} ({})", cells.join(", "))),
-    );
-    notes
 }

@@ -1,15 +1,18 @@
 //! A row of a table: all rounds of one cell.
 
+use super::beside;
 use super::cell::{Cell, Finding, Kept, Run, State, Table};
+use crate::floor::KnownFloors;
 use crate::report::Latencies;
 
-pub(super) const WRITE_COLUMNS: [&str; 13] = [
+pub(super) const WRITE_COLUMNS: [&str; 14] = [
     "file system",
     "strategy",
     "durability",
     "GB/s",
     "CPU s/GB, process",
     "CPU s/GB, machine",
+    "CPU s/GB, floor",
     "CPU s/GB, driver",
     "CPU µs/request, driver",
     "p50 ms",
@@ -19,13 +22,14 @@ pub(super) const WRITE_COLUMNS: [&str; 13] = [
     "written/byte",
 ];
 
-pub(super) const READ_COLUMNS: [&str; 15] = [
+pub(super) const READ_COLUMNS: [&str; 16] = [
     "file system",
     "strategy",
     "data",
     "GB/s",
     "CPU s/GB, process",
     "CPU s/GB, machine",
+    "CPU s/GB, floor",
     "CPU s/GB, driver",
     "CPU µs/request, driver",
     "p50 ms",
@@ -129,7 +133,12 @@ impl Row<'_> {
         self.runs().any(|run| run.latencies.count < 10_000)
     }
 
-    pub(super) fn texts(&self) -> Vec<String> {
+    /// All rounds together.
+    pub(super) fn latencies(&self) -> Latencies {
+        Latencies::sum(self.runs().map(|run| &run.latencies))
+    }
+
+    pub(super) fn texts(&self, known: Option<&KnownFloors>) -> Vec<String> {
         let show = |value: Option<f64>, digits: usize| {
             value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
         };
@@ -155,6 +164,7 @@ impl Row<'_> {
             None => "busy".to_owned(),
             machine => show(machine, 3),
         });
+        texts.push(show(beside::per_gb(self.cell, known), 3));
         let [per_gb, per_request] = self.driver();
         texts.extend([show(per_gb, 3), show(per_request, 1)]);
         texts.extend([0.5, 0.99, 0.999, 0.9999].map(ms));

@@ -20,7 +20,6 @@ mod work;
 #[cfg(test)]
 pub(crate) use figures::Advantage;
 pub(crate) use figures::times;
-pub(crate) use floors::KnownFloors;
 pub(crate) use headline::{asked, columns, judged};
 pub(crate) use judged::{Compared, Holds, Missing};
 pub(crate) use matrix::{Matrix, run as run_matrix};

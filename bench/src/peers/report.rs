@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{KnownFloors, Matrix, markdown, page};
+use super::{Matrix, markdown, page};
 use crate::contest::MemoryNow;
+use crate::drive::UNPROVEN;
+use crate::floor::KnownFloors;
 use crate::machine::Facts;
 use crate::record::Spread;
 use crate::report::save;
@@ -142,6 +144,7 @@ impl Report {
              than this driver"
                 .to_owned(),
         );
+        lines.push(format!("excluded: {UNPROVEN}"));
         lines
     }
 
@@ -215,6 +218,10 @@ impl Report {
         notes.collect()
     }
 
+    pub(crate) fn page(&self) -> String {
+        page::page(self)
+    }
+
     pub(crate) fn markdown(&self) -> String {
         markdown::markdown(self)
     }
@@ -259,7 +266,7 @@ impl Report {
         let path = dir.join(name);
         let json = save::bounded(|digits| Ok(serde_json::to_vec(&self.coarse(digits))?))?;
         save::write(&path, &json)?;
-        save::write(&path.with_extension("html"), page::page(self).as_bytes())?;
+        save::write(&path.with_extension("html"), self.page().as_bytes())?;
         save::write(&path.with_extension("md"), self.markdown().as_bytes())?;
         Ok(path)
     }

@@ -12,7 +12,7 @@ use crate::report::html::{document, latency_chart, section};
 use crate::report::plot::{Bar, Part, Series, bars, escape};
 use crate::report::{Latencies, floors};
 
-pub(super) fn html(outcome: &Outcome) -> String {
+pub(crate) fn html(outcome: &Outcome) -> String {
     let title = format!("Node and floor, {}", outcome.started);
     let mut body = format!("<h1>{}</h1>\n", escape(&title));
     let about = [outcome.machine.line(), page::configuration(outcome)];
@@ -30,7 +30,7 @@ pub(super) fn html(outcome: &Outcome) -> String {
     body.push_str(&section("Latency by percentile", &latencies(outcome)));
     let (columns, rows) = page::runs(outcome);
     body.push_str(&section("Runs", &grid(&columns, rows)));
-    let notes = [LEGEND.to_owned(), EXCLUDED.to_owned()];
+    let notes = [LEGEND.to_owned(), EXCLUDED.to_owned(), page::unproven()];
     body.push_str(&section("What the figures mean", &paragraphs(&notes)));
     document(&escape(&title), &body)
 }
@@ -104,6 +104,7 @@ fn split(outcome: &Outcome) -> String {
                 part("driver", "quiet", sum(|run| run.cost.driver_cpu_s)),
                 part("idle baseline", "idle", sum(|run| run.cost.idle_baseline_s)),
             ],
+            floor: None,
         });
     }
     bars("CPU split", "cores within the windows", &all)
@@ -127,6 +128,7 @@ fn rates(outcome: &Outcome) -> String {
                         class,
                         value: rate.median,
                     }],
+                    floor: None,
                 }));
             }
         }

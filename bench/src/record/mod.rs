@@ -28,6 +28,7 @@ use crate::machine::{Facts, allowed_cores, pin, wait_until_quiet};
 use crate::measurement::Measurement;
 use crate::report::save;
 use contest::Contest;
+pub(crate) use html::html;
 use outcome::{ContestRuns, Outcome};
 pub(crate) use summary::Spread;
 

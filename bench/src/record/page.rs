@@ -5,6 +5,7 @@ use super::outcome::{ContestRuns, Outcome};
 use super::summary::{Spread, noise};
 use super::verdict::{Cpu, Verdict, verdicts};
 use crate::cli::{BUSY, Chosen, LEGEND};
+use crate::drive::UNPROVEN;
 use crate::measurement::{Cost, Measurement, markdown as table};
 
 pub(super) fn markdown(outcome: &Outcome) -> String {
@@ -24,7 +25,7 @@ pub(super) fn markdown(outcome: &Outcome) -> String {
         "\n## Runs\n\nMedian (least .. greatest) over the rounds.\n\n{}",
         table(&columns, &rows)
     ));
-    page.push_str(&format!("\n{LEGEND}\n\n{EXCLUDED}\n"));
+    page.push_str(&format!("\n{LEGEND}\n\n{EXCLUDED}\n\n{}\n", unproven()));
     page
 }
 
@@ -39,6 +40,11 @@ pub(super) const EXCLUDED: &str = "\
 Excluded: the network (loopback only), TLS, compression, replication, more than one shard, open-loop
 latency. Floors answer streams with nothing; they write each byte once into fallocated files, as a
 log does.";
+
+/// As a sentence: the node's own runs are closed loops, all of them.
+pub(super) fn unproven() -> String {
+    format!("Excluded, too: {UNPROVEN}.")
+}
 
 /// What is missing, and what makes figures doubtful.
 pub(super) fn warnings(outcome: &Outcome) -> Vec<String> {

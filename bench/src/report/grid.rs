@@ -1,7 +1,7 @@
 //! Tables of many alike runs as one self-contained page.
 
-use super::html::document;
-use super::plot::{Bar, Part, bars, escape};
+use super::html::{Split, document};
+use super::plot::{Bar, bars, escape};
 
 /// A table.
 pub(crate) struct Grid {
@@ -19,7 +19,8 @@ pub(crate) struct Bars {
 pub(crate) struct Section {
     pub(crate) title: String,
     pub(crate) grid: Grid,
-    pub(crate) bars: Vec<Bars>,
+    /// Plots, as HTML.
+    pub(crate) pictures: String,
     pub(crate) notes: Vec<String>,
 }
 
@@ -38,7 +39,7 @@ pub(crate) fn page(title: &str, sub: &str, about: &[String], sections: &[Section
             table(&section.grid)
         ));
         body.push_str(&paragraphs(&section.notes));
-        body.push_str(&section.bars.iter().map(picture).collect::<String>());
+        body.push_str(&section.pictures);
         body.push_str("</section>\n");
     }
     document(&escape(title), &body)
@@ -77,22 +78,10 @@ pub(crate) fn table(grid: &Grid) -> String {
 }
 
 pub(crate) fn picture(of: &Bars) -> String {
-    let part = |name, class, value| Part { name, class, value };
-    let rows: Vec<Bar> = of
-        .bars
-        .iter()
-        .map(|(name, process, machine)| Bar {
-            name: name.clone(),
-            parts: vec![
-                part("server's process", "one", *process),
-                part(
-                    "rest of the machine: kernel workers, interrupts",
-                    "two",
-                    machine - process,
-                ),
-            ],
-        })
-        .collect();
+    let bar = |(name, process, machine): &(String, f64, f64)| {
+        Split::server(*process, *machine).bar(name, 1.0)
+    };
+    let rows: Vec<Bar<'_>> = of.bars.iter().map(bar).collect();
     format!(
         "<h3>{}</h3>\n{}",
         escape(&of.title),

@@ -53,8 +53,12 @@ pub struct RunResult {
     /// Where the rate was searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Found>,
-    /// The cheapest programs that move the same bytes, measured in the same run.
+    /// The cheapest programs that move the same bytes, measured in the same run unless
+    /// `floors_from` says otherwise.
     pub floors: Vec<Measurement>,
+    /// Which earlier result of `odradek bench floor` they are taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floors_from: Option<String>,
     /// What the figures do not cover.
     pub excluded: Vec<String>,
 }
@@ -261,6 +265,7 @@ impl RunResult {
             validity: Validity::default(),
             search: None,
             floors: Vec::new(),
+            floors_from: None,
             excluded: Vec::new(),
         }
     }

@@ -109,7 +109,7 @@ impl Stage<'_> {
 }
 
 /// Of what stores a load's requests.
-fn produce_floors(load: Load) -> &'static [Kind] {
+pub(crate) fn produce_floors(load: Load) -> &'static [Kind] {
     match (load.batch_bytes, load.acks) {
         (0, _) => &[Kind::Echo],
         (_, -1) => &[Kind::StoreDurable],
@@ -118,7 +118,7 @@ fn produce_floors(load: Load) -> &'static [Kind] {
 }
 
 /// Of what sends a range again and again: the tail is in memory, what is older in page cache.
-fn consume_floors(range: Range) -> &'static [Kind] {
+pub(crate) fn consume_floors(range: Range) -> &'static [Kind] {
     match range {
         Range::Last(_) => &[Kind::Send],
         Range::First(_) => &[Kind::Sendfile],

@@ -34,6 +34,7 @@ mod warm;
 use anyhow::{Result, bail};
 
 pub(crate) use cell::{Cell, run as run_cell};
+pub(crate) use closed::{consume_floors, produce_floors};
 pub(crate) use findings::{Better, Findings};
 pub(crate) use stage::{Course, Stage};
 

@@ -224,7 +224,7 @@ pub(super) async fn walk(
         // A segment that goes on keeps its room, and what was settled needs no sync of its own. (What
         // a finished one has is its length.)
         let here = start.filter(|start| start.checkpoint.segment == base);
-        let as_closed = here.is_some_and(|start| start.closed.is_some());
+        let as_finished = trusted || here.is_some_and(|start| start.closed.is_some());
         let settled = ground.dirs.settled(directory);
         let goes_on = following.is_none() && !listing.is_finished(base);
         let room = match &behind {
@@ -236,7 +236,7 @@ pub(super) async fn walk(
         if stale && !mutant::is(Mutant::LogicalTruncation) {
             file.cut(segment.size).await?;
         }
-        if !(trusted || as_closed) && (stale || !settled || !file.seen_on_disk()) {
+        if !as_finished && (stale || !settled || !file.seen_on_disk()) {
             io.data_sync(file.handle()).await?;
         }
         if let (Some(index), false, false) = (&mut segment.index, trusted, damaged)

@@ -1,68 +1,33 @@
 //! Where CPU went.
 
-use super::super::plot::{Bar, Part, bars, escape, short};
+use super::super::plot::{bars, escape, short};
 use super::super::{RunResult, floors};
+use super::split::Split;
 use crate::measurement::Measurement;
 
 pub(super) fn section(result: &RunResult) -> String {
     let Some(cpu) = &result.cpu else {
         return "<p>Not known.</p>".to_owned();
     };
-    let cost = &cpu.cost;
-    let process = cost.process_cpu_s.unwrap_or(0.0);
-    // Unknown: only the process is drawn.
-    let machine = cpu.machine_s().unwrap_or(process);
-    let parts = |process: f64, machine: f64, driver: f64, idle: f64, per: f64| {
-        let part = |name, class, value: f64| Part {
-            name,
-            class,
-            value: value / per,
-        };
-        vec![
-            part("server's process", "one", process),
-            part(
-                "rest of the machine: kernel workers, interrupts",
-                "two",
-                machine - process,
-            ),
-            part("driver", "quiet", driver),
-            part("idle baseline", "idle", idle),
-        ]
-    };
-    let mut window = vec![Bar {
-        name: "this run".to_owned(),
-        parts: parts(
-            process,
-            machine,
-            cost.driver_cpu_s,
-            cost.idle_baseline_s,
-            cost.seconds,
-        ),
-    }];
-    let same_bytes = floors::same_bytes(result, &result.floors);
-    window.extend(same_bytes.map(|(process, machine)| Bar {
-        name: "floors, the same bytes".to_owned(),
-        parts: parts(process, machine, 0.0, 0.0, cost.seconds),
-    }));
+    let (cost, split) = (&cpu.cost, Split::of(&cpu.cost));
+    let mut window = vec![split.bar("this run", cost.seconds)];
+    let same_bytes = floors::same_bytes(result, &result.floors)
+        .map(|(process, machine)| Split::server(process, machine));
+    const SAME: &str = "floors, the same bytes";
+    window.extend(same_bytes.map(|floors| floors.bar(SAME, cost.seconds)));
     let mut text = bars("CPU split", "cores within the window", &window);
     let gb = result.moved_gb();
     if gb > 0.0 {
-        let mut per_gb = vec![Bar {
-            name: "this run, in and out".to_owned(),
-            parts: parts(process, machine, 0.0, 0.0, gb),
-        }];
-        per_gb.extend(same_bytes.map(|(process, machine)| Bar {
-            name: "floors, the same bytes".to_owned(),
-            parts: parts(process, machine, 0.0, 0.0, gb),
-        }));
+        let server = Split::server(split.process, split.machine);
+        let mut per_gb = vec![server.bar("this run, in and out", gb)];
+        per_gb.extend(same_bytes.map(|floors| floors.bar(SAME, gb)));
         let quiet = |floor: &&Measurement| floor.requests == 0 && floor.machine_was_quiet();
         for floor in result.floors.iter().filter(quiet) {
-            let process = floor.cost.process_cpu_s.unwrap_or(0.0);
+            let Split {
+                process, machine, ..
+            } = Split::of(&floor.cost);
             let gb = floor.bytes as f64 / 1e9;
-            per_gb.push(Bar {
-                name: floor.name.clone(),
-                parts: parts(process, floor.cost.machine_cpu_s, 0.0, 0.0, gb),
-            });
+            per_gb.push(Split::server(process, machine).bar(&floor.name, gb));
         }
         text.push_str(&bars("CPU per GB", "CPU seconds per GB", &per_gb));
     }

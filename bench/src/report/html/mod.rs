@@ -4,8 +4,12 @@ mod cpu;
 mod facts;
 mod over_time;
 mod percentiles;
+mod split;
+mod thin;
 
+pub(crate) use over_time::{Named, beside};
 pub(crate) use percentiles::latency_chart;
+pub(crate) use split::Split;
 
 use super::RunResult;
 use super::histogram::Latencies;
@@ -27,6 +31,8 @@ pub fn page(result: &RunResult) -> String {
     );
     body.push_str(&banners(result));
     body.push_str(&tiles(result));
+    let floors = escape(&told_floors(result));
+    body.push_str(&format!("<p class=\"sub\">{floors}</p>\n"));
     body.push_str(&section(
         "Latency by percentile",
         &percentiles::section(result),
@@ -119,6 +125,17 @@ fn tiles(result: &RunResult) -> String {
     format!("<div class=\"tiles\">{}</div>\n", tiles.join("\n"))
 }
 
+/// Which floors stand in the plots.
+fn told_floors(result: &RunResult) -> String {
+    match (&result.floors_from, result.floors.is_empty()) {
+        (_, true) => "No floors are drawn: none was measured with --floor, and there is no result \
+                      of `odradek bench floor` of this CPU."
+            .to_owned(),
+        (Some(from), false) => format!("Floors drawn into the plots: {from}."),
+        (None, false) => "Floors drawn into the plots: measured after the run.".to_owned(),
+    }
+}
+
 fn validity(result: &RunResult) -> String {
     let validity = &result.validity;
     format!(
@@ -129,4 +146,39 @@ fn validity(result: &RunResult) -> String {
         validity.unread,
         list(&validity.examples)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measurement::{Cost, Measurement};
+
+    #[test]
+    fn a_page_says_where_its_floors_are_from() {
+        let mut result = RunResult::blank();
+        assert!(page(&result).contains("No floors are drawn"));
+        result.floors = vec![Measurement {
+            name: "floor: send from memory".to_owned(),
+            bytes: 1000,
+            requests: 0,
+            cost: Cost {
+                seconds: 1.0,
+                process_cpu_s: Some(0.1),
+                machine_cpu_s: 0.1,
+                machine_busy_s: 0.1,
+                idle_baseline_s: 0.0,
+                driver_cpu_s: 0.0,
+                steal_s: 0.0,
+            },
+            latency: None,
+            memory: None,
+        }];
+        assert!(page(&result).contains("measured after the run"));
+        result.floors_from = Some("floors-1.json (commit abc)".to_owned());
+        let text = page(&result);
+        assert!(text.contains("drawn into the plots: floors-1.json (commit abc)."));
+        let json = serde_json::to_value(&result).expect("JSON");
+        let kept: RunResult = serde_json::from_value(json).expect("a result");
+        assert_eq!(kept.floors_from, result.floors_from);
+    }
 }

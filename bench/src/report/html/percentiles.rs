@@ -1,7 +1,7 @@
 //! Latencies by percentile, as a plot and a table.
 
 use super::super::histogram::Latencies;
-use super::super::plot::{Axis, Chart, Series};
+use super::super::plot::{Axis, Chart, HEIGHT, Series};
 use super::super::{RunResult, floors};
 
 /// Points of a line, at most.
@@ -48,7 +48,11 @@ pub(crate) fn latency_chart(
             points: distribution(of, most),
         })
         .collect();
-    series.extend(beside);
+    series.extend(beside.into_iter().map(|mut line| {
+        // What lies beyond the axis would be drawn on its end.
+        line.points.retain(|(share, _)| *share <= most + 1e-9);
+        line
+    }));
     let points = series.iter().flat_map(|series| &series.points);
     let values: Vec<f64> = points.map(|point| point.1.max(0.01)).collect();
     let chart = Chart {
@@ -58,7 +62,8 @@ pub(crate) fn latency_chart(
         x: Axis::Nines { most },
         y: Axis::log(values.into_iter()),
         series,
-        shaded_to: None,
+        shaded: Vec::new(),
+        height: HEIGHT,
     };
     chart.svg()
 }

@@ -6,7 +6,7 @@ mod chart;
 
 pub(crate) use axis::Axis;
 pub(crate) use bars::{Bar, Part, bars};
-pub(crate) use chart::{Chart, Series};
+pub(crate) use chart::{Chart, HEIGHT, Series};
 
 /// Text as it may stand in HTML and SVG.
 pub(crate) fn escape(text: &str) -> String {
