@@ -7,9 +7,9 @@ use super::figures::{Advantage, Line, Values};
 use super::judged::{Compared, Judged, Missing};
 use crate::contest::Pinning;
 use crate::report::RunResult;
-use crate::scenario::Better;
 use crate::scenario::core::{ONE_RECORD, PRODUCE, PRODUCE_ALL, PRODUCE_FULL, RESIDENT, TAIL};
 use crate::scenario::fixed_rates::{CACHED, RATES, WRITTEN, name as rate_name};
+use crate::scenario::{Better, Cell};
 
 const CORE: &str = "core";
 const FIXED_RATES: &str = "fixed-rates";
@@ -111,6 +111,11 @@ pub(crate) fn judged(report: &Report) -> Vec<Judged> {
     });
     let said = |one: &Result<Compared, Missing>| matches!(one, Ok(_) | Err(Missing::NoRateHeld));
     rows.filter(|row| row.of.iter().any(said)).collect()
+}
+
+/// Whether claims are made of what it found.
+pub(super) fn claims(cell: &Cell) -> bool {
+    [CORE, FIXED_RATES].contains(&cell.scenario.as_str())
 }
 
 /// Scenarios and surroundings of the claims that were asked, whatever came of it.
@@ -226,7 +231,7 @@ mod tests {
     use crate::contest::{Contestant, MemoryState};
     use crate::peers::judged::Holds;
     use crate::report::WindowTotals;
-    use crate::scenario::{Cell, Findings};
+    use crate::scenario::Findings;
 
     /// Of a contestant in a round: at 10k, 50k and 100k/s the share that was acked and what was held
     /// back of 100,000 messages, and p99.9.

@@ -114,6 +114,18 @@ impl Report {
         if !problems.is_empty() {
             warnings.push(format!("PARTIAL RESULT: {}", problems.join("; ")));
         }
+        let claimed = self
+            .cells
+            .iter()
+            .filter(|cell| super::headline::claims(cell));
+        let mut starts = claimed.flat_map(|cell| &cell.findings.started).peekable();
+        if starts.peek().is_some() && starts.all(|started| started.warmed_by.is_empty()) {
+            warnings.push(
+                "Servers were not warmed up: what a JVM did first was measured while it was still \
+                 being compiled"
+                    .into(),
+            );
+        }
         warnings
     }
 
