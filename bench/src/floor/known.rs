@@ -15,6 +15,7 @@ use crate::machine::Facts;
 use crate::measurement::Measurement;
 use crate::report::RunResult;
 use crate::report::floors::kinds_for;
+use crate::report::save::PARTIAL;
 
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,9 +38,11 @@ impl KnownFloors {
     /// are none.
     pub(crate) fn newest(dir: &Path, machine: &Facts) -> Option<Self> {
         let entries = std::fs::read_dir(dir).ok()?;
+        let partial = format!("{PARTIAL}.json");
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter(|name| name.starts_with(PREFIX) && name.ends_with(".json"))
+            .filter(|name| !name.ends_with(&partial))
             .collect();
         // They begin with their dates.
         names.sort_unstable_by(|a, b| b.cmp(a));
@@ -176,6 +179,12 @@ mod tests {
             &[0.3, 0.1, 0.2],
         );
         kept(dir.path(), "floors-2026-01-03-c.json", "another", &[8.0]);
+        kept(
+            dir.path(),
+            "floors-2026-01-05-e-partial.json",
+            "this",
+            &[9.0],
+        );
         std::fs::write(dir.path().join("floors-2026-01-04-d.json"), "{").expect("a file");
         let found = KnownFloors::newest(dir.path(), &machine).expect("floors");
         assert_eq!(found.from, "floors-2026-01-02-b.json");

@@ -41,7 +41,7 @@ async fn all_is_found(partition: &Partition) {
     for offset in (0..partition.standing().next.0).step_by(17) {
         let read = partition.read(Offset(offset), 100, true).await;
         let read = read.unwrap_or_else(|error| panic!("offset {offset}: {error}"));
-        // A batch begins there: this one, or a little before it.
+        // In memory, or where its batch begins: all batches are of the same length.
         let from = match &read.pieces[0] {
             Piece::File(range) => range.pos,
             Piece::Memory(parts) => {
