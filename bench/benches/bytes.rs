@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use odradek_engine::record::{BatchBuilder, Rules, validate};
+use odradek_engine::record::{BatchBuilder, Rules, crc32c_append, validate};
 use odradek_engine::types::Timestamp;
 
 /// A batch of `count` records of 1 KiB.
@@ -21,9 +21,14 @@ fn batch(count: usize) -> Vec<u8> {
 
 fn crc(c: &mut Criterion) {
     let mut group = c.benchmark_group("crc32c");
-    let chunk = vec![0x6f; 1 << 20];
-    group.throughput(Throughput::Bytes(chunk.len() as u64));
-    group.bench_function("1 MiB", |b| b.iter(|| crc32c::crc32c(black_box(&chunk))));
+    for (name, bytes) in [("100 B", 100), ("1 KiB", 1 << 10), ("1 MiB", 1 << 20)] {
+        let chunk = vec![0x6f; bytes];
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(name, |b| b.iter(|| crc32c_append(0, black_box(&chunk))));
+        group.bench_function(format!("{name}, the crc32c crate"), |b| {
+            b.iter(|| crc32c::crc32c(black_box(&chunk)));
+        });
+    }
     group.finish();
 }
 

@@ -6,7 +6,7 @@
 use super::varint::{size_i64, write_i32, write_i64};
 use super::{
     Attributes, BatchHeader, BatchInfo, Compression, EndTransactionMarker, HEADER_BYTES,
-    RecordError, TimestampType,
+    RecordError, TimestampType, crc32c_append,
 };
 use crate::limits::BATCH_BYTES_MAX;
 use crate::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
@@ -209,7 +209,7 @@ impl BatchBuilder {
             record_count: self.count,
         });
         let (front, records) = batch.split_at_mut(HEADER_BYTES);
-        header.set_crc(crc32c::crc32c_append(header.crc_start(), records));
+        header.set_crc(crc32c_append(header.crc_start(), records));
         front.copy_from_slice(header.as_bytes());
         self.base_offset = self.base_offset.plus(i64::from(self.count));
         if self.base_sequence != Sequence::NONE {

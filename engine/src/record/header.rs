@@ -267,7 +267,7 @@ impl BatchHeader {
     }
 
     /// CRC32C of the header's covered part: continue it over the records with
-    /// [`crc32c::crc32c_append`], piece by piece where a batch does not lie in one piece.
+    /// [`crc32c_append`](super::crc32c_append), piece by piece where a batch does not lie in one piece.
     pub fn crc_start(&self) -> u32 {
         crc32c::crc32c(&self.as_bytes()[CRC_COVERS_FROM..])
     }

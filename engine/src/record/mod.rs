@@ -31,7 +31,7 @@ mod tests;
 pub use builder::BatchBuilder;
 pub use compression::Compression;
 pub use control::{ControlType, EndTransactionMarker};
-pub use crc::shift as shift_crc;
+pub use crc::{crc32c_append, shift as shift_crc};
 pub use error::RecordError;
 pub use header::{
     Attributes, BatchHeader, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_EXCLUDES_BYTES, MAGIC,

@@ -8,6 +8,7 @@
 
 use super::{
     BatchHeader, BatchInfo, Compression, HEADER_BYTES, OpenBatch, Origin, RecordError, Rules,
+    crc32c_append,
 };
 
 /// A codec and how hard it tries.
@@ -56,7 +57,7 @@ pub fn recompress(
     };
     let (front, records) = out.split_at_mut(HEADER_BYTES);
     let mut header = BatchHeader::of(&info);
-    header.set_crc(crc32c::crc32c_append(header.crc_start(), records));
+    header.set_crc(crc32c_append(header.crc_start(), records));
     front.copy_from_slice(header.as_bytes());
     Ok(info)
 }

@@ -19,7 +19,7 @@ use std::task::Poll;
 use super::varint::{read_i32, read_i64, size_i64, take, write_i32, write_i64};
 use super::{
     BatchHeader, BatchInfo, Compression, CompressionTarget, HEADER_BYTES, OpenBatch, Record,
-    RecordError, TimestampType,
+    RecordError, TimestampType, crc32c_append,
 };
 use crate::types::Timestamp;
 
@@ -183,7 +183,7 @@ impl Writing {
             }
         }
         if plain {
-            self.crc = crc32c::crc32c_append(self.crc, &out[before..]);
+            self.crc = crc32c_append(self.crc, &out[before..]);
         }
         if self.run < retained.runs.len() {
             return Ok(Poll::Pending);
@@ -194,7 +194,7 @@ impl Writing {
             self.info.attributes = self.info.attributes.with_compression(codec);
             let records = &out[self.start + HEADER_BYTES..];
             self.crc = BatchHeader::of(&self.info).crc_start();
-            self.crc = crc32c::crc32c_append(self.crc, records);
+            self.crc = crc32c_append(self.crc, records);
         }
         self.info.size = out.len() - self.start;
         let mut header = BatchHeader::of(&self.info);

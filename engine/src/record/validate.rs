@@ -7,7 +7,7 @@
 //! Source: Kafka `LogValidator`, `UnifiedLog.analyzeAndValidateRecords`, KIP-32, KIP-937.
 
 use super::header::{HEADER_BYTES, MAGIC, MAGIC_END_BYTES};
-use super::{Attributes, BatchHeader, Compression, RecordError, TimestampType};
+use super::{Attributes, BatchHeader, Compression, RecordError, TimestampType, crc32c_append};
 use crate::limits::{BATCH_BYTES_MAX, RECORDS_OPENED_BYTES_MAX};
 use crate::types::{Epoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
@@ -173,7 +173,7 @@ pub fn validate(bytes: &[u8], rules: &Rules) -> Result<BatchInfo, RecordError> {
             needed: size,
             available: bytes.len(),
         })?;
-    let computed = crc32c::crc32c_append(header.crc_start(), records);
+    let computed = crc32c_append(header.crc_start(), records);
     check_crc(header, computed)?;
     check_fields(header, size, rules)
 }

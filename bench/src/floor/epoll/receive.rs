@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use anyhow::Result;
 use nix::sys::epoll::EpollFlags;
 use odradek_engine::bytes::{Block, Pool as Blocks};
+use odradek_engine::record::crc32c_append;
 
 use super::pool::{Call, Pool};
 use super::{Edges, receive};
@@ -79,7 +80,7 @@ fn landed(
     id: u64,
 ) -> Result<bool> {
     if then.checks {
-        std::hint::black_box(crc32c::crc32c(landed.bytes(0, CHUNK)));
+        std::hint::black_box(crc32c_append(0, landed.bytes(0, CHUNK)));
     }
     if then.copies {
         // SAFETY: this chunk is on neither the free list nor in flight, and `landed` is another.

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use anyhow::{Context, Result, bail, ensure};
 use io_uring::{IoUring, opcode, types};
 use odradek_engine::bytes::{Block, Pool};
+use odradek_engine::record::crc32c_append;
 
 use super::{fd, os, push, reap, ring};
 use crate::floor::files::{CHUNK, Segments};
@@ -57,7 +58,7 @@ pub(super) fn run(stream: &TcpStream, mut then: Then) -> Result<()> {
                         continue;
                     }
                     if then.checks {
-                        std::hint::black_box(crc32c::crc32c(into.bytes(0, CHUNK)));
+                        std::hint::black_box(crc32c_append(0, into.bytes(0, CHUNK)));
                     }
                     let chunk = &chunks[landed.at];
                     if then.copies {

@@ -11,6 +11,7 @@
 use super::Entry;
 use crate::bytes::{Block, PAGE, Part, Parts, Pool, page_ceil};
 use crate::limits::JOURNAL_FRAME_BYTES_MAX;
+use crate::record::crc32c_append;
 use crate::types::{Epoch, Offset, Position};
 
 const MAGIC: [u8; 4] = *b"ODJF";
@@ -118,7 +119,7 @@ impl Draft {
 
 fn crc(frame: &[u8]) -> u32 {
     let before = crc32c::crc32c(&frame[..CRC_AT]);
-    crc32c::crc32c_append(before, &frame[CRC_END..])
+    crc32c_append(before, &frame[CRC_END..])
 }
 
 /// A frame that is whole.
