@@ -8,7 +8,7 @@ use super::judged::{Compared, Judged, Missing};
 use crate::contest::Pinning;
 use crate::report::RunResult;
 use crate::scenario::core::{ONE_RECORD, PRODUCE, PRODUCE_ALL, PRODUCE_FULL, RESIDENT, TAIL};
-use crate::scenario::fixed_rates::{CACHED, RATES, WRITTEN, name as rate_name};
+use crate::scenario::fixed_rates::{CACHED, RATES, UNLINGERED, WRITTEN, name as rate_name};
 use crate::scenario::{Better, Cell};
 
 const CORE: &str = "core";
@@ -26,8 +26,9 @@ enum What {
     Core(&'static str, &'static str, &'static str),
     /// Peak RSS, beside the smallest heap that holds the rate.
     Memory,
-    /// p99.9 end to end at the highest rate that both hold, of our load of this name.
-    Latency(&'static str),
+    /// p99.9 end to end at the highest rate that both hold, of loads with this behind the rate, and of
+    /// ours with that behind it, too.
+    Latency(&'static str, &'static str),
 }
 
 const CLAIMS: &[Claim] = &[
@@ -64,17 +65,27 @@ const CLAIMS: &[Claim] = &[
     claim(
         "p99.9 end to end at the highest rate both hold",
         10.0,
-        What::Latency(""),
+        What::Latency("", ""),
     ),
     claim(
         "the same, ours acked when written",
         10.0,
-        What::Latency(WRITTEN),
+        What::Latency("", WRITTEN),
     ),
     claim(
         "the same, ours acked when in page cache",
         10.0,
-        What::Latency(CACHED),
+        What::Latency("", CACHED),
+    ),
+    claim(
+        "p99.9 without linger at the highest rate both hold",
+        10.0,
+        What::Latency(UNLINGERED, ""),
+    ),
+    claim(
+        "without linger, ours acked when written",
+        10.0,
+        What::Latency(UNLINGERED, WRITTEN),
     ),
     claim("RSS at full ingest", 5.0, What::Memory),
 ];
@@ -155,9 +166,9 @@ impl Claim {
                     _ => compared(peak(0), peak(at), "MiB"),
                 }
             }
-            What::Latency(which) => {
+            What::Latency(linger, which) => {
                 let loads = RATES.iter().rev().map(|rate| {
-                    let theirs = rate_name(*rate);
+                    let theirs = format!("{}{linger}", rate_name(*rate));
                     (format!("{theirs}{which}"), theirs)
                 });
                 let ran = |load: &str, at| !held(report, pinning, at, load).is_empty();

@@ -8,6 +8,9 @@
 //! power), with `durable.acks.all=false`, which promises what Apache Kafka's default does, and with
 //! that and writes through the page cache that are flushed when a segment ends: no acknowledgement
 //! waits for the disk, and the kernel writes back when it likes, as there.
+//!
+//! Each rate comes with Kafka's default linger of 5 ms, most of which is in every latency, and
+//! (not through the page cache) without: then what is seen is the servers' part.
 
 use anyhow::Result;
 
@@ -33,10 +36,28 @@ pub(crate) const WRITTEN: &str = ", acked when written";
 /// The same through the page cache.
 pub(crate) const CACHED: &str = ", acked when in page cache";
 
+/// Behind a rate where messages do not linger.
+pub(crate) const UNLINGERED: &str = ", linger 0 ms";
+
 /// Longer than any load here: a flush comes when a segment ends.
 const FLUSHED_AFTER_MS: u64 = 3_600_000;
 
-/// A load's name.
+/// How long messages wait for others.
+struct Linger {
+    ms: f64,
+    /// Behind the name of a rate.
+    name: &'static str,
+}
+
+const LINGERS: [Linger; 2] = [
+    Linger { ms: 5.0, name: "" },
+    Linger {
+        ms: 0.0,
+        name: UNLINGERED,
+    },
+];
+
+/// A load's name, with Kafka's default linger.
 pub(crate) fn name(rate: f64) -> String {
     format!("{:.0}k/s", rate / 1e3)
 }
@@ -47,44 +68,48 @@ fn run(stage: &mut Stage) -> Result<()> {
         ..Variant::default()
     };
     let server = stage.start(&usual)?;
-    rates(stage, &server, "")?;
+    rates(stage, &server, "", &LINGERS)?;
     drop(server);
     if stage.contestant.is_odradek() {
         let written = ("durable.acks.all", "false".to_owned());
         let cached = ("log.write.strategy", "buffered".to_owned());
         let seldom = ("durable.lag.max.ms", FLUSHED_AFTER_MS.to_string());
-        for (which, own_settings) in [
-            (WRITTEN, vec![written.clone()]),
-            (CACHED, vec![written, cached, seldom]),
+        for (which, own_settings, lingers) in [
+            (WRITTEN, vec![written.clone()], &LINGERS[..]),
+            (CACHED, vec![written, cached, seldom], &LINGERS[..1]),
         ] {
             let variant = Variant {
                 own_settings,
                 ..usual.clone()
             };
             let server = stage.start(&variant)?;
-            rates(stage, &server, which)?;
+            rates(stage, &server, which, lingers)?;
         }
     }
     Ok(())
 }
 
-fn rates(stage: &mut Stage, server: &Server, which: &str) -> Result<()> {
+fn rates(stage: &mut Stage, server: &Server, which: &str, lingers: &[Linger]) -> Result<()> {
     let rates = stage.amount(RATES, &[1e3]);
-    let middle = load(stage, rates[rates.len() / 2]);
-    stage.warm_up(server, &[Pass::Open(Box::new(middle))])?;
-    for rate in rates {
-        let load = load(stage, *rate);
-        stage.settle(server)?;
-        stage.load(&format!("{}{which}", name(*rate)), server, &load)?;
+    for linger in lingers {
+        let middle = load(stage, rates[rates.len() / 2], linger);
+        stage.warm_up(server, &[Pass::Open(Box::new(middle))])?;
+        for rate in rates {
+            let load = load(stage, *rate, linger);
+            stage.settle(server)?;
+            let name = format!("{}{}{which}", name(*rate), linger.name);
+            stage.load(&name, server, &load)?;
+        }
     }
     Ok(())
 }
 
-fn load(stage: &Stage, rate: f64) -> Load {
+fn load(stage: &Stage, rate: f64, linger: &Linger) -> Load {
     Load {
         partitions: PARTITIONS,
         arrivals: Arrivals::Poisson { rate },
         producers: 4,
-        ..stage.new_load(&format!("rate-{rate:.0}"))
+        linger_ms: linger.ms,
+        ..stage.new_load(&format!("rate-{rate:.0}-linger-{}", linger.ms))
     }
 }
