@@ -258,7 +258,8 @@ fn run_shard(plan: ShardPlan, boot: Boot, report: Report) {
     }
     let shard = boot.shard;
     let pool = Pool::new();
-    let driver = match plan.driver.open(&pool) {
+    let spin = Duration::from_micros(plan.settings.io_spin_us as u64);
+    let driver = match plan.driver.open_spinning(&pool, spin) {
         Ok(driver) => driver,
         Err(error) => {
             let _ = report.send(Err(error.into()));

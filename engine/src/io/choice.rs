@@ -4,6 +4,8 @@
 //! different modes.
 #![allow(clippy::disallowed_methods)] // before any shard runs
 
+use std::time::Duration;
+
 use super::driver::Driver;
 use super::poll::{PollDriver, PollError, PollOptions};
 use super::ring::{Ring, RingError, RingOptions};
@@ -89,8 +91,24 @@ impl DriverKind {
     /// # Errors
     /// The system refuses it, or has no more of something.
     pub fn open(self, pool: &Pool) -> Result<Box<dyn Driver>, DriverError> {
+        self.open_spinning(pool, Duration::ZERO)
+    }
+
+    /// The same; a ring looks for completions for so long before it sleeps.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_spinning(
+        self,
+        pool: &Pool,
+        spin: Duration,
+    ) -> Result<Box<dyn Driver>, DriverError> {
+        let options = RingOptions {
+            spin,
+            ..RingOptions::default()
+        };
         Ok(match self {
-            DriverKind::Ring => Box::new(Ring::new(RingOptions::default(), pool)?),
+            DriverKind::Ring => Box::new(Ring::new(options, pool)?),
             DriverKind::Poll => Box::new(PollDriver::new(PollOptions::default(), pool)?),
         })
     }

@@ -72,6 +72,10 @@ settings! {
     /// How shards reach disks and sockets: ring by io_uring, poll by epoll and a few threads, auto
     /// by io_uring unless the system refuses it, as Docker's default seccomp profile does.
     pub io_driver: DriverChoice = "io.driver", Some("auto"), OneOf(DriverChoice::NAMES), ReadOnly;
+    /// How long a shard looks for completions before it sleeps, microseconds: what comes meanwhile is
+    /// taken at once, which saves the system waking it; a core is busy meanwhile with nothing. With
+    /// io.driver=ring.
+    pub io_spin_us: i32 = "io.spin.us", Some("0"), Between(0, 10_000), ReadOnly;
     /// What clients see: core makes every shard a broker with a port of its own, node makes the
     /// node one broker under the listener's port, with id node.id: requests go on to the shards
     /// they concern, which costs more. It can be switched between starts.

@@ -51,6 +51,8 @@ pub struct Ring {
     wake: Arc<EventWake>,
     wake_word: Box<u64>,
     wake_armed: bool,
+    /// How long it looks for completions before it sleeps.
+    spin: Duration,
     random: Random,
     extras: bool,
     got: String,
@@ -85,6 +87,7 @@ impl Ring {
             wake,
             wake_word: Box::new(0),
             wake_armed: false,
+            spin: options.spin,
             random: Random::new(),
             extras,
             got,
@@ -151,6 +154,31 @@ impl Ring {
                 Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => {}
                 _ => panic!("io_uring_enter failed: {error}"),
             },
+        }
+    }
+
+    /// Hands over what was submitted and looks for completions for as long as it may: whether it sees
+    /// any. The kernel is not entered for that: a flag in memory tells.
+    fn spin(&mut self, wait: Option<Duration>) -> bool {
+        if self.spin.is_zero() {
+            return false;
+        }
+        self.enter(Some(Duration::ZERO));
+        let spin = wait.map_or(self.spin, |wait| wait.min(self.spin));
+        let until = clock::monotonic() + spin.as_nanos() as u64;
+        loop {
+            let flags = self.ring.submission();
+            if flags.taskrun() || flags.cq_overflow() {
+                return true;
+            }
+            drop(flags);
+            if !self.ring.completion().is_empty() {
+                return true;
+            }
+            if clock::monotonic() >= until {
+                return false;
+            }
+            std::hint::spin_loop();
         }
     }
 
@@ -225,13 +253,17 @@ impl Driver for Ring {
     }
 
     fn reap(&mut self, wait: Option<Duration>, completed: &mut Vec<Completion>) {
-        let wait = if self.ready.is_empty() && self.ring.completion().is_empty() {
+        let mut wait = if self.ready.is_empty() && self.ring.completion().is_empty() {
             wait
         } else {
             Some(Duration::ZERO)
         };
         if wait != Some(Duration::ZERO) {
             self.arm_wake();
+            wait = match self.spin(wait) {
+                true => Some(Duration::ZERO),
+                false => wait.map(|wait| wait.saturating_sub(self.spin)),
+            };
         }
         let idle = wait == Some(Duration::ZERO) && {
             let submission = self.ring.submission();

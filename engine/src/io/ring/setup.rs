@@ -1,5 +1,7 @@
 //! Getting a ring from the kernel.
 
+use std::time::Duration;
+
 use io_uring::{IoUring, Probe, opcode};
 
 /// What to ask for.
@@ -11,6 +13,8 @@ pub struct RingOptions {
     pub provided_count: u16,
     /// Bytes of each.
     pub provided_bytes: u32,
+    /// How long it looks for completions before it sleeps.
+    pub spin: Duration,
 }
 
 impl Default for RingOptions {
@@ -19,6 +23,7 @@ impl Default for RingOptions {
             entries: 1024,
             provided_count: 128,
             provided_bytes: 16 * 1024,
+            spin: Duration::ZERO,
         }
     }
 }
