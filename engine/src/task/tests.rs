@@ -4,10 +4,13 @@ use crate::io::{DriverKind, OpenMode, Received};
 
 /// On each driver of the system.
 fn on_each(test: impl Fn(Io)) {
-    for kind in DriverKind::ALL {
-        println!("{}", kind.name());
+    let spin = Duration::from_micros(300);
+    let all = DriverKind::ALL.iter().map(|kind| (*kind, Duration::ZERO));
+    for (kind, spin) in all.chain([(DriverKind::Ring, spin)]) {
+        println!("{}, spinning {spin:?}", kind.name());
         let pool = Pool::new();
-        test(Io::new(kind.open(&pool).expect("a driver"), pool));
+        let driver = kind.open_spinning(&pool, spin).expect("a driver");
+        test(Io::new(driver, pool));
     }
 }
 

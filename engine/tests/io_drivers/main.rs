@@ -50,7 +50,6 @@ fn on_all<F: Future<Output = ()> + 'static>(test: impl Fn(On) -> F) {
 
 /// On a driver of the system.
 fn system(kind: DriverKind) -> Io {
-    println!("{}", kind.name());
     let pool = Pool::new();
     Io::new(kind.open(&pool).expect("a driver"), pool)
 }
@@ -58,9 +57,16 @@ fn system(kind: DriverKind) -> Io {
 /// What only a system has: no simulated worlds.
 fn on_systems<F: Future<Output = ()> + 'static>(test: impl Fn(On) -> F) {
     let watched = watch();
-    for kind in DriverKind::ALL {
+    let spinning = {
+        let pool = Pool::new();
+        let driver = DriverKind::Ring.open_spinning(&pool, Duration::from_micros(300));
+        Io::new(driver.expect("a driver"), pool)
+    };
+    let all = DriverKind::ALL.iter().map(|kind| (*kind, system(*kind)));
+    for (kind, io) in all.chain([(DriverKind::Ring, spinning)]) {
+        println!("{}", kind.name());
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-        run(&test, system(*kind), directory.path(), kind.name());
+        run(&test, io, directory.path(), kind.name());
     }
     drop(watched);
 }

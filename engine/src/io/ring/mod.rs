@@ -76,6 +76,9 @@ impl Ring {
                 None
             }
         };
+        if !options.spin.is_zero() {
+            got.push_str(&format!(", sleeps {:?} late", options.spin));
+        }
         let wake = Arc::new(EventWake::new(Handle(ring.as_raw_fd())).map_err(RingError::Wake)?);
         let extras = setup::has_extras(&ring);
         Ok(Ring {
