@@ -229,10 +229,10 @@ impl Log {
         };
         let holder = &mut self.segments[at];
         if holder.base == segment
-            && holder.gap.take().is_some()
+            && let Some(gap) = holder.gap.take()
             && let Some(index) = &mut holder.index
         {
-            index.prepend(entries);
+            index.prepend(entries, gap);
         }
     }
 }

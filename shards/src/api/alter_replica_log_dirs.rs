@@ -1,7 +1,7 @@
 //! AlterReplicaLogDirs: partitions are to be in other log directories of the node.
 //!
-//! The answer says that it is wanted, not that it is done: DescribeLogDirs tells how far it is. To
-//! the directory where it is already: what was wanted before is called off.
+//! The answer says that it is wanted, which outlasts a kill, not that it is done: DescribeLogDirs tells
+//! how far it is. To the directory where it is already: what was wanted before is called off.
 //!
 //! Source: Kafka `ReplicaManager.alterReplicaLogDirs`, KIP-113.
 
@@ -19,6 +19,8 @@ use odradek_wire::{ErrorCode, Message, Uuid};
 use super::describe_log_dirs::absolute;
 use super::{Broker, Call, Outcome, Refusal};
 use crate::catalog::Image;
+use crate::catalog::relocation::RelocationError;
+use crate::partition::CopyError;
 use crate::runtime::{LogDirs, Nowhere};
 
 pub(super) const KEY: i16 = 34;
@@ -104,22 +106,23 @@ fn judge(
 }
 
 /// Tells the owner.
-async fn want(
+pub(crate) async fn want(
     broker: &Rc<Broker>,
     owner: u32,
     (topic, index): (Uuid, i32),
     to: usize,
 ) -> ErrorCode {
     if owner == broker.shard {
-        return want_here(broker, topic, index, to);
+        return want_here(broker, topic, index, to).await;
     }
-    let task =
-        move |there: Rc<Broker>| Box::pin(async move { want_here(&there, topic, index, to) }) as _;
+    let task = move |there: Rc<Broker>| {
+        Box::pin(async move { want_here(&there, topic, index, to).await }) as _
+    };
     let asked = broker.mail.call(&broker.io, owner, task).await;
     asked.unwrap_or(ErrorCode::ReplicaNotAvailable)
 }
 
-fn want_here(broker: &Broker, topic: Uuid, index: i32, to: usize) -> ErrorCode {
+async fn want_here(broker: &Broker, topic: Uuid, index: i32, to: usize) -> ErrorCode {
     let image = broker.image();
     let topic = image.topic_by_id(topic);
     let Some((topic, entry)) = topic.and_then(|topic| Some((topic, topic.entry(index)?))) else {
@@ -128,8 +131,15 @@ fn want_here(broker: &Broker, topic: Uuid, index: i32, to: usize) -> ErrorCode {
     if entry.shard != broker.shard {
         return ErrorCode::ReplicaNotAvailable;
     }
-    match broker.holdings.relocate(topic, index, to) {
+    match broker.holdings.relocate(topic, index, to).await {
         Ok(()) => ErrorCode::None,
+        Err(RelocationError::Copy(CopyError::Write(error))) => {
+            let dirs = broker.log_dirs();
+            dirs.suspect(dirs.path(to), error);
+            let path = dirs.path(to).display();
+            tracing::error!("{}-{index} cannot move to {path}: {error}", topic.name);
+            ErrorCode::KafkaStorageError
+        }
         // Kafka's answer to names that are too long for this.
         Err(_) => ErrorCode::InvalidTopicException,
     }

@@ -291,10 +291,12 @@ fn plan_broker(given: &Settings, image: &Image, mut asked: Asked) -> Result<Vec<
     }
     let settings = given.with_dynamic(checked, cluster).map_err(refuse)?;
     for topic in image.topics() {
-        TopicConfig::resolve(&settings, &topic.config).map_err(|error| {
+        // What did not fit before is not this change's fault.
+        let fits = |settings| TopicConfig::resolve(settings, &topic.config);
+        if let (Ok(_), Err(error)) = (fits(given), fits(&settings)) {
             let why = format!("topic {}: {error}", topic.name);
-            (ErrorCode::InvalidRequest, why)
-        })?;
+            return Err((ErrorCode::InvalidRequest, why));
+        }
     }
     let changed = [(asked.name, throttles), (first, others)];
     let changed = changed

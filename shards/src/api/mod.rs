@@ -23,7 +23,7 @@ mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
-mod alter_replica_log_dirs;
+pub(crate) mod alter_replica_log_dirs;
 mod alter_user_scram_credentials;
 mod api_versions;
 mod authorized;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use odradek_wire::{ErrorCode, Uuid};
 
-use crate::api::{Broker, change};
+use crate::api::{Broker, alter_replica_log_dirs, change};
 use crate::catalog::Topic;
 use crate::catalog::records::new_directory;
 use crate::catalog::relocation::{Recorded, Relocation, RelocationError};
@@ -29,13 +29,14 @@ pub(super) async fn relocate_forever(broker: Rc<Broker>) {
             entry.is_some_and(|entry| entry.shard == broker.shard)
         });
         if let Some(topic) = ours {
-            // Its name was short enough before.
-            let _ = holdings.relocate(topic, *index, *to);
+            // Its name was short enough before, and the copy's directory is there.
+            let _ = holdings.relocate(topic, *index, *to).await;
         }
     }
     let mut last = None;
     loop {
         let (key, relocation) = holdings.next_relocation(last).await;
+        let running = relocation.run();
         last = Some(key);
         if broker.stopping() {
             return;
@@ -45,12 +46,17 @@ pub(super) async fn relocate_forever(broker: Rc<Broker>) {
         let entry = topic.and_then(|topic| topic.entry(key.1));
         let (Some(topic), Some(entry)) = (topic, entry) else {
             holdings.relocated(key, &relocation);
+            holdings.drop_copy(key, &relocation).await;
             continue;
         };
         let (dirs, to) = (broker.log_dirs(), relocation.to);
         let there = dirs.of(entry.directory) == Ok(to);
         if there || entry.shard != broker.shard || dirs.failed(to).is_some() {
             holdings.relocated(key, &relocation);
+            if entry.shard != broker.shard {
+                // It has moved to another shard, whose it is now to bring it there.
+                alter_replica_log_dirs::want(&broker, entry.shard, key, to).await;
+            }
             continue;
         }
         let began = broker.io.now();
@@ -64,6 +70,10 @@ pub(super) async fn relocate_forever(broker: Rc<Broker>) {
             }
             // It is compacted, say, or somebody called it off.
             Ok(false) | Err(RelocationError::Copy(CopyError::Stopped)) => {
+                if relocation.called_off() {
+                    holdings.drop_copy(key, &relocation).await;
+                }
+                drop(running);
                 broker.io.sleep(PAUSE).await;
             }
             Err(error) => {
@@ -80,6 +90,15 @@ pub(super) async fn relocate_forever(broker: Rc<Broker>) {
                 }
                 tracing::error!("{name} stays where it is, and does not move to {path}: {error}");
                 holdings.relocated(key, &relocation);
+                // What cannot be used begins again with the next start, if it can be used then; after
+                // an unknown end the next start finds out.
+                let lasts = matches!(
+                    error,
+                    RelocationError::Unhosted(_) | RelocationError::Metadata(_)
+                );
+                if !lasts && !broker.stopping() {
+                    holdings.drop_copy(key, &relocation).await;
+                }
             }
         }
     }
@@ -105,15 +124,9 @@ async fn relocate(
     relocation: &Rc<Relocation>,
 ) -> Result<bool, RelocationError> {
     let (holdings, to) = (&broker.holdings, relocation.to);
-    let begun = holdings.begin_relocation(topic, key.1, to).await;
-    let mut copy = match begun {
-        Ok(Some(copy)) => copy,
-        // It begins again with the next start, if it can be used then.
-        Err(error @ RelocationError::Unhosted(_)) => return Err(error),
-        not_now => {
-            holdings.drop_copy(topic, key.1, to).await;
-            return not_now.map(|_| false);
-        }
+    let begun = holdings.begin_relocation(topic, key.1, relocation).await?;
+    let Some(mut copy) = begun else {
+        return Ok(false);
     };
     relocation.bytes.set(0);
     let pace = Pace::new();
@@ -125,35 +138,23 @@ async fn relocate(
         pace.limit(rate(broker));
         !relocation.called_off() && !broker.stopping()
     };
-    let copied = copy.ahead(&pace, told).await;
-    let outcome = match copied {
-        Ok(()) => {
-            holdings.ready(Some((key, Rc::new(copy))));
-            let recorded = record(broker, key, to).await;
-            holdings
-                .put_in(key, *recorded.as_ref().unwrap_or(&Recorded::Unknown))
-                .await;
-            holdings.ready(None);
-            // Those that were loaded meanwhile have the old one.
-            broker.groups.drop_left();
-            broker.transactions.drop_left();
-            let here = broker.clone();
-            let loading = async move { drop(here.transactions.all().await) };
-            broker.spawner.spawn(loading).detach();
-            recorded.map(|recorded| recorded == Recorded::Yes)
-        }
-        Err(error) => {
-            drop(copy);
-            Err(error.into())
-        }
-    };
-    // What a stop leaves begins again with the next start; after an unknown end the next start
-    // finds out.
-    let unknown = matches!(outcome, Err(RelocationError::Metadata(_)));
-    if !matches!(outcome, Ok(true)) && !unknown && !broker.stopping() {
-        holdings.drop_copy(topic, key.1, to).await;
+    copy.ahead(&pace, told).await?;
+    if relocation.called_off() {
+        return Ok(false);
     }
-    outcome
+    holdings.ready(Some((key, Rc::new(copy))));
+    let recorded = record(broker, key, to).await;
+    holdings
+        .put_in(key, *recorded.as_ref().unwrap_or(&Recorded::Unknown))
+        .await;
+    holdings.ready(None);
+    // Those that were loaded meanwhile have the old one.
+    broker.groups.drop_left();
+    broker.transactions.drop_left();
+    let here = broker.clone();
+    let loading = async move { drop(here.transactions.all().await) };
+    broker.spawner.spawn(loading).detach();
+    recorded.map(|recorded| recorded == Recorded::Yes)
 }
 
 /// Has the controller record it, with the partition out of reach.

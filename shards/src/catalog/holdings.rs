@@ -388,8 +388,14 @@ impl Holdings {
         {
             return config.clone();
         }
-        let config = TopicConfig::resolve(&self.settings.borrow(), &topic.config);
-        let config = Arc::new(config.expect("settings are checked before they are stored"));
+        let (config, refused) = TopicConfig::of_stored(&self.settings.borrow(), &topic.config);
+        for error in refused {
+            tracing::warn!(
+                "topic {}: a stored setting has no effect: {error}",
+                topic.name
+            );
+        }
+        let config = Arc::new(config);
         let resolved = (topic.config.clone(), config.clone());
         self.resolved.borrow_mut().insert(topic.id, resolved);
         config

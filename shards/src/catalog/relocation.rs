@@ -1,6 +1,8 @@
 //! Partitions on their way from one log directory to another (AlterReplicaLogDirs).
 //!
-//! A partition is copied beside itself into `<partition>.<id>-future` of the other directory. When
+//! A partition is copied beside itself into `<partition>.<id>-future` of the other directory, which
+//! stands there, durably, before the request is answered: it says after a kill that the partition is
+//! to be there, and as long as that holds it is emptied, never removed. When
 //! nearly all is there the controller has the shard [take it out](Holdings::take_out): it hands its
 //! log over, and what is left is copied. Then a record says that the partition is in the other
 //! directory; that record is the move. Afterwards the old directory is set aside and the new one
@@ -35,14 +37,35 @@ type Key = (Uuid, i32);
 pub struct Relocation {
     /// The directory's number.
     pub to: usize,
+    /// What the copy is called there.
+    aside: String,
     /// Bytes that are there,
     pub bytes: Cell<u64>,
     /// and the offset up to which all is.
     pub offset: Cell<Offset>,
     called_off: Cell<bool>,
+    /// Opens when nobody is at work on it any more.
+    running: RefCell<Option<Rc<Gate>>>,
+}
+
+/// Somebody is at work on a relocation, and sees to what is left of it.
+pub struct Running<'a>(&'a Relocation);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(gate) = self.0.running.take() {
+            gate.open();
+        }
+    }
 }
 
 impl Relocation {
+    /// Begins to work on it.
+    pub fn run(&self) -> Running<'_> {
+        self.running.replace(Some(Gate::new()));
+        Running(self)
+    }
+
     /// Whether it is wanted no more.
     pub fn called_off(&self) -> bool {
         self.called_off.get()
@@ -53,6 +76,8 @@ impl Relocation {
 #[derive(Default)]
 pub(super) struct Relocations {
     wanted: RefCell<BTreeMap<Key, Rc<Relocation>>>,
+    /// Held while copies' directories come and go by what is wanted.
+    directories: async_lock::Mutex<()>,
     notice: Notice,
     /// The copy that is to become the partition.
     ready: RefCell<Option<(Key, Rc<LogCopy>)>>,
@@ -91,40 +116,70 @@ pub enum RelocationError {
 }
 
 impl Holdings {
-    /// From now on a partition of this shard is to be in a directory, which it may be in already.
+    /// From now on a partition of this shard is to be in a directory, which it may be in already:
+    /// also after a kill or a loss of power that follows the return.
     ///
     /// # Errors
-    /// [`RelocationError::Name`].
-    pub fn relocate(&self, topic: &Topic, index: i32, to: usize) -> Result<(), RelocationError> {
-        let name = name(topic, index);
-        if Aside::Future.name(&name, topic.id).is_none() {
-            return Err(RelocationError::Name);
-        }
+    /// [`RelocationError::Name`]; the disk's.
+    pub async fn relocate(
+        &self,
+        topic: &Topic,
+        index: i32,
+        to: usize,
+    ) -> Result<(), RelocationError> {
+        let aside = Aside::Future.name(&name(topic, index), topic.id);
+        let aside = aside.ok_or(RelocationError::Name)?;
         let key = (topic.id, index);
-        let here = self
-            .ground()
-            .dirs
-            .of(topic.partitions[index as usize].directory)
-            == Ok(to);
-        let mut wanted = self.relocations.wanted.borrow_mut();
-        if wanted.get(&key).is_some_and(|known| known.to == to) {
-            return Ok(());
-        }
-        if let Some(before) = wanted.remove(&key) {
-            before.called_off.set(true);
-        }
-        if !here {
-            let relocation = Relocation {
-                to,
-                bytes: Cell::new(0),
-                offset: Cell::new(Offset(0)),
-                called_off: Cell::new(false),
-            };
-            wanted.insert(key, Rc::new(relocation));
-        }
-        drop(wanted);
+        let dirs = &self.ground().dirs;
+        let at = dirs.of(topic.partitions[index as usize].directory);
+        let before = {
+            let _turn = self.relocations.directories.lock().await;
+            let known = self.relocation(topic.id, index);
+            if known.is_some_and(|known| known.to == to) {
+                return Ok(());
+            }
+            if at != Ok(to) {
+                self.make_copys_directory(to, &aside).await?;
+            }
+            let mut wanted = self.relocations.wanted.borrow_mut();
+            let before = wanted.remove(&key);
+            if let Some(before) = &before {
+                before.called_off.set(true);
+            }
+            if at != Ok(to) {
+                let relocation = Relocation {
+                    to,
+                    aside: aside.clone(),
+                    bytes: Cell::new(0),
+                    offset: Cell::new(Offset(0)),
+                    called_off: Cell::new(false),
+                    running: RefCell::default(),
+                };
+                wanted.insert(key, Rc::new(relocation));
+            }
+            before
+        };
         self.relocations.notice.raise();
+        let running = before.and_then(|before| before.running.borrow().clone());
+        if let Some(running) = running {
+            running.passed().await;
+        }
+        // Whatever else says after a kill that it is to be somewhere.
+        for other in dirs.online().filter(|other| at != Ok(*other)) {
+            self.drop_unwanted(key, other, &aside).await;
+        }
         Ok(())
+    }
+
+    async fn make_copys_directory(&self, to: usize, aside: &str) -> Result<(), RelocationError> {
+        let io = &self.ground().io;
+        let to = self.ground().dirs.path(to);
+        match io.make_dir(&to.join(aside)).await {
+            Ok(()) | Err(Errno(libc::EEXIST)) => {}
+            Err(error) => return Err(CopyError::Write(error).into()),
+        }
+        let synced = self.ground().roots.sync(io, to).await;
+        synced.map_err(|error| CopyError::Write(error).into())
     }
 
     /// Where a partition of this shard is to be, if it is on its way.
@@ -170,14 +225,13 @@ impl Holdings {
         &self,
         topic: &Topic,
         index: i32,
-        to: usize,
+        relocation: &Relocation,
     ) -> Result<Option<LogCopy>, RelocationError> {
         let hosted = self.hosted(topic, index).await;
         let hosted = hosted.map_err(RelocationError::Unhosted)?;
-        let aside = Aside::Future.name(&name(topic, index), topic.id);
         let io = &self.ground().io;
-        let to = self.ground().dirs.path(to);
-        let path = to.join(aside.ok_or(RelocationError::Name)?);
+        let to = self.ground().dirs.path(relocation.to);
+        let path = to.join(&relocation.aside);
         let plain = to.join(name(topic, index).to_string());
         match io.list(&plain).await {
             Err(Errno(libc::ENOENT)) => {}
@@ -192,23 +246,42 @@ impl Holdings {
                 removed(io, &plain).await.map_err(CopyError::Write)?;
             }
         }
-        removed(io, &path).await.map_err(CopyError::Write)?;
-        let made = io.make_dir(&path).await;
-        made.map_err(CopyError::Write)?;
-        // Its name is durable before the record can be.
-        let synced = self.ground().roots.sync(io, to).await;
-        synced.map_err(CopyError::Write)?;
+        // Somebody may have removed it, and its name must be durable before the record can be.
+        self.make_copys_directory(relocation.to, &relocation.aside)
+            .await?;
+        let emptied = partition::empty_directory(io, &path).await;
+        emptied.map_err(CopyError::Write)?;
         Ok(hosted.partition.begin_copy(path))
     }
 
-    /// Removes a copy that is of no use.
-    pub async fn drop_copy(&self, topic: &Topic, index: i32, to: usize) {
-        if let Some(aside) = Aside::Future.name(&name(topic, index), topic.id) {
-            let path = self.ground().dirs.path(to).join(aside);
-            if let Err(error) = removed(&self.ground().io, &path).await {
-                let path = path.display();
-                tracing::warn!("cannot remove {path}: {error}; the next start does");
-            }
+    /// Removes the copy of a relocation that is wanted no more.
+    pub async fn drop_copy(&self, key: Key, relocation: &Relocation) {
+        self.drop_unwanted(key, relocation.to, &relocation.aside)
+            .await;
+    }
+
+    /// Removes the directory of a copy, for good, unless the partition is to be there.
+    async fn drop_unwanted(&self, key: Key, number: usize, aside: &str) {
+        let _turn = self.relocations.directories.lock().await;
+        if self
+            .relocation(key.0, key.1)
+            .is_some_and(|one| one.to == number)
+        {
+            return;
+        }
+        let io = &self.ground().io;
+        let path = self.ground().dirs.path(number);
+        let dropped = match partition::remove_directory(io, &path.join(aside)).await {
+            Ok(()) => self.ground().roots.sync(io, path).await,
+            Err(Errno(libc::ENOENT)) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = dropped {
+            let path = path.join(aside);
+            tracing::warn!(
+                "cannot remove {}: {error}; remove it by hand",
+                path.display()
+            );
         }
     }
 

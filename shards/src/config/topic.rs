@@ -170,6 +170,24 @@ impl TopicConfig {
         Ok(config)
     }
 
+    /// Resolves settings that were stored: what this version does not know or allow counts as not
+    /// given, and is told. Another version may have allowed it, and a topic is no less readable for
+    /// it (Kafka's `LogConfig.fromProps` validates nothing either). Compaction lags that contradict
+    /// each other since the node's were changed stand as they are.
+    pub fn of_stored(settings: &Settings, topic: &Given) -> (Self, Vec<ConfigError>) {
+        let (mut kept, mut refused) = (Given::new(), Vec::new());
+        for (name, text) in topic {
+            match topic_row(name).and_then(|topic| topic.row.parse(text)) {
+                Ok(_) => {
+                    kept.insert(name.clone(), text.clone());
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        let config = Self::read(settings, &kept).expect("of checked values");
+        (config, refused)
+    }
+
     /// [`resolve`](Self::resolve) for texts off the wire, where a value may be null.
     ///
     /// # Errors

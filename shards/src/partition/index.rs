@@ -221,7 +221,7 @@ impl Partition {
         match entries {
             Ok(entries) => {
                 let mut whole = SegmentIndex::from_parts(offsets, times);
-                whole.prepend(entries.clone());
+                whole.prepend(entries.clone(), gap);
                 seal.index = whole.offsets().as_bytes().to_vec();
                 seal.time_index = whole.times().as_bytes().to_vec();
                 seal.gap = None;

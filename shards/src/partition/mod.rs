@@ -74,7 +74,7 @@ pub use self::progress::{Mark, Progress};
 pub use self::read::{Isolation, Piece, Read, ReadError};
 pub use self::recoveries::{Opened, Recoveries};
 use self::rest::Looked;
-pub use self::stray::{is_foreign, remove_directory};
+pub use self::stray::{empty_directory, is_foreign, remove_directory};
 use self::syncs::Syncs;
 pub use self::tails::Tails;
 pub use self::transactions::Unmarked;

@@ -89,16 +89,24 @@ pub(super) async fn empty(io: &Io, directory: &Path) -> Result<(), Errno> {
     io.sync_directory(directory).await
 }
 
+/// Removes all that is in a partition's directory.
+///
+/// # Errors
+/// ENOENT: there is none.
+pub async fn empty_directory(io: &Io, directory: &Path) -> Result<(), Errno> {
+    empty(io, directory).await?;
+    match io.remove(&directory.join(METADATA)).await {
+        Ok(()) | Err(Errno(libc::ENOENT)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Removes a partition's directory. It is gone for good once its parent is synced.
 ///
 /// # Errors
 /// ENOENT: there is none.
 pub async fn remove_directory(io: &Io, directory: &Path) -> Result<(), Errno> {
-    empty(io, directory).await?;
-    match io.remove(&directory.join(METADATA)).await {
-        Ok(()) | Err(Errno(libc::ENOENT)) => {}
-        Err(error) => return Err(error),
-    }
+    empty_directory(io, directory).await?;
     io.remove_dir(directory).await
 }
 

@@ -508,8 +508,8 @@ fn send(node: &TestNode, topic: &str, index: i32, to: &Path) -> ErrorCode {
     ErrorCode::from_code(code).expect("a known code")
 }
 
-/// Nothing beside the partitions, and each of them once.
-fn is_tidy(dirs: &[&Path]) -> bool {
+/// Nothing beside the partitions of "t", and each of them once.
+fn is_tidy(dirs: &[&Path], partitions: usize) -> bool {
     let names = dirs.iter().flat_map(|dir| {
         let entries = std::fs::read_dir(dir).expect("a directory");
         entries.map(|entry| {
@@ -520,8 +520,11 @@ fn is_tidy(dirs: &[&Path]) -> bool {
                 .expect("UTF-8")
         })
     });
-    let names: Vec<String> = names.filter(|name| name.starts_with("t-")).collect();
-    names == ["t-0"]
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("t-")).collect();
+    names.sort_unstable();
+    names
+        .into_iter()
+        .eq((0..partitions).map(|index| format!("t-{index}")))
 }
 
 #[test]
@@ -612,7 +615,7 @@ fn a_partition_moves_between_directories_while_it_is_written() {
             .to_string_lossy()
             .into_owned();
         wait_until("it has moved", || place(&node, "t", 0) == there);
-        wait_until("nothing is left behind", || is_tidy(&[&a, &b]));
+        wait_until("nothing is left behind", || is_tidy(&[&a, &b], 1));
         check(&mut client, "t", 0, next);
         at = 1 - at;
     }
@@ -621,6 +624,8 @@ fn a_partition_moves_between_directories_while_it_is_written() {
     check(&mut node.client(), "t", 0, next);
     node.stop();
 }
+
+const RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 
 /// Bytes that are copied of a partition on its way.
 fn copied(node: &TestNode, topic: &str, index: i32) -> Option<i64> {
@@ -632,7 +637,6 @@ fn copied(node: &TestNode, topic: &str, index: i32) -> Option<i64> {
 
 #[test]
 fn copies_keep_to_their_rate_which_may_change_meanwhile() {
-    const RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
     let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let [a, b] = ["a", "b"].map(|name| home.path().join(name));
     let mut node = prepare(&[&a, &b], &[("log.segment.bytes", "1048576")]);
@@ -677,6 +681,70 @@ fn copies_keep_to_their_rate_which_may_change_meanwhile() {
     }
     let stored = store(&mut client, 1);
     check(&mut client, "t", 0, stored);
-    wait_until("nothing is left behind", || is_tidy(&[&a, &b]));
+    wait_until("nothing is left behind", || is_tidy(&[&a, &b], 1));
+    node.stop();
+}
+
+#[test]
+fn what_was_answered_outlasts_a_kill_also_while_it_waits_for_its_turn() {
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let [a, b] = ["a", "b"].map(|name| home.path().join(name));
+    let mut node = prepare(&[&a, &b], &[("log.segment.bytes", "1048576")]);
+    node.run();
+    let mut client = node.client();
+    assert_eq!(client.create_topic("t", 3, &[]), ErrorCode::None);
+    for number in 0..300 {
+        client.store("t", 0, &batch(&[&value(number)]));
+    }
+    for index in [1, 2] {
+        client.store("t", index, &batch(&[&value(0)]));
+    }
+    let places = |node: &TestNode| [0, 1, 2].map(|index| place(node, "t", index));
+    let path = |name: &str| if name == "a" { &a } else { &b };
+    let other = |name: &str| if name == "a" { "b" } else { "a" };
+    let set = |node: &TestNode, operation, rate| {
+        alter(&mut node.client(), (BROKER, ""), &[(RATE, operation, rate)]);
+    };
+    let begins = |node: &TestNode| {
+        wait_until("it begins", || {
+            copied(node, "t", 0).is_some_and(|bytes| bytes > 0)
+        });
+    };
+    let first = places(&node);
+    // The first takes days, and one after the other is moved.
+    set(&node, SET, "1");
+    for index in 0..3 {
+        let to = path(other(&first[index as usize]));
+        assert_eq!(send(&node, "t", index, to), ErrorCode::None);
+    }
+    begins(&node);
+    // The last one is called off.
+    assert_eq!(send(&node, "t", 2, path(&first[2])), ErrorCode::None);
+    node.kill();
+    node.run();
+    wait_until("they are on their way again", || {
+        [0, 1]
+            .iter()
+            .all(|index| copied(&node, "t", *index).is_some())
+    });
+    assert_eq!(copied(&node, "t", 2), None);
+    set(&node, DELETE, "");
+    let wanted = [other(&first[0]), other(&first[1]), &*first[2]];
+    wait_until("they have moved", || places(&node) == wanted);
+    wait_until("nothing is left behind", || is_tidy(&[&a, &b], 3));
+    // One that is on its way is called off: nothing of it is left when that is answered.
+    set(&node, SET, "1");
+    assert_eq!(send(&node, "t", 0, path(&first[0])), ErrorCode::None);
+    begins(&node);
+    assert_eq!(send(&node, "t", 0, path(other(&first[0]))), ErrorCode::None);
+    assert!(is_tidy(&[&a, &b], 3));
+    node.kill();
+    node.run();
+    assert_eq!(places(&node), wanted);
+    assert_eq!(copied(&node, "t", 0), None);
+    let mut client = node.client();
+    for (index, count) in [(0, 300), (1, 1), (2, 1)] {
+        check(&mut client, "t", index, count);
+    }
     node.stop();
 }

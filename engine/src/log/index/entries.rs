@@ -143,6 +143,15 @@ impl OffsetIndex {
         self.entries.truncate(kept);
     }
 
+    /// Removes the entries that do not lie before `end`.
+    pub(super) fn keep_below(&mut self, end: OffsetPosition) {
+        let kept = self.entries.partition_point(|entry| {
+            let entry = self.decode(entry);
+            entry.offset < end.offset && entry.position < end.position
+        });
+        self.entries.truncate(kept);
+    }
+
     /// Reads the content of a file; zeros at its end are left out. `segment_bytes` is where the
     /// segment ends.
     ///
@@ -275,6 +284,16 @@ impl TimeIndex {
         let kept = self
             .entries
             .partition_point(|entry| self.decode(entry).offset < offset);
+        self.entries.truncate(kept);
+    }
+
+    /// Removes the entries that cannot stand where `latest` is the segment's latest timestamp: as
+    /// late or later, of another batch, or earlier, but brought by a later batch.
+    pub(super) fn keep_to(&mut self, latest: TimestampOffset) {
+        let kept = self.entries.partition_point(|entry| {
+            let entry = self.decode(entry);
+            entry == latest || entry.timestamp < latest.timestamp && entry.offset <= latest.offset
+        });
         self.entries.truncate(kept);
     }
 

@@ -53,10 +53,15 @@ impl SegmentIndex {
         }
     }
 
-    /// Puts entries before these: of the same segment's beginning.
-    pub fn prepend(&mut self, earlier: Self) {
+    /// Puts entries before these: of the same segment's beginning, which reaches to `end`. They may
+    /// come from a file that is not what it was: what lies past `end`, or contradicts the segment's
+    /// latest timestamp, is left out. Searches begin earlier then, never too late.
+    pub fn prepend(&mut self, earlier: Self, end: OffsetPosition) {
         let mut whole = earlier;
+        whole.offsets.keep_below(end);
         whole.offsets.extend(&self.offsets);
+        whole.times.truncate(end.offset);
+        whole.times.keep_to(self.latest);
         whole.times.extend(&self.times);
         (self.offsets, self.times) = (whole.offsets, whole.times);
     }
@@ -295,6 +300,53 @@ mod tests {
             prop_assert!(index.offsets().iter().all(|entry| entry.position < cut_position));
             prop_assert!(index.times().iter().all(|entry| entry.offset < cut_offset));
             prop_assert!(index.latest().offset < cut_offset || index.latest().offset == BASE);
+        }
+
+        #[test]
+        fn entries_of_a_damaged_file_are_never_in_the_way(
+            batches in prop::collection::vec((any::<u8>(), 0..50i64), 1..40),
+            cut in 0..40usize,
+            before in 0..40usize,
+            offsets in prop::collection::btree_map(0..400u32, 0..20_000u32, 0..20),
+            times in prop::collection::btree_map(0..60i64, 0..400u32, 0..20),
+        ) {
+            let (all, whole) = segment(&batches);
+            let cut = cut.min(all.len());
+            let (gap_position, gap_offset) = end(&all[..cut]);
+            let gap = OffsetPosition { offset: gap_offset, position: gap_position };
+            let mut first = SegmentIndex::new(BASE);
+            all[..cut].iter().for_each(|batch| first.note_timestamp(&batch.info));
+            let mut resumed = SegmentIndex::resumed(BASE, first.latest());
+            // Whatever rises in a file is an index there.
+            let rising = |entries: Vec<(u64, u64)>| {
+                let mut kept: Vec<(u64, u64)> = Vec::new();
+                for entry in entries {
+                    if kept.last().is_none_or(|last| last.1 < entry.1) {
+                        kept.push(entry);
+                    }
+                }
+                kept
+            };
+            let mut file = SegmentIndex::new(BASE);
+            for (offset, position) in rising(offsets.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect()) {
+                file.offsets.append(BASE.plus(offset as i64), Position(position));
+            }
+            for (time, offset) in rising(times.iter().map(|(a, b)| (*a as u64, (*b).into())).collect()) {
+                file.times.append(Timestamp(time as i64), BASE.plus(offset as i64));
+            }
+            let before = before.clamp(cut, all.len());
+            for batch in &all[cut..before] {
+                resumed.on_append(&batch.info, batch.position, &RULES);
+            }
+            resumed.prepend(file, gap);
+            for batch in &all[before..] {
+                resumed.on_append(&batch.info, batch.position, &RULES);
+            }
+            resumed.seal();
+            prop_assert_eq!(resumed.latest(), whole.latest());
+            let size = end(&all).0;
+            let read = OffsetIndex::parse(BASE, resumed.offsets().as_bytes(), size);
+            prop_assert_eq!(&read.unwrap(), resumed.offsets());
         }
 
         #[test]

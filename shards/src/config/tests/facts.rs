@@ -195,6 +195,7 @@ fn settings_unknown_to_kafka_are_ours() {
         "durable.acks.all",
         "durable.lag.max.ms",
         "io.driver",
+        "io.spin.us",
         "log.durable.method",
         "log.journal.bytes",
         "log.read.strategy",

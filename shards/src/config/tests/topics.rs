@@ -170,3 +170,31 @@ fn stored_settings_resolve_as_the_request_did() {
     );
     assert_eq!(TopicConfig::resolve(&settings, &given), Ok(config));
 }
+
+#[test]
+fn stored_settings_that_do_not_fit_are_left_out_and_told() {
+    let settings = load("log.cleaner.max.compaction.lag.ms=5").0;
+    let given = [
+        ("retention.ms", "7"),
+        ("retention.mz", "8"),
+        ("segment.bytes", "9"),
+        ("min.compaction.lag.ms", "10"),
+    ];
+    let given = Given::from(given.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    let (config, refused) = TopicConfig::of_stored(&settings, &given);
+    let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(
+        refused[0].starts_with("retention.mz: no such setting"),
+        "{refused:?}"
+    );
+    assert!(refused[1].starts_with("segment.bytes=9: "), "{refused:?}");
+    let fitting = [("retention.ms", "7"), ("min.compaction.lag.ms", "10")];
+    let default = TopicConfig::resolve(&load("").0, &Given::new()).unwrap();
+    assert_eq!(config.segment_bytes, default.segment_bytes);
+    for (name, text) in fitting {
+        let alone = Given::from([(name.to_owned(), text.to_owned())]);
+        assert!(TopicConfig::of_stored(&settings, &alone).1.is_empty());
+    }
+    assert_eq!((config.retention_ms, config.min_compaction_lag_ms), (7, 10));
+}
