@@ -167,8 +167,9 @@ impl Image {
             MetadataRecord::Partition(record) => self.change(record.topic_id, |topic| {
                 let entry = PartitionEntry {
                     shard: record.leader.max(0) as u32,
-                    leader_epoch: record.leader_epoch,
-                    partition_epoch: record.partition_epoch,
+                    // What nobody writes must end nobody.
+                    leader_epoch: record.leader_epoch.max(0),
+                    partition_epoch: record.partition_epoch.max(0),
                     // One replica, one directory.
                     directory: record.directories.first().copied().unwrap_or(Uuid::ZERO),
                 };

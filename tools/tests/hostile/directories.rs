@@ -149,7 +149,9 @@ async fn use_all(broker: Rc<Broker>) {
         let partition = &hosted.partition;
         let (start, end) = (partition.log_start(), partition.standing().next);
         assert!(start <= end);
-        for offset in (start.0..end.0).step_by(5).map(Offset) {
+        // A batch of few bytes may say that it has millions of offsets.
+        let step = (end.0 - start.0) as usize / 100 + 1;
+        for offset in (start.0..end.0).step_by(step).map(Offset) {
             if let Ok(read) = partition.read(offset, 1 << 20, true).await {
                 let _ = partition.aborted(offset, &read).await;
             }
